@@ -1,0 +1,157 @@
+"""Lengths: sizes of axes and ranges of variables, exact for every call although inputs may be open.
+
+A plan is built once and serves every batch size, so it cannot hold numbers only. A `Length` is a
+number, the extent of a given tensor, or an integer formula of those. The NumPy engine and JAX
+evaluate it per call; torch turns it into size nodes of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+__all__ = [
+    "Extent",
+    "Fixed",
+    "FloorDivide",
+    "Length",
+    "Linear",
+    "Maximum",
+    "Minimum",
+    "evaluate",
+    "floor_divide",
+    "linear",
+    "maximum",
+    "minimum",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    value: int
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The size of a given tensor (input, free, source) along one of its positions."""
+
+    tensor: str
+    position: int
+
+    def __str__(self) -> str:
+        return f"|{self.tensor}.{self.position}|"
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Sum of coefficient * length, plus offset."""
+
+    terms: tuple[tuple[Length, int], ...]  # terms are not Fixed nor Linear, coefficients != 0
+    offset: int
+
+    def __str__(self) -> str:
+        parts = [f"{'' if c == 1 else f'{c}*'}{t}" for t, c in self.terms]
+        return "(" + " + ".join(parts) + (f" + {self.offset}" if self.offset else "") + ")"
+
+
+@dataclass(frozen=True, slots=True)
+class FloorDivide:
+    numerator: Length
+    divisor: int  # >= 1
+
+    def __str__(self) -> str:
+        return f"{self.numerator}//{self.divisor}"
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    items: tuple[Length, ...]  # at least two
+
+    def __str__(self) -> str:
+        return f"min({', '.join(map(str, self.items))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Maximum:
+    items: tuple[Length, ...]  # at least two
+
+    def __str__(self) -> str:
+        return f"max({', '.join(map(str, self.items))})"
+
+
+Length: TypeAlias = Fixed | Extent | Linear | FloorDivide | Minimum | Maximum
+
+
+def linear(terms: Iterable[tuple[Length, int]], offset: int = 0) -> Length:
+    """Sum of coefficient * length plus offset, folded as far as numbers allow."""
+    gathered: dict[Length, int] = {}
+    for length, coefficient in terms:
+        match length:
+            case Fixed(value):
+                offset += coefficient * value
+            case Linear(inner, inner_offset):
+                offset += coefficient * inner_offset
+                for item, inner_coefficient in inner:
+                    gathered[item] = gathered.get(item, 0) + coefficient * inner_coefficient
+            case _:
+                gathered[length] = gathered.get(length, 0) + coefficient
+    kept = tuple((item, c) for item, c in gathered.items() if c != 0)
+    if not kept:
+        return Fixed(offset)
+    if offset == 0 and len(kept) == 1 and kept[0][1] == 1:
+        return kept[0][0]
+    return Linear(kept, offset)
+
+
+def floor_divide(numerator: Length, divisor: int) -> Length:
+    if divisor == 1:
+        return numerator
+    if isinstance(numerator, Fixed):
+        return Fixed(numerator.value // divisor)
+    return FloorDivide(numerator, divisor)
+
+
+def _folded(items: Iterable[Length], choose: Callable[[int, int], int]) -> list[Length]:
+    number: int | None = None
+    rest: list[Length] = []
+    for item in items:
+        if isinstance(item, Fixed):
+            number = item.value if number is None else choose(number, item.value)
+        elif item not in rest:
+            rest.append(item)
+    return rest if number is None else [*rest, Fixed(number)]
+
+
+def minimum(items: Iterable[Length]) -> Length:
+    """The least of at least one length."""
+    folded = _folded(items, min)
+    return folded[0] if len(folded) == 1 else Minimum(tuple(folded))
+
+
+def maximum(items: Iterable[Length]) -> Length:
+    """The greatest of at least one length."""
+    folded = _folded(items, max)
+    return folded[0] if len(folded) == 1 else Maximum(tuple(folded))
+
+
+def evaluate(length: Length, extent: Callable[[str, int], int]) -> int:
+    """The number that `length` is when given tensors have the sizes that `extent(tensor, position)` tells."""
+    match length:
+        case Fixed(value):
+            return value
+        case Extent(tensor, position):
+            return extent(tensor, position)
+        case Linear(terms, offset):
+            return sum(c * evaluate(item, extent) for item, c in terms) + offset
+        case FloorDivide(numerator, divisor):
+            return evaluate(numerator, extent) // divisor
+        case Minimum(items):
+            return min(evaluate(item, extent) for item in items)
+        case Maximum(items):
+            return max(evaluate(item, extent) for item in items)
+        case _:
+            assert_never(length)

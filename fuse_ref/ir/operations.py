@@ -1,0 +1,129 @@
+"""The catalogue of functions: one row each, the single place that says which there are.
+
+Every engine has a table with the same names (`evaluate/operations.py`, `fuse_torch/lowering/operations.py`,
+`fuse_jax/operations.py`); a test fails when a row is missing in one of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["ALIASES", "CATALOGUE", "NEUTRAL", "OPERATORS", "Argument", "Operation", "Option"]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    name: str  # also its keyword in programs
+    default: float | None = None  # None: must be given
+    kind: Literal["value", "classes"] = "value"  # "classes": an int64 tensor without the axis, or values with it
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A word argument, such as `approximate="tanh"` or the type in `cast(x, bfloat16)`."""
+
+    name: str
+    allowed: tuple[str, ...]
+    default: str | None  # None: must be given
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    name: str
+    # elementwise: result has the indices of all arguments together.
+    # along_axis: the same, and the axis survives in the arguments. reduce_axis: the axis leaves.
+    kind: Literal["elementwise", "along_axis", "reduce_axis"]
+    arguments: tuple[Argument, ...]
+    meaning: str  # one line of docs/language.md
+    options: tuple[Option, ...] = ()
+    domain: tuple[float, float] = (-2.0, 2.0)  # where tests draw values and gradients exist almost everywhere
+    monotone: bool = False  # non-decreasing in its first argument
+
+
+def _elementwise(
+    name: str,
+    meaning: str,
+    *more: Argument,
+    options: tuple[Option, ...] = (),
+    domain: tuple[float, float] = (-2.0, 2.0),
+    monotone: bool = False,
+) -> Operation:
+    return Operation(name, "elementwise", (Argument("x"), *more), meaning, options, domain, monotone)
+
+
+_ROWS: tuple[Operation, ...] = (
+    _elementwise(
+        "cast",
+        "x rounded to a type (integers: towards zero); the computation goes on in the run's precision",
+        options=(Option("dtype", ("float16", "bfloat16", "float32", "float64", "int64", "bool"), None),),
+    ),
+    _elementwise("step", "1 where x > 0, else 0", monotone=True),
+    _elementwise("relu", "max(x, 0)", monotone=True),
+    _elementwise("leaky_relu", "x where x > 0, else slope x", Argument("slope", 0.01), monotone=True),
+    _elementwise("sig", "1 / (1 + exp(-x / T)); step(x) at T = 0", Argument("T", 1.0), monotone=True),
+    _elementwise("tanh", "hyperbolic tangent", monotone=True),
+    _elementwise(
+        "gelu",
+        'x times the normal distribution function of x; approximate="tanh" for its tanh form',
+        options=(Option("approximate", ("none", "tanh"), "none"),),
+    ),
+    _elementwise("silu", "x sig(x)"),
+    _elementwise("exp", "e to the x", monotone=True),
+    _elementwise("log", "natural logarithm", domain=(0.1, 4.0), monotone=True),
+    _elementwise("sqrt", "square root", domain=(0.1, 4.0), monotone=True),
+    _elementwise("abs", "magnitude"),
+    _elementwise("sign", "-1, 0 or 1", monotone=True),
+    _elementwise("sin", "sine of x in radians"),
+    _elementwise("cos", "cosine of x in radians"),
+    _elementwise("floor", "largest integer that is at most x", monotone=True),
+    _elementwise("clip", "x, at least lo and at most hi", Argument("lo"), Argument("hi"), monotone=True),
+    Operation("max", "elementwise", (Argument("a"), Argument("b")), "the larger of a and b"),
+    Operation("min", "elementwise", (Argument("a"), Argument("b")), "the smaller of a and b"),
+    _elementwise("even", "1 at even positions, else 0", domain=(0.0, 9.0)),
+    _elementwise("odd", "1 at odd positions, else 0", domain=(0.0, 9.0)),
+    Operation("softmax", "along_axis", (Argument("x"),), "exp(x) divided by its sum along the axis"),
+    Operation("log_softmax", "along_axis", (Argument("x"),), "log of softmax"),
+    Operation(
+        "lnorm",
+        "along_axis",
+        (Argument("x"), Argument("eps", 1e-5)),
+        "(x - mean) / sqrt(variance + eps) along the axis, variance over n",
+    ),
+    Operation(
+        "cross_entropy",
+        "reduce_axis",
+        (Argument("logits"), Argument("target", kind="classes")),
+        "-log_softmax(logits) at the target class, or weighted by target probabilities",
+    ),
+)
+
+CATALOGUE: dict[str, Operation] = {row.name: row for row in _ROWS}
+
+# Other spellings, resolved while the IR is built: engines never see them.
+ALIASES: dict[str, str] = {"layernorm": "lnorm"}
+
+# What the operators of expressions are called where engines execute them. Not callable in programs.
+OPERATORS: tuple[str, ...] = (
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "power",
+    "negate",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "equal",
+    "not_equal",
+    "and",
+    "or",
+    "not",
+    "where",  # where(condition: bool, a, b)
+    "to_number",  # bool or int64 -> the run's precision
+    "to_boolean",  # x > 0
+)
+
+NEUTRAL: dict[str, float] = {"=": 0.0, "avg=": 0.0, "max=": -math.inf, "min=": math.inf, "prod=": 1.0}

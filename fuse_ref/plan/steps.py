@@ -1,0 +1,265 @@
+"""The plan: what the three engines execute. Ordered steps; dense ones hold straight-line operations.
+
+Operations work on named values, each assigned once. A value is an array; `labels` name its
+dimensions, in order, within one equation (they are that equation's variables), and `lengths` are
+their sizes. Operands say by which labels they are read, so an engine never needs to know an axis:
+an operand's dimensions are aligned to the output by label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from fuse_ref.ir.nodes import Dtype, ProgramIR
+from fuse_ref.analysis.lengths import Length
+from fuse_ref.source import Span
+
+__all__ = [
+    "Along",
+    "Contract",
+    "Contraction",
+    "DenseOperation",
+    "Expand",
+    "Index",
+    "Iota",
+    "LiteralArray",
+    "Map",
+    "Operand",
+    "Output",
+    "Permute",
+    "Plan",
+    "RangeCheck",
+    "ReadIndex",
+    "Reduce",
+    "Shape",
+    "SizeCheck",
+    "Step",
+    "Write",
+    "WriteIndex",
+]
+
+StepKind: TypeAlias = Literal["Load", "Store", "Dense", "Recurrence", "Fixpoint", "Relation", "Answer"]
+Route: TypeAlias = Literal["host", "dense", "streaming", "logical", "numeric"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A value as one operation reads it: plainly, each dimension by one label, labels distinct."""
+
+    value: str
+    labels: tuple[str, ...]  # len == ndim of the value
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What every operation makes."""
+
+    out: str  # name of the value; a tensor's name when it is the tensor itself
+    labels: tuple[str, ...]  # one per dimension
+    lengths: tuple[Length, ...]  # aligned with labels
+    dtype: Dtype
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralArray:
+    """An array written in the program."""
+
+    output: Output
+    values: tuple[int | float, ...]  # C order
+
+
+@dataclass(frozen=True, slots=True)
+class Iota:
+    """0, 1, 2, …: the positions of one variable, in the run's precision."""
+
+    output: Output  # exactly one label
+
+
+@dataclass(frozen=True, slots=True)
+class ReadIndex:
+    """Position along one source dimension: sum of coefficient * label + offset."""
+
+    terms: tuple[tuple[str, int], ...]  # labels of the output; () reads one constant position
+    offset: Length
+    inside: bool  # proven to lie within the source; else positions outside read 0
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A read that is not plain: diagonals, constants, shifts, strides, windows, reversals."""
+
+    output: Output  # labels: the distinct variables of `indices`, in order of first appearance
+    source: str
+    indices: tuple[ReadIndex, ...]  # one per source dimension
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """An elementwise function of aligned operands; each output label is in some operand.
+
+    `function` is a name of `ir.operations`: an elementwise row of CATALOGUE or one of OPERATORS.
+    """
+
+    output: Output
+    function: str
+    operands: tuple[Operand | int | float, ...]  # in the function's argument order
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """A function along one axis: kinds along_axis (keeps it) and reduce_axis (drops it)."""
+
+    output: Output
+    function: str
+    operands: tuple[Operand | int | float, ...]
+    axis: str  # label; in every operand, except class targets
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Product of two operands, summed over the labels that the output lacks."""
+
+    output: Output
+    left: Operand
+    right: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Projection of one operand onto the output's labels (in the output's order)."""
+
+    output: Output
+    operator: Literal["sum", "max", "min", "avg", "prod", "any"]
+    operand: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Permute:
+    """The operand's dimensions in the output's order, nothing else; may share memory."""
+
+    output: Output
+    operand: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """The operand repeated along the output's labels that it lacks."""
+
+    output: Output
+    operand: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class WriteIndex:
+    """Position along one target dimension: (sum of coefficient * label + offset) // divisor."""
+
+    terms: tuple[tuple[str, int], ...]  # () writes one constant position
+    offset: Length
+    divisor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Values put at computed positions of a new array of `output.lengths`.
+
+    Positions outside are dropped, positions that nothing reaches hold the operator's neutral
+    element, positions reached more than once combine by the operator.
+    """
+
+    output: Output  # labels are made up, one per target dimension
+    operator: Literal["sum", "max", "min", "prod"]
+    operand: Operand
+    indices: tuple[WriteIndex, ...]  # one per target dimension
+
+
+DenseOperation: TypeAlias = (
+    LiteralArray | Iota | Index | Map | Along | Contract | Reduce | Permute | Expand | Write
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """The chosen pairwise order of one product, for `explain`."""
+
+    tensor: str
+    expression: str  # "ij,jk,kl->il"
+    path: tuple[tuple[int, int], ...]  # opt_einsum positions
+    flops: int
+    largest: int  # elements of the largest intermediate
+    assumed: tuple[str, ...]  # open variables whose size was a hint
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    kind: StepKind
+    equations: tuple[int, ...]  # positions in program.equations; sinks and queries for Store and Answer
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    route: Route
+    reason: str  # why this route, a clause: "acyclic, numeric head"
+    operations: tuple[DenseOperation, ...] = ()  # Dense (and Store of an expression) only
+    contractions: tuple[Contraction, ...] = ()
+    flops: int = 0  # with open sizes at their hints
+    largest: int = 0  # elements of the largest value
+    unsupported: str = ""  # why no engine can run this step yet; "" when they can
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SizeCheck:
+    """A given tensor's extent must equal (or reach) a length that something else fixes."""
+
+    tensor: str
+    position: int
+    axis: str
+    relation: Literal["==", ">="]
+    expected: Length
+    reason: str  # where `expected` comes from: "B (line 3)", "axis d = 64 (line 1)"
+    span: Span | None = field(default=None, compare=False, repr=False)  # the tensor's first use on that axis
+
+
+@dataclass(frozen=True, slots=True)
+class RangeCheck:
+    """A variable's range must not be negative: a read that never fits."""
+
+    variable: str
+    length: Length  # before clamping at 0
+    reason: str  # "Filter is longer than Image along x"
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    tensor: str
+    lengths: tuple[Length, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    program: ProgramIR
+    steps: tuple[Step, ...]
+    shapes: tuple[Shape, ...]  # of every tensor
+    size_checks: tuple[SizeCheck, ...]  # in the order they are to be made, before any step
+    range_checks: tuple[RangeCheck, ...]  # after the size checks
+    givens: tuple[str, ...]  # declared inputs in text order, then free tensors: values of each call
+    parameters: tuple[str, ...]  # `param` tensors in text order
+    sources: tuple[str, ...]  # tensors read from files
+    weights: tuple[str, ...]  # free tensors that the weight store has: not in givens
+    sizes: tuple[tuple[str, int], ...]  # the axis declarations that sizes= added
+    hints: tuple[tuple[str, int], ...]  # what open axes were assumed to be
+
+    def shape(self, tensor: str) -> tuple[Length, ...]:
+        """The lengths of `tensor`, one per axis."""
+        for item in self.shapes:
+            if item.tensor == tensor:
+                return item.lengths
+        raise KeyError(tensor)
+
+    def __str__(self) -> str:
+        # Imported here because the table is made from the classes above.
+        from fuse_ref.plan.text import plan_table
+
+        return plan_table(self)

@@ -2,8 +2,260 @@
 
 from __future__ import annotations
 
-from fuse_ref.mistakes.row import Mistake
+from fuse_ref.errors import AxisError, DtypeError, InputError, ManifestError, UnboundTensorError
+from fuse_ref.mistakes.row import Example, Mistake
 
 __all__ = ["INPUT_MISTAKES"]
 
-INPUT_MISTAKES: tuple[Mistake, ...] = ()
+_SCALE = 'Program("input X[i]; Y[i] = 2 X[i]").compile()'
+_EDGE = 'Program("input Edge(x, y); Out[x] = Edge(x, y)").compile()'
+_SOURCE = "import tempfile, pathlib; folder = pathlib.Path(tempfile.mkdtemp())"
+
+INPUT_MISTAKES: tuple[Mistake, ...] = (
+    Mistake(
+        "FUSE300",
+        InputError,
+        "declared input that is not given",
+        "input {name} is declared, but the call does not give it",
+        "",
+        (
+            Example("input X is declared, but the call does not give it", python=f"{_SCALE}()"),
+            Example("the call gives 'x': did you mean 'X'?", python=f"{_SCALE}(x=[1.0])"),
+        ),
+    ),
+    Mistake(
+        "FUSE301",
+        UnboundTensorError,
+        "tensor found nowhere",
+        "{name} is used, but neither defined in the program, nor given by the call, nor in the weight store",
+        "",
+        (
+            Example("W is used, but neither defined", python='Program("Y[i] = W[i, j] X[j]").compile()(X=[1.0])'),
+            Example(
+                "the call gives 'Wt': did you mean 'W_t'?",
+                python='Program("Y[i] = W_t[i, j] X[j]").compile()(X=[1.0], Wt=[[1.0]])',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE302",
+        InputError,
+        "inputs that are not a mapping",
+        "inputs must be a mapping from names to arrays, but {value} was given",
+        "give arrays by name: runner(X=array) or runner({{'X': array}})",
+        (Example("but ndarray was given", python=f"{_SCALE}(np.ones(3))"),),
+    ),
+    Mistake(
+        "FUSE303",
+        DtypeError,
+        "values of the wrong type",
+        "{name} takes {expected}, but {got} was given",
+        "",
+        (
+            Example(
+                "T takes int64 values, but float64 was given",
+                python='Program("input T[i]: int64; Y[i] = T[i]").compile()(T=[0.5])',
+            ),
+            Example("X takes numbers, but complex128 was given", python=f"{_SCALE}(X=[1j])"),
+            Example(
+                "Edge takes truth values or positions, but float64 was given", python=f"{_EDGE}(Edge=[[0.0, 1.0]])"
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE304",
+        DtypeError,
+        "value that is not an array",
+        "{name} cannot be made an array: {problem}",
+        "rows of one length and of one type make an array",
+        (Example("X cannot be made an array", python=f"{_SCALE}(X=[[1.0], [2.0, 3.0]])"),),
+    ),
+    Mistake(
+        "FUSE305",
+        AxisError,
+        "tuples of the wrong length",
+        "{name} has {arity} arguments, but {got} was given",
+        "",
+        (Example("Edge has 2 arguments, but a tuple of 3 was given", python=f"{_EDGE}(Edge=[(0, 1, 2)])"),),
+    ),
+    Mistake(
+        "FUSE306",
+        AxisError,
+        "symbol or position outside its axis",
+        "{value} in {name} is not on axis {axis}, which {has}",
+        "",
+        (
+            Example(
+                "did you mean 'Ann'?",
+                python='Program("axis x = {Ann, Bob}; input P(x); Y[x] = P(x)").compile()(P=[("Anne",)])',
+            ),
+            Example("-1 in Edge is not on axis x", python=f"{_EDGE}(Edge=[(-1, 0)])"),
+        ),
+    ),
+    Mistake(
+        "FUSE307",
+        InputError,
+        "tensor given twice",
+        "{name} is given twice: in the mapping and as a keyword",
+        "",
+        (Example("X is given twice", python=f"{_SCALE}({{'X': [1.0]}}, X=[2.0])"),),
+    ),
+    Mistake(
+        "FUSE308",
+        InputError,
+        "value for a tensor that the program itself makes",
+        "{name} cannot be given: {reason}",
+        "",
+        (
+            Example("Y cannot be given: the program defines it", python=f"{_SCALE}(X=[1.0], Y=[1.0])"),
+            Example(
+                "W cannot be given: it is a parameter",
+                python='Program("axis i = 1, j = 1; param W[i, j]; Y[i] = W[i, j] X[j]").compile()(X=[1.0], W=[[1.0]])',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE309",
+        InputError,
+        "inputs of two frameworks",
+        "{first} is an array of {first_framework} and {second} one of {second_framework}",
+        'choose the engine: compile(backend="torch")',
+        (
+            Example(
+                "X is an array of torch and W one of jax",
+                python=(
+                    'Tensor = type("Tensor", (), {"__module__": "torch"}); Array = type("Array", (), {"__module__": "jax"}); '
+                    'Program("Y[i] = W[i] X[i]").compile()({"X": Tensor(), "W": Array()})'
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE310",
+        DtypeError,
+        "whole number too large",
+        "{name} holds {value}, which {dtype} cannot hold",
+        "",
+        (
+            Example(
+                "T holds 18446744073709551615, which int64 cannot hold",
+                python='Program("input T[i]: int64; Y[i] = T[i]").compile()(T=np.array([2**64 - 1], np.uint64))',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE311",
+        AxisError,
+        "weight of another shape",
+        "{name} is {got} in {origin}, but {expected} in the program",
+        "",
+        (
+            Example(
+                "W is (3,) in the weight store, but (2,) in the program",
+                python=(
+                    'Program("axis i = 2; param W[i]; Y[i] = W[i] X[i]")'
+                    ".compile(policies=RuntimePolicies(weight_store={'W': np.ones(3)}))(X=[1.0, 2.0])"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE312",
+        DtypeError,
+        "weight that is not an array of numbers",
+        "weight {name} is not an array of numbers: {problem}",
+        "",
+        (Example("weight W is not an array of numbers", python="InMemoryWeightStore({'W': ['a']})"),),
+    ),
+    Mistake(
+        "FUSE320",
+        ManifestError,
+        "file that is not there",
+        "there is no file {path}",
+        "relative paths start at {start}",
+        (Example("there is no file", python="Program('W[i] = \"no_such.npy\"; Y[i] = 2 W[i]').compile()"),),
+    ),
+    Mistake(
+        "FUSE321",
+        ManifestError,
+        "file ending that does not work",
+        "{path} cannot be {action}: its ending is {ending}",
+        "endings that work: {endings}",
+        (
+            Example("its ending is '.xyz'", python="Program('W[i] = \"w.xyz\"; Y[i] = 2 W[i]').compile()"),
+            Example("cannot be written: its ending is '.txt'", python="Program('\"w.txt\" = X[i]').compile()(X=[1.0])"),
+        ),
+    ),
+    Mistake(
+        "FUSE322",
+        ManifestError,
+        "file outside the allowed folders",
+        "{path} lies outside the folders that the program may use ({roots})",
+        "RuntimePolicies(allowed_roots=[…]) allows more",
+        (Example("lies outside the folders", python="Program('W[i] = \"../w.npy\"; Y[i] = 2 W[i]').compile()"),),
+    ),
+    Mistake(
+        "FUSE323",
+        ManifestError,
+        "file that cannot be read",
+        "{path} cannot be read: {problem}",
+        "",
+        (
+            Example(
+                "is not an array of numbers",
+                python=(
+                    f"{_SOURCE}; np.save(folder / 'w.npy', np.array(['a']))\n"
+                    "Program('W[i] = \"w.npy\"; Y[i] = 2 W[i]', path=folder / 'p.fuse').compile()"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE324",
+        ManifestError,
+        "array missing from an archive",
+        "{path} holds {holds}, {problem}",
+        "name one of them: {cure_path}",
+        (
+            Example(
+                "holds 'a', 'b', but no 'c'",
+                python=(
+                    f"{_SOURCE}; np.savez(folder / 'w.npz', a=np.ones(2), b=np.ones(2))\n"
+                    "Program('W[i] = \"w.npz:c\"; Y[i] = 2 W[i]', path=folder / 'p.fuse').compile()"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE325",
+        AxisError,
+        "file with another number of axes",
+        "{path} holds an array with {got}, but {name} has {expected}",
+        "",
+        (
+            Example(
+                "but W has 1 axis",
+                python=(
+                    f"{_SOURCE}; np.save(folder / 'w.npy', np.ones((2, 2)))\n"
+                    "Program('W[i] = \"w.npy\"; Y[i] = 2 W[i]', path=folder / 'p.fuse').compile()"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE326",
+        ManifestError,
+        "file that cannot be written",
+        "{path} cannot be written: {problem}",
+        "",
+        (
+            Example(
+                "out.npy cannot be written",
+                python=(
+                    f"{_SOURCE}; (folder / 'out.npy').mkdir()\n"
+                    "Program('\"out.npy\" = X[i]', path=folder / 'p.fuse').compile()(X=[1.0])"
+                ),
+            ),
+        ),
+    ),
+)

@@ -2,8 +2,160 @@
 
 from __future__ import annotations
 
-from fuse_ref.mistakes.row import Mistake
+from fuse_ref.errors import AxisError, ConfigError, DeviceError, InputError, NonFiniteError, RouteError
+from fuse_ref.mistakes.row import Example, Mistake
 
 __all__ = ["RUNNING_MISTAKES"]
 
-RUNNING_MISTAKES: tuple[Mistake, ...] = ()
+RUNNING_MISTAKES: tuple[Mistake, ...] = (
+    Mistake(
+        "FUSE200",
+        ConfigError,
+        "setting with a wrong value",
+        "{field} must be {expected}, but {value} was given",
+        "",
+        (
+            Example(
+                "precision must be one of 'float32', 'float64', 'bfloat16', 'float16', 'auto', but 'float23' was given",
+                python='ExecutionConfig(precision="float23")',
+            ),
+            Example(
+                "max_iters must be a whole number, at least 1, but 0 was given", python="ExecutionConfig(max_iters=0)"
+            ),
+            Example("tol must be a finite number, 0 or more, but -1 was given", python="ExecutionConfig(tol=-1)"),
+            Example("did you mean 'single'?", python='ExecutionConfig(mode="singel")'),
+        ),
+    ),
+    Mistake(
+        "FUSE201",
+        RouteError,
+        "step that cannot run yet",
+        "step {number} ({kind} of {tensors}) cannot run on the {engine} engine: {reason}",
+        "the plan of the program shows every step with its route: Program(…).plan() or fuse explain",
+        (
+            Example(
+                "(Recurrence of H)",
+                python=(
+                    'Program("H[i, *t+1] = tanh(W[i, j] H[j, *t] + U[i, t])").compile()(W=np.eye(2), U=np.ones((2, 3)))'
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE202",
+        RouteError,
+        "setting whose engine is not there yet",
+        "{setting} cannot be used yet: {reason}",
+        "",
+        (
+            Example(
+                "precision='bfloat16' cannot be used yet",
+                python='Program("Y[i] = 2 X[i]").compile(config=ExecutionConfig(precision="bfloat16"))(X=[1.0])',
+            ),
+            Example(
+                "time_limit=1.0 cannot be used yet",
+                python='Program("Y[i] = 2 X[i]").compile(config=ExecutionConfig(time_limit=1))(X=[1.0])',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE203",
+        DeviceError,
+        "device that the engine does not have",
+        "the {engine} engine cannot run on device {device!r}: {reason}",
+        'device="auto" takes what the engine has',
+        (
+            Example(
+                "the numpy engine cannot run on device 'cuda:0'",
+                python='Program("Y[i] = 2 X[i]").compile(backend="numpy", device="cuda:0")(X=[1.0])',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE204",
+        ConfigError,
+        "setting for a tensor that the program lacks",
+        "{field} names {name}, which the program does not define",
+        "",
+        (
+            Example(
+                "temperatures names Z, which the program does not define",
+                python='Program("Y[i] = sig(X[i])").compile(config=ExecutionConfig(temperatures={"Z": 0.5}))(X=[1.0])',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE205",
+        ConfigError,
+        "policy with a wrong value",
+        "{field} must be {expected}, but {value} was given",
+        "",
+        (
+            Example("weight_store must be a weight store or a mapping", python="RuntimePolicies(weight_store=3)"),
+            Example("mode must be one of 'int8', 'int4', but 'int3' was given", python='QuantizationPolicy("int3")'),
+        ),
+    ),
+    Mistake(
+        "FUSE207",
+        NonFiniteError,
+        "NaN or infinity in a checked run",
+        "{tensor} holds {what} at {position}",
+        "checked=True stops at the first value that is not finite; look at what {tensor} is made from",
+        (
+            Example(
+                "Y holds -inf at [1]",
+                python='Program("Y[i] = log(X[i])").compile(config=ExecutionConfig(checked=True))(X=[1.0, 0.0])',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE208",
+        RouteError,
+        "derivation without a logic engine",
+        "{call} cannot be answered yet: derivations come from the logic engine, which is not there yet",
+        "",
+        (
+            Example(
+                "why(Y(1)) cannot be answered yet",
+                python='Program("Y[i] = 2 X[i]").compile().why("Y(1)")',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE209",
+        ConfigError,
+        "wrong argument of compile",
+        "{field} must be {expected}, but {value} was given",
+        "",
+        (
+            Example(
+                "backend must be one of 'auto', 'numpy', 'torch', 'jax', but 'tensorflow' was given",
+                python='Program("Y[i] = 2 X[i]").compile(backend="tensorflow")',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE210",
+        AxisError,
+        "class number outside its axis",
+        "a class of {tensor} is {number}, but axis {axis} has the positions 0 to {last}",
+        "classes count from 0",
+        (
+            Example(
+                "is 3, but axis c has the positions 0 to 1",
+                python=(
+                    'Program("input T[e]: int64; Loss = cross_entropy(X[e, c], T[e], axis=c)")'
+                    ".compile(config=ExecutionConfig(checked=True))(X=np.zeros((1, 2)), T=[3])"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE211",
+        InputError,
+        "state that the program does not have",
+        "the state names {name}, but the program has no stream of that name",
+        "",
+        (Example("the state names H", python='Program("Y[i] = 2 X[i]").compile().load_state({"H": np.zeros(2)})'),),
+    ),
+)

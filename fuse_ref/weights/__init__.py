@@ -1,0 +1,1 @@
+"""Weights: stores that hold them and initialisers that make them."""

@@ -117,17 +117,21 @@ class RuntimePolicies:
             object.__setattr__(self, "weight_store", InMemoryWeightStore(self.weight_store))
         elif self.weight_store is not None and not isinstance(self.weight_store, WeightStore):
             self._refuse("weight_store", "a weight store or a mapping from names to arrays")
-        if not isinstance(self.strict_mmap, bool):
-            self._refuse("strict_mmap", "True or False")
         if self.allowed_roots is not None:
             if isinstance(self.allowed_roots, str | os.PathLike):
                 self._refuse("allowed_roots", "a list of folders")
             roots = tuple(Path(root).resolve() for root in self.allowed_roots)
             object.__setattr__(self, "allowed_roots", roots)
-        for field, kind in (("sharding", ShardingPolicy), ("quantization", QuantizationPolicy), ("lora", LoRAPolicy)):
+        kinds: tuple[tuple[str, type, str], ...] = (
+            ("strict_mmap", bool, "True or False"),
+            ("sharding", ShardingPolicy, "a ShardingPolicy"),
+            ("quantization", QuantizationPolicy, "a QuantizationPolicy"),
+            ("lora", LoRAPolicy, "a LoRAPolicy"),
+        )
+        for field, kind, expected in kinds:
             value = getattr(self, field)
             if value is not None and not isinstance(value, kind):
-                self._refuse(field, f"a {kind.__name__}")
+                self._refuse(field, expected)
 
     @property
     def store(self) -> WeightStore:

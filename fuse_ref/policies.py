@@ -117,11 +117,7 @@ class RuntimePolicies:
             object.__setattr__(self, "weight_store", InMemoryWeightStore(self.weight_store))
         elif self.weight_store is not None and not isinstance(self.weight_store, WeightStore):
             self._refuse("weight_store", "a weight store or a mapping from names to arrays")
-        if self.allowed_roots is not None:
-            if isinstance(self.allowed_roots, str | os.PathLike):
-                self._refuse("allowed_roots", "a list of folders")
-            roots = tuple(Path(root).resolve() for root in self.allowed_roots)
-            object.__setattr__(self, "allowed_roots", roots)
+        object.__setattr__(self, "allowed_roots", _folders(self.allowed_roots))
         kinds: tuple[tuple[str, type, str], ...] = (
             ("strict_mmap", bool, "True or False"),
             ("sharding", ShardingPolicy, "a ShardingPolicy"),
@@ -154,3 +150,11 @@ def _set_mapping(policy: object, field: str, value: object) -> None:
     if not isinstance(value, Mapping):
         raise mistake("FUSE205", field=field, expected="a mapping", value=repr(value))
     object.__setattr__(policy, field, FrozenMapping(value))
+
+
+def _folders(value: object) -> tuple[Path, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable):
+        raise mistake("FUSE205", field="allowed_roots", expected="a list of folders", value=repr(value))
+    return tuple(Path(root).resolve() for root in value)

@@ -113,10 +113,7 @@ class RuntimePolicies:
     lora: LoRAPolicy | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.weight_store, Mapping):
-            object.__setattr__(self, "weight_store", InMemoryWeightStore(self.weight_store))
-        elif self.weight_store is not None and not isinstance(self.weight_store, WeightStore):
-            self._refuse("weight_store", "a weight store or a mapping from names to arrays")
+        object.__setattr__(self, "weight_store", _store(self.weight_store))
         object.__setattr__(self, "allowed_roots", _folders(self.allowed_roots))
         kinds: tuple[tuple[str, type, str], ...] = (
             ("strict_mmap", bool, "True or False"),
@@ -127,7 +124,7 @@ class RuntimePolicies:
         for field, kind, expected in kinds:
             value = getattr(self, field)
             if value is not None and not isinstance(value, kind):
-                self._refuse(field, expected)
+                raise mistake("FUSE205", field=field, expected=expected, value=repr(value))
 
     @property
     def store(self) -> WeightStore:
@@ -142,9 +139,6 @@ class RuntimePolicies:
         """The allowed folders besides the program's own, absolute."""
         return () if self.allowed_roots is None else tuple(Path(root) for root in self.allowed_roots)
 
-    def _refuse(self, field: str, expected: str) -> None:
-        raise mistake("FUSE205", field=field, expected=expected, value=repr(getattr(self, field)))
-
 
 def _set_mapping(policy: object, field: str, value: object) -> None:
     if not isinstance(value, Mapping):
@@ -158,3 +152,12 @@ def _folders(value: object) -> tuple[Path, ...] | None:
     if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable):
         raise mistake("FUSE205", field="allowed_roots", expected="a list of folders", value=repr(value))
     return tuple(Path(root).resolve() for root in value)
+
+
+def _store(value: object) -> WeightStore | None:
+    if isinstance(value, Mapping):
+        return InMemoryWeightStore(value)
+    if value is None or isinstance(value, WeightStore):
+        return value
+    expected = "a weight store or a mapping from names to arrays"
+    raise mistake("FUSE205", field="weight_store", expected=expected, value=repr(value))

@@ -1,0 +1,126 @@
+"""Text -> syntax tree: `parse` for a file, `parse_query` for a question."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+from lark import Lark
+from lark.exceptions import UnexpectedToken
+from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+from fuse_ref.errors import FuseError
+from fuse_ref.language import syntax_tree as st
+from fuse_ref.language.builder import Builder
+from fuse_ref.language.checks import check_question, check_statement
+from fuse_ref.language.diagnosis import END, diagnose
+from fuse_ref.language.layout import StatementTokens, cut
+from fuse_ref.language.tokens import Scanner, Token
+from fuse_ref.mistakes import mistake
+from fuse_ref.source import Source, Span
+
+__all__ = ["parse", "parse_query"]
+
+_BUILDING = threading.Lock()
+
+
+class _Grammar(NamedTuple):
+    lark: Lark
+    scanner: Scanner
+
+
+@cache
+def _build_grammar() -> _Grammar:
+    text = resources.files("fuse_ref.language").joinpath("fuse.lark").read_text(encoding="utf-8")
+    lark = Lark(
+        text,
+        parser="lalr",
+        lexer="basic",
+        start=["statement", "question"],
+        transformer=Builder(),
+        maybe_placeholders=False,
+    )
+    return _Grammar(lark, Scanner(lark.terminals))
+
+
+def _grammar() -> _Grammar:
+    """The parser tables, built once per process."""
+    with _BUILDING:
+        return _build_grammar()
+
+
+def parse(source: Source, errors: list[FuseError] | None = None) -> st.Module:
+    """The syntax tree of a whole file.
+
+    Args:
+        source: the program's text.
+        errors: takes every mistake of the text, in text order; then the tree holds the statements
+            without one. When it is None the first mistake is raised, with the rest in `.others`.
+
+    Raises:
+        SyntaxFuseError: the text does not follow the grammar, and `errors` is None.
+    """
+    grammar = _grammar()
+    found: list[FuseError] = []
+    tokens, _ = grammar.scanner.scan(source)
+    statements = []
+    for piece in cut(tokens):
+        statement = _parse_piece(grammar.lark, piece, "statement", found)
+        if statement is not None:
+            before = len(found)
+            check_statement(statement, found)
+            if len(found) == before:
+                statements.append(statement)
+    if errors is not None:
+        errors.extend(found)
+    elif found:
+        found[0].others = tuple(found[1:])
+        raise found[0]
+    return st.Module(tuple(statements))
+
+
+def parse_query(source: Source) -> st.Target:
+    """What `Ancestor(Alice, x)?` asks for; the question mark may be left out.
+
+    Raises:
+        SyntaxFuseError: the text is not one reference.
+    """
+    grammar = _grammar()
+    found: list[FuseError] = []
+    tokens, _ = grammar.scanner.scan(source)
+    pieces = cut(tokens)
+    if len(pieces) != 1:
+        text = pieces[1].tokens[0].span if pieces else Span(source, 0, len(source.text))
+        raise mistake("FUSE076", text)
+    target: st.Target | None = _parse_piece(grammar.lark, pieces[0], "question", found)
+    if target is not None:
+        check_question(target, found)
+    if found or target is None:
+        found[0].others = tuple(found[1:])
+        raise found[0]
+    return target
+
+
+def _parse_piece(lark: Lark, piece: StatementTokens, start: str, errors: list[FuseError]) -> Any:
+    """The tree of one statement, or None with a new error in `errors`."""
+    if piece.error is not None:
+        errors.append(piece.error)
+        return None
+    parser: InteractiveParser = lark.parse_interactive(start=start)
+    feed: Any = parser.parser_state.feed_token  # Lark asks for its own tokens, but looks at `type` only
+    tokens = piece.tokens
+    last = tokens[-1].span
+    end = Token(END, "", Span(last.source, last.end, last.end))
+    at = 0
+    try:
+        for at, token in enumerate(tokens):
+            feed(token)
+        at = len(tokens)
+        return feed(end, True)
+    except UnexpectedToken:
+        errors.append(diagnose((*tokens, end), at, frozenset(parser.accepts()), start))
+    except FuseError as error:
+        errors.append(error)
+    return None

@@ -1,0 +1,49 @@
+"""`fuse demo`: a convolutional network in Fuse learns handwritten digits, and three engines are compared."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+
+from fuse_ref.cli.exits import Exit
+
+__all__ = ["add", "handle"]
+
+NEEDED = {"torch": "torch", "jax": "jax", "sklearn": "scikit-learn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    command = commands.add_parser("demo", help="train a network on handwritten digits", description=__doc__)
+    command.add_argument("--seeds", type=seeds, default=(0,), metavar="0,1,2", help="one training each (default: 0)")
+    command.add_argument("--epochs", type=int, default=20, help="passes over the training digits (default: 20)")
+    command.add_argument(
+        "--inner",
+        choices=("inductor", "aot_eager", "eager"),
+        default="inductor",
+        help='the compiler behind the "fuse" back end (default: inductor)',
+    )
+    command.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), metavar="FOLDER", help="for the pictures (default: runs/demo)"
+    )
+    return command
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise argparse.ArgumentTypeError(f"expected whole numbers with commas between, got {text!r}")
+    return tuple(int(word) for word in words)
+
+
+def handle(arguments: argparse.Namespace) -> int:
+    missing = [distribution for module, distribution in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        print(f"fuse demo needs {', '.join(missing)}: pip install 'fuse-torch[demo]'", file=sys.stderr)
+        return Exit.RUN
+    # Only here: every other command works without these packages.
+    from fuse_ref.demo.show import Options, show
+
+    options = Options(arguments.seeds, arguments.epochs, arguments.inner, arguments.out)
+    return Exit.OK if show(options) else Exit.PROGRAM

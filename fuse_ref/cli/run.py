@@ -1,0 +1,105 @@
+"""`fuse run`: run a program once and print or save what it exports and answers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fuse_ref.cli.exits import Exit, UsageProblem
+from fuse_ref.cli.inputs import read_input, write_outputs
+from fuse_ref.cli.programs import add_program, add_sizes, load_program, pair, sizes_of
+from fuse_ref.errors import FuseError
+from fuse_ref.program import Program
+
+__all__ = ["add", "handle"]
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    command = commands.add_parser("run", help="run a program", description=__doc__)
+    add_program(command)
+    command.add_argument(
+        "--backend",
+        choices=("auto", "numpy", "torch", "jax"),
+        default="auto",
+        help="the engine; auto is NumPy here, since inputs come from files",
+    )
+    command.add_argument(
+        "--input",
+        metavar="NAME=FILE",
+        dest="inputs",
+        action="append",
+        default=[],
+        type=pair,
+        help="an input's array: .npy, .npz, FILE.npz:key or .json; may be repeated",
+    )
+    add_sizes(command)
+    command.add_argument("--out", metavar="FILE", type=Path, help="save the exports: .npz, .npy (one array) or .json")
+    command.add_argument("--json", action="store_true", help="print exports and answers as JSON")
+    return command
+
+
+def handle(arguments: argparse.Namespace) -> int:
+    inputs: dict[str, np.ndarray] = {}
+    for name, place in arguments.inputs:
+        if name in inputs:
+            raise UsageProblem(f"--input gives {name} twice")
+        inputs[name] = read_input(name, place)
+    try:
+        program = load_program(arguments.program)
+        program.plan(sizes_of(arguments) or None)
+    except FuseError as error:
+        print(error, file=sys.stderr)
+        return Exit.PROGRAM
+    return run(program, inputs, arguments)
+
+
+def run(program: Program, inputs: Mapping[str, np.ndarray], arguments: argparse.Namespace) -> int:
+    runner = program.compile(arguments.backend, sizes=sizes_of(arguments) or None)
+    outputs = {name: np.asarray(value) for name, value in runner(dict(inputs)).items()}
+    if arguments.out is not None:
+        write_outputs(outputs, arguments.out)
+    if arguments.json:
+        print(json.dumps(document(runner.backend, outputs, runner.answers), indent=2))
+        return Exit.OK
+    for answer in runner.answers:
+        print_answer(answer)
+    if arguments.out is None:
+        for name, value in outputs.items():
+            print_array(name, value)
+    else:
+        print(f"wrote {', '.join(outputs)} to {arguments.out}")
+    return Exit.OK
+
+
+def document(backend: str, outputs: Mapping[str, np.ndarray], answers: Iterable[Any]) -> dict[str, object]:
+    """What --json prints: every export with shape and values, every answer with its rows."""
+    return {
+        "backend": backend,
+        "exports": {
+            name: {"shape": list(value.shape), "dtype": str(value.dtype), "values": value.tolist()}
+            for name, value in outputs.items()
+        },
+        "answers": [{"query": answer.text, "rows": [list(row) for row in answer.rows]} for answer in answers],
+    }
+
+
+def print_array(name: str, value: np.ndarray) -> None:
+    shape = " × ".join(map(str, value.shape)) or "scalar"
+    values = np.array2string(value, precision=6, threshold=200, edgeitems=3)
+    separator = "\n" if "\n" in values else " "
+    print(f"{name} ({shape}, {value.dtype}){separator}{values}")
+
+
+def print_answer(answer: Any) -> None:
+    rows = [", ".join(map(str, row)) for row in answer.rows]
+    print(answer.text)
+    for row in rows:
+        print(f"  {row or 'yes'}")
+    if not rows:
+        print("  no")

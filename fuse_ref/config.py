@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +10,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar, get_args
 
 from fuse_ref.errors import FuseError
 from fuse_ref.mistakes import mistake
+from fuse_ref.mistakes.suggest import did_you_mean
 
 __all__ = ["Breaks", "ExecutionConfig", "FrozenMapping", "Logic", "Mode", "Precision", "RoutePreference", "Temperature"]
 
@@ -125,15 +125,14 @@ class ExecutionConfig:
         object.__setattr__(self, field, value)
 
 
-def _refused(field: str, expected: str, value: object, cure: str | None = None) -> FuseError:
+def _refused(field: str, expected: str, value: object, cure: str = "") -> FuseError:
     return mistake("FUSE200", None, cure=cure, field=field, expected=expected, value=repr(value))
 
 
 def _choice(field: str, value: object, allowed: tuple[str, ...]) -> None:
     if isinstance(value, str) and value in allowed:
         return
-    close = difflib.get_close_matches(str(value), allowed, n=1)
-    cure = f"did you mean {close[0]!r}?" if close else None
+    cure = did_you_mean(str(value), allowed)
     raise _refused(field, "one of " + ", ".join(repr(item) for item in allowed), value, cure)
 
 

@@ -1,0 +1,57 @@
+"""Finds the engine of a name. The frameworks' engines live in packages of their own and are imported when asked for."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import Final, Literal, TypeAlias
+
+from fuse_ref.errors import FallbackWarning
+from fuse_ref.evaluate.engine import Engine
+from fuse_ref.evaluate.numpy_engine import ENGINE as NUMPY_ENGINE
+
+__all__ = ["Backend", "find_engine"]
+
+Backend: TypeAlias = Literal["numpy", "torch", "jax"]
+
+PACKAGES: Final[dict[str, str]] = {"torch": "fuse_torch", "jax": "fuse_jax"}
+
+
+def find_engine(backend: Backend) -> Engine:
+    """The engine called `backend`; NumPy's, with one FallbackWarning, when its framework is not installed.
+
+    An engine is the attribute `ENGINE` of the package `fuse_torch` or `fuse_jax`. That the framework
+    itself is missing shows as an ImportError that names it; any other import error is a fault and rises.
+    """
+    if backend == "numpy":
+        return NUMPY_ENGINE
+    try:
+        engine: Engine = importlib.import_module(PACKAGES[backend]).ENGINE
+    except ImportError as error:
+        if not _names(error, backend):
+            raise
+        warnings.warn(
+            f'backend="{backend}" runs on NumPy, since {backend} is not installed (pip install "fuse-torch[{backend}]")',
+            FallbackWarning,
+            stacklevel=_outside_stack_level(),
+        )
+        return NUMPY_ENGINE
+    return engine
+
+
+def _names(error: ImportError, framework: str) -> bool:
+    """Whether what is missing is the framework: torch, or jax or jaxlib."""
+    missing = (error.name or "").partition(".")[0]
+    return missing in ((framework,) if framework == "torch" else ("jax", "jaxlib"))
+
+
+def _outside_stack_level() -> int:
+    # The warning should point at the user's line, however many of our frames lie between.
+    import sys
+
+    level = 1
+    frame = sys._getframe(1)
+    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("fuse_"):
+        frame = frame.f_back  # type: ignore[assignment]
+        level += 1
+    return level

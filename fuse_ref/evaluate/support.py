@@ -1,0 +1,79 @@
+"""What no engine can do yet, said before a run instead of done wrongly. All three engines call this."""
+
+from __future__ import annotations
+
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.errors import FuseError
+from fuse_ref.mistakes import mistake
+from fuse_ref.mistakes.suggest import did_you_mean
+from fuse_ref.plan.steps import Contract, Plan, Reduce, Step
+from fuse_ref.policies import RuntimePolicies
+
+__all__ = ["check_supported"]
+
+
+def check_supported(plan: Plan, config: ExecutionConfig, engine: str, policies: RuntimePolicies | None = None) -> None:
+    """Refuse a plan or setting that no engine can run yet.
+
+    Settings that make no difference to this plan pass: `route`, `breaks`, `logic`, `capacity`, `mode`
+    and those of fixpoints speak of steps that are themselves refused.
+
+    Args:
+        engine: the name that the message gives: "numpy", "torch" or "jax".
+
+    Raises:
+        RouteError: naming the step, or the setting, and the reason.
+        ConfigError: a temperature for a tensor that the program does not define.
+    """
+    for number, step in enumerate(plan.steps, 1):
+        if step.unsupported:
+            raise mistake(
+                "FUSE201",
+                step.span,
+                number=number,
+                kind=step.kind,
+                tensors=_tensors(step),
+                engine=engine,
+                reason=step.unsupported,
+            )
+    _check_temperatures(plan, config)
+    if config.precision in ("bfloat16", "float16"):
+        raise _setting("precision", config.precision, "the engines compute in float32 and float64 so far")
+    if config.projection_strategy == "monte_carlo" and _projects(plan):
+        raise _setting("projection_strategy", config.projection_strategy, "sums are always computed whole so far")
+    for limit in ("memory_limit", "time_limit"):
+        value = getattr(config, limit)
+        if value is not None:
+            raise _setting(limit, value, "no step watches it so far")
+    if policies is not None:
+        for field in ("sharding", "quantization", "lora"):
+            value = getattr(policies, field)
+            if value is not None:
+                raise _setting(field, value, "weights are used whole and as they are so far")
+
+
+def _tensors(step: Step) -> str:
+    names = [name for name in step.writes if not name.startswith(":")]
+    return ", ".join(names or step.reads) or "nothing"
+
+
+def _setting(name: str, value: object, reason: str) -> FuseError:
+    return mistake("FUSE202", None, setting=f"{name}={value!r}", reason=reason)
+
+
+def _check_temperatures(plan: Plan, config: ExecutionConfig) -> None:
+    if not config.temperatures:
+        return
+    defined = [tensor.name for tensor in plan.program.tensors if tensor.role == "computed"]
+    for name in config.temperatures:
+        if name not in defined:
+            raise mistake("FUSE204", None, cure=did_you_mean(name, defined), field="temperatures", name=name)
+    raise _setting("temperatures", config.temperatures, "write sig(x, T=…) in the program instead")
+
+
+def _projects(plan: Plan) -> bool:
+    for step in plan.steps:
+        for operation in step.operations:
+            if isinstance(operation, Contract | Reduce):
+                return True
+    return False

@@ -114,9 +114,7 @@ def _bracketed(target: st.Application) -> str:
 def _initialiser(call: st.Application, errors: list[FuseError]) -> None:
     if call.name not in INITIALISERS:
         cure = did_you_mean(call.name, INITIALISERS)
-        errors.append(
-            mistake("FUSE069", call.span, found=call.name, known=", ".join(INITIALISERS), cure=cure or None)
-        )
+        errors.append(mistake("FUSE069", call.span, found=call.name, known=", ".join(INITIALISERS), cure=cure or None))
     _expression(call, _Place.VALUE, 1, errors)
 
 

@@ -21,7 +21,7 @@ from fuse_ref.language.tokens import Scanner, Token
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Source, Span
 
-__all__ = ["parse", "parse_query"]
+__all__ = ["parse", "parse_query", "parse_with_comments"]
 
 _BUILDING = threading.Lock()
 
@@ -62,9 +62,18 @@ def parse(source: Source, errors: list[FuseError] | None = None) -> st.Module:
     Raises:
         SyntaxFuseError: the text does not follow the grammar, and `errors` is None.
     """
+    return _parse(source, errors)[0]
+
+
+def parse_with_comments(source: Source) -> tuple[st.Module, tuple[Span, ...]]:
+    """`parse`, and the places of the comments in text order."""
+    return _parse(source, None)
+
+
+def _parse(source: Source, errors: list[FuseError] | None) -> tuple[st.Module, tuple[Span, ...]]:
     grammar = _grammar()
     found: list[FuseError] = []
-    tokens, _ = grammar.scanner.scan(source)
+    tokens, comments = grammar.scanner.scan(source)
     statements = []
     for piece in cut(tokens):
         statement = _parse_piece(grammar.lark, piece, "statement", found)
@@ -78,7 +87,7 @@ def parse(source: Source, errors: list[FuseError] | None = None) -> st.Module:
     elif found:
         found[0].others = tuple(found[1:])
         raise found[0]
-    return st.Module(tuple(statements))
+    return st.Module(tuple(statements)), tuple(comment.span for comment in comments)
 
 
 def parse_query(source: Source) -> st.Target:

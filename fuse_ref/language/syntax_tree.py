@@ -287,9 +287,7 @@ class Import:
     span: Span = field(compare=False, repr=False)
 
 
-Statement: TypeAlias = (
-    Equation | Fact | Sink | Query | Export | AxisDeclaration | Input | Param | Function | Import
-)
+Statement: TypeAlias = Equation | Fact | Sink | Query | Export | AxisDeclaration | Input | Param | Function | Import
 
 
 @dataclass(frozen=True, slots=True)

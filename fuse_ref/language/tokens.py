@@ -101,7 +101,9 @@ class Scanner:
         )
         self._match = re.compile("|".join(f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in ordered)).match
         self._words = {
-            word: next((t.name for t in ordered if t.name != "NAME" and re.fullmatch(t.pattern.to_regexp(), word)), "IN")
+            word: next(
+                (t.name for t in ordered if t.name != "NAME" and re.fullmatch(t.pattern.to_regexp(), word)), "IN"
+            )
             for word in RESERVED
         }
         self.names = {t.name: t.pattern.value for t in ordered}

@@ -21,6 +21,7 @@ __all__ = [
     "InputError",
     "LimitError",
     "ManifestError",
+    "MissingFrameworkError",
     "NonFiniteError",
     "OperatorError",
     "RouteError",
@@ -145,6 +146,10 @@ class ManifestError(FuseError, ValueError):
 
 class RouteError(FuseError):
     """A step that the chosen engine or route cannot run, with the reason."""
+
+
+class MissingFrameworkError(RouteError, ImportError):
+    """A framework that is not installed, or too old. `.name` is its module, as in any ImportError."""
 
 
 class DeviceError(FuseError):

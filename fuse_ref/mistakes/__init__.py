@@ -4,7 +4,7 @@ Tests replay every example, `docs/errors.md` is generated from the rows. Codes a
 be reworded, never renumbered.
 
     FUSE0xx  text and grammar                (syntax.py)
-    FUSE1xx  names, axes, meaning            (meaning.py)
+    FUSE1xx  names, axes, meaning            (meaning.py; from 150 analysis.py)
     FUSE2xx  plans, routes, settings         (running.py)
     FUSE3xx  inputs, weights, files          (inputs.py)
 """
@@ -12,7 +12,9 @@ be reworded, never renumbered.
 from __future__ import annotations
 
 from fuse_ref.errors import FuseError
+from fuse_ref.mistakes.analysis import ANALYSIS_MISTAKES
 from fuse_ref.mistakes.inputs import INPUT_MISTAKES
+from fuse_ref.mistakes.jax_engine import JAX_MISTAKES
 from fuse_ref.mistakes.meaning import MEANING_MISTAKES
 from fuse_ref.mistakes.row import Example, Mistake
 from fuse_ref.mistakes.running import RUNNING_MISTAKES
@@ -22,7 +24,7 @@ from fuse_ref.source import Span
 __all__ = ["MISTAKES", "Example", "Mistake", "mistake"]
 
 MISTAKES: dict[str, Mistake] = {}
-for _row in (*SYNTAX_MISTAKES, *MEANING_MISTAKES, *RUNNING_MISTAKES, *INPUT_MISTAKES):
+for _row in (*SYNTAX_MISTAKES, *MEANING_MISTAKES, *ANALYSIS_MISTAKES, *RUNNING_MISTAKES, *JAX_MISTAKES, *INPUT_MISTAKES):
     if _row.code in MISTAKES:
         raise AssertionError(f"{_row.code} is given to two mistakes")
     MISTAKES[_row.code] = _row

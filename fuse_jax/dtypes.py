@@ -1,0 +1,108 @@
+"""What `float`, `int64` and `bool` are in JAX, and values brought to them without silent loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.ir.nodes import Dtype
+from fuse_ref.mistakes import mistake
+from fuse_ref.weights.arrays import numpy_array
+
+__all__ = ["Numbers", "numbers_of", "x64_enabled"]
+
+_EXPECTED = {"float": "numbers", "int64": "whole numbers (an integer type)", "bool": "truth values (bool)"}
+_KINDS = {"float": "fiu", "int64": "iu", "bool": "b"}  # of NumPy's dtypes; ints are cast to float, never the other way
+
+
+def x64_enabled() -> bool:
+    """Whether JAX has 64-bit numbers here: the global setting, or the `with jax.enable_x64(…)` around."""
+    return bool(jax.config.jax_enable_x64)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The types of one call."""
+
+    precision: np.dtype  # of every float
+    integer: np.dtype  # int64, or int32 where JAX has no 64-bit numbers
+
+    def dtype(self, dtype: Dtype) -> np.dtype:
+        return {"float": self.precision, "int64": self.integer, "bool": np.dtype(bool)}[dtype]
+
+    def array(self, value: object, dtype: Dtype, name: str) -> jax.Array:
+        """`value` as a JAX array of `dtype` that shares no memory with it.
+
+        Args:
+            value: an array of any framework, nested lists or a number. May be traced.
+            name: of the tensor, for errors.
+
+        Raises:
+            DtypeError: a type that would lose something, such as floats for integers.
+        """
+        wanted = self.dtype(dtype)
+        if isinstance(value, jax.Array):
+            _check_kind(value.dtype, dtype, name)
+            if dtype == "int64":
+                self._check_integers(value, name)
+            return value.astype(wanted)
+        try:
+            array = numpy_array(value)
+        except (TypeError, ValueError) as error:
+            raise mistake("FUSE304", name=name, problem=str(error)) from error
+        if array.size == 0 and not isinstance(value, np.ndarray):
+            array = array.astype(wanted)  # [] has no numbers whose type could be wrong
+        _check_kind(array.dtype, dtype, name)
+        if dtype == "int64":
+            self._check_integers(array, name)
+        with np.errstate(over="ignore"):
+            narrowed = array.astype(wanted)
+        # A copy: JAX may otherwise keep the caller's own memory, and see what is written to it later.
+        return jnp.array(narrowed, copy=True)
+
+    def _check_integers(self, array: np.ndarray | jax.Array, name: str) -> None:
+        limits = np.iinfo(self.integer)
+        if np.can_cast(array.dtype, self.integer) or array.size == 0:
+            return
+        if isinstance(array, jax.core.Tracer):
+            # Its values are not known here, so a type that might not fit is refused.
+            raise mistake("FUSE303", name=name, expected=f"whole numbers that {self.integer} holds", got=str(array.dtype))
+        low, high = int(array.min()), int(array.max())
+        if low < limits.min or high > limits.max:
+            cure = "" if x64_enabled() else "jax.config.update('jax_enable_x64', True) gives JAX 64-bit integers"
+            value = low if low < limits.min else high
+            raise mistake("FUSE310", None, cure=cure, name=name, value=value, dtype=str(self.integer))
+
+
+def _check_kind(given: np.dtype, dtype: Dtype, name: str) -> None:
+    if given.kind in _KINDS[dtype] or (dtype == "float" and jnp.issubdtype(given, jnp.floating)):
+        return
+    raise mistake("FUSE303", name=name, expected=_EXPECTED[dtype], got=str(given))
+
+
+def numbers_of(config: ExecutionConfig, floats: Iterable[object] = ()) -> Numbers:
+    """The types that `config` asks for.
+
+    Args:
+        floats: the values given for float inputs; `precision="auto"` follows them.
+
+    Raises:
+        ConfigError: float64 while JAX has 64-bit numbers switched off.
+        RouteError: a precision that this engine does not have yet.
+    """
+    precision = config.precision
+    if precision == "auto":
+        types = [getattr(value, "dtype", None) for value in floats]
+        precision = "float64" if types and all(item == np.float64 for item in types) and x64_enabled() else "float32"
+    if precision in ("bfloat16", "float16"):
+        raise mistake(
+            "FUSE202", setting=f"precision={precision!r}", reason="the JAX engine computes in float32 and float64"
+        )
+    if precision == "float64" and not x64_enabled():
+        raise mistake("FUSE276")
+    return Numbers(np.dtype(precision), np.dtype(np.int64 if x64_enabled() else np.int32))

@@ -1,0 +1,145 @@
+"""Tables of what each function of the catalogue is in JAX: one row each, sizes and order of operands already aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+__all__ = ["ALONG", "ELEMENTWISE", "Value"]
+
+Value: TypeAlias = jax.Array | int | float
+
+_ROUNDED_TO = {"float16": jnp.float16, "bfloat16": jnp.bfloat16, "float32": jnp.float32, "float64": jnp.float64}
+
+
+def _cast(x: jax.Array, *, dtype: str) -> jax.Array:
+    if dtype == "bool":
+        return jnp.where(x == 0, 0.0, 1.0)
+    if dtype == "int64":
+        return jnp.trunc(x)
+    narrow = jnp.dtype(_ROUNDED_TO[dtype])
+    if narrow.itemsize >= x.dtype.itemsize:
+        return x
+    # Without the barrier XLA may drop a pair of conversions as "excess precision", and nothing would be rounded.
+    return lax.optimization_barrier(x.astype(narrow)).astype(x.dtype)
+
+
+def _step(x: jax.Array) -> jax.Array:
+    return jnp.where(x > 0, 1.0, 0.0)
+
+
+def _leaky_relu(x: jax.Array, slope: Value) -> jax.Array:
+    return jnp.where(x > 0, x, slope * x)
+
+
+def _sig(x: jax.Array, temperature: Value) -> jax.Array:
+    if isinstance(temperature, int | float):
+        return _step(x) if temperature == 0 else jax.nn.sigmoid(x if temperature == 1 else x / temperature)
+    # The inner `where` keeps x / 0 out of the gradient of the branch that is not taken.
+    cold = temperature == 0
+    return jnp.where(cold, _step(x), jax.nn.sigmoid(x / jnp.where(cold, 1.0, temperature)))
+
+
+def _gelu(x: jax.Array, *, approximate: str) -> jax.Array:
+    if approximate == "tanh":
+        return jax.nn.gelu(x, approximate=True)
+    # erfc, not 1 + erf: the lower tail keeps its digits.
+    return 0.5 * x * lax.erfc(-x * (0.5**0.5))
+
+
+def _clip(x: jax.Array, low: Value, high: Value) -> jax.Array:
+    # At a bound the whole gradient goes to x, as torch.clamp does; minimum and maximum would halve it.
+    x = jnp.where(x < low, low, x)
+    return jnp.where(x > high, high, x)
+
+
+def _power(base: Value, exponent: Value) -> jax.Array:
+    if isinstance(exponent, int | float) and float(exponent).is_integer() and abs(exponent) < 2**31:
+        return lax.integer_pow(jnp.asarray(base), int(exponent))
+    return jnp.power(base, exponent)
+
+
+ELEMENTWISE: dict[str, Callable[..., jax.Array]] = {
+    "cast": _cast,
+    "step": _step,
+    "relu": jax.nn.relu,
+    "leaky_relu": _leaky_relu,
+    "sig": _sig,
+    "tanh": jnp.tanh,
+    "gelu": _gelu,
+    "silu": jax.nn.silu,
+    "exp": jnp.exp,
+    "log": jnp.log,
+    "sqrt": jnp.sqrt,
+    "abs": jnp.abs,
+    "sign": jnp.sign,
+    "sin": jnp.sin,
+    "cos": jnp.cos,
+    "floor": jnp.floor,
+    "clip": _clip,
+    "max": jnp.maximum,
+    "min": jnp.minimum,
+    "even": lambda x: jnp.where(jnp.remainder(x, 2) == 0, 1.0, 0.0),
+    "odd": lambda x: jnp.where(jnp.remainder(x, 2) == 1, 1.0, 0.0),
+    # Operators of expressions.
+    "add": jnp.add,
+    "subtract": jnp.subtract,
+    "multiply": jnp.multiply,
+    "divide": jnp.true_divide,
+    "power": _power,
+    "negate": jnp.negative,
+    "less": jnp.less,
+    "less_equal": jnp.less_equal,
+    "greater": jnp.greater,
+    "greater_equal": jnp.greater_equal,
+    "equal": jnp.equal,
+    "not_equal": jnp.not_equal,
+    "and": jnp.logical_and,
+    "or": jnp.logical_or,
+    "not": jnp.logical_not,
+    "where": jnp.where,
+    # The operation's own dtype does the conversion: every result is brought to it.
+    "to_number": jnp.asarray,
+    "to_boolean": lambda x: x > 0,
+}
+
+
+def _softmax(x: jax.Array, *, axis: int) -> jax.Array:
+    return jax.nn.softmax(x, axis=axis)
+
+
+def _log_softmax(x: jax.Array, *, axis: int) -> jax.Array:
+    return jax.nn.log_softmax(x, axis=axis)
+
+
+def _lnorm(x: jax.Array, eps: Value, *, axis: int) -> jax.Array:
+    centred = x - jnp.mean(x, axis=axis, keepdims=True)
+    return centred / jnp.sqrt(jnp.mean(centred * centred, axis=axis, keepdims=True) + eps)
+
+
+def _cross_entropy(logits: jax.Array, target: jax.Array, *, axis: int) -> jax.Array:
+    """`target` has size 1 on `axis` when it holds classes (int64), else the classes' weights."""
+    logs = jax.nn.log_softmax(logits, axis=axis)
+    if not jnp.issubdtype(target.dtype, jnp.integer):
+        return -jnp.sum(target * logs, axis=axis)
+    classes = logits.shape[axis]
+    shape = list(jnp.broadcast_shapes(logs.shape, target.shape))
+    logs = jnp.broadcast_to(logs, shape)
+    shape[axis] = 1
+    # A class that does not exist gives NaN, also a negative one, which take_along_axis would wrap.
+    index = jnp.where((target < 0) | (target >= classes), classes, target)
+    picked = jnp.take_along_axis(logs, jnp.broadcast_to(index, shape), axis=axis, mode="fill", fill_value=jnp.nan)
+    return -jnp.squeeze(picked, axis=axis)
+
+
+# Functions along an axis, given as a keyword. `reduce_axis` rows of the catalogue leave it out of their result.
+ALONG: dict[str, Callable[..., jax.Array]] = {
+    "softmax": _softmax,
+    "log_softmax": _log_softmax,
+    "lnorm": _lnorm,
+    "cross_entropy": _cross_entropy,
+}

@@ -185,6 +185,7 @@ class Axis:
     size: int | None  # fixed by a declaration, a literal or a source; None while open
     least: int  # facts and constant indices on left-hand sides need this many positions
     symbols: tuple[str, ...] | None  # in position order; None on an axis of positions
+    letters: tuple[str, ...]  # without primes: of the plain variables that read it; what `axis d = 64` matches
     stepped: bool  # some equation reads or writes it at variable +- constant, or virtually
     origins: tuple[SizeOrigin, ...] = field(compare=False)
 
@@ -198,7 +199,8 @@ class Tensor:
     role: Role
     operator: Operator  # of its definitions; "=" for inputs, params and free tensors
     virtual: int | None  # the position that is a stream's, or None
-    initialiser: tuple[str, tuple[float, ...]] | None  # of a param: ("normal", (0.0, 1.0))
+    initialiser: tuple[str, tuple[int | float, ...]] | None  # of a param: ("normal", (0.0, 1.0)); None: default
+    letters: tuple[str, ...]  # the variables of its `input` or `param` line; () without one
     span: Span | None = field(default=None, compare=False, repr=False)  # declaration or first use
 
 
@@ -235,11 +237,29 @@ class Sink:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredAxis:
+    """One item of an `axis` line; exactly one of size and symbols is given."""
+
+    letter: str
+    size: int | None
+    symbols: tuple[str, ...] | None  # in position order
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ProgramIR:
+    declared: tuple[DeclaredAxis, ...]  # text order
     axes: tuple[Axis, ...]
-    tensors: tuple[Tensor, ...]  # in order of first appearance in the text
-    constants: tuple[tuple[str, int | float], ...]  # text order; already inlined everywhere
+    tensors: tuple[Tensor, ...]  # inputs and params as declared, then in order of first use in the equations
+    constants: tuple[tuple[str, int | float], ...]  # text order; inlined everywhere, and scalar literals too
     equations: tuple[Equation, ...]  # text order
     sinks: tuple[Sink, ...]
     queries: tuple[Query, ...]
     exports: tuple[str, ...]  # text order; the default applied when there is no export line
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor called `name`; KeyError when there is none."""
+        for tensor in self.tensors:
+            if tensor.name == name:
+                return tensor
+        raise KeyError(name)

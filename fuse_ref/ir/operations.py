@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ALIASES", "CATALOGUE", "NEUTRAL", "OPERATORS", "Argument", "Operation", "Option"]
+__all__ = ["ALIASES", "CATALOGUE", "NEUTRAL", "OPERATORS", "PLANNED", "Argument", "Operation", "Option"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,9 @@ class Operation:
     name: str
     # elementwise: result has the indices of all arguments together.
     # along_axis: the same, and the axis survives in the arguments. reduce_axis: the axis leaves.
-    kind: Literal["elementwise", "along_axis", "reduce_axis"]
+    # new_axis: an index appears that the arguments lack. concat: any number of arguments, whose
+    # indices that the left-hand side lacks are flattened into the axis.
+    kind: Literal["elementwise", "along_axis", "reduce_axis", "new_axis", "concat"]
     arguments: tuple[Argument, ...]
     meaning: str  # one line of docs/language.md
     options: tuple[Option, ...] = ()
@@ -102,7 +104,41 @@ _ROWS: tuple[Operation, ...] = (
 CATALOGUE: dict[str, Operation] = {row.name: row for row in _ROWS}
 
 # Other spellings, resolved while the IR is built: engines never see them.
-ALIASES: dict[str, str] = {"layernorm": "lnorm"}
+ALIASES: dict[str, str] = {"layernorm": "lnorm", "select": "where"}
+
+# Functions of the language that programs may use and plans show, but that no engine runs yet: a step
+# that needs one says so. A row moves to the catalogue when its engines' rows are written.
+PLANNED: dict[str, Operation] = {
+    row.name: row
+    for row in (
+        Operation(
+            "where",
+            "elementwise",
+            (Argument("condition"), Argument("a"), Argument("b")),
+            "a where the condition holds, else b",
+        ),
+        Operation("dropout", "elementwise", (Argument("x"), Argument("p")), "in training, zeros with probability p"),
+        Operation("rope", "elementwise", (Argument("x"), Argument("position")), "rotary position embedding"),
+        Operation(
+            "masked_softmax",
+            "along_axis",
+            (Argument("x"), Argument("mask")),
+            "softmax over the positions where mask is not 0",
+        ),
+        Operation(
+            "rmsnorm",
+            "along_axis",
+            (Argument("x"), Argument("eps", 1e-5)),
+            "x / sqrt(mean of squares + eps) along the axis",
+        ),
+        Operation("cumsum", "along_axis", (Argument("x"),), "running sum along the axis"),
+        Operation("topk", "along_axis", (Argument("x"), Argument("k")), "the k largest along the axis, 0 elsewhere"),
+        Operation("argmax", "reduce_axis", (Argument("x"),), "position of the largest"),
+        Operation("one_hot", "new_axis", (Argument("x", kind="classes"), Argument("n")), "1 at position x, else 0"),
+        Operation("causal_mask", "new_axis", (Argument("n"),), "1 where the last position is at most the one before"),
+        Operation("concat", "concat", (Argument("x"),), "arguments one after another along the axis"),
+    )
+}
 
 # What the operators of expressions are called where engines execute them. Not callable in programs.
 OPERATORS: tuple[str, ...] = (

@@ -1,0 +1,356 @@
+"""From written expressions to IR nodes, projections not yet written out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from fuse_ref.ir.index import Affine, Index, plain
+from fuse_ref.ir.indices import IndexReader
+from fuse_ref.ir.literals import array_values
+from fuse_ref.ir.names import Names, is_variable, suggestion
+from fuse_ref.ir.nodes import (
+    And,
+    ArrayLiteral,
+    Call,
+    Case,
+    Compare,
+    Expr,
+    Negate,
+    Not,
+    Number,
+    Or,
+    Position,
+    Power,
+    Product,
+    Project,
+    Read,
+    Sum,
+    SymbolValue,
+)
+from fuse_ref.ir.operations import ALIASES, Argument, Operation
+from fuse_ref.ir.variables import free_variables, index_variables
+from fuse_ref.language import syntax_tree as tree
+from fuse_ref.language.printer import print_expression
+from fuse_ref.mistakes import mistake
+
+__all__ = ["ExpressionReader"]
+
+_UNAVAILABLE = {
+    "attention": "write softmax(Q[p, k] K[q, k] / sqrt(Dk)) and multiply by V[q, v]",
+    "reduce_max": "write max(j: ...)",
+    "reduce_mean": "write avg(j: ...)",
+    "tucker_dense": "write the product of the factors and the core",
+}
+
+
+class ExpressionReader:
+    """Reads the expressions of one equation.
+
+    Args:
+        names: what the program's names stand for.
+        target: the indices of the left-hand side, known to functions that work along its axes.
+        normalised: the variable that the left-hand side marks with a dot.
+        used: every variable that stands in an index of the equation: such a name is no function.
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        target: tuple[Index, ...] = (),
+        normalised: str | None = None,
+        used: frozenset[str] = frozenset(),
+    ) -> None:
+        self._names = names
+        self._target = target
+        self._normalised = normalised
+        self._used = used
+        self._indices = IndexReader(names, self.read)
+
+    def with_target(self, target: tuple[Index, ...], normalised: str | None) -> ExpressionReader:
+        self._target = target
+        self._normalised = normalised
+        return self
+
+    def read(self, item: tree.Name | tree.Reference | tree.Application) -> Read:
+        """A reference to a tensor, whichever way it is written."""
+        match item:
+            case tree.Name(name, span):
+                return Read(name, (), False, span)
+            case tree.Reference(name, indices, span):
+                return Read(name, self._indices.indices(indices), False, span)
+            case tree.Application(name, arguments, keywords, span):
+                if keywords:
+                    raise self._unknown_function(item)
+                return Read(name, self._indices.indices(arguments), True, span)
+
+    def value(self, item: tree.Expression) -> Expr:
+        match item:
+            case tree.Number(value):
+                return Number(value)
+            case tree.Name():
+                return self._name(item)
+            case tree.Reference():
+                return self.read(item)
+            case tree.Application():
+                return self._application(item)
+            case tree.Sum(terms, span):
+                parts = [(sign, self.value(term)) for sign, term in terms]
+                return Sum(tuple(part if sign == "+" else _negated(part) for sign, part in parts), span)
+            case tree.Product(factors, span):
+                times = tuple(self.value(factor) for operator, factor in factors if operator == "*")
+                over = tuple(self.value(factor) for operator, factor in factors if operator == "/")
+                return Product(times, over, span)
+            case tree.Negate(operand):
+                return _negated(self.value(operand))
+            case tree.Power(base, exponent):
+                return Power(self.value(base), self.value(exponent))
+            case tree.Compare(operator, left, right, span):
+                sides = self._symbol_side(operator, left, right), self._symbol_side(operator, right, left)
+                return Compare(operator, sides[0], sides[1], span)
+            case tree.Not(operand):
+                return Not(self.value(operand))
+            case tree.And(operands):
+                return And(tuple(self.value(operand) for operand in operands))
+            case tree.Or(operands):
+                return Or(tuple(self.value(operand) for operand in operands))
+            case tree.Case(branches, default):
+                pairs = tuple((self.value(condition), self.value(value)) for condition, value in branches)
+                return Case(pairs, Number(0) if default is None else self.value(default))
+            case tree.Projection(operator, variables, body, span):
+                return Project(operator, variables, self.value(body), span)
+            case tree.String(text, span):
+                raise mistake("FUSE123", span, text=text)
+            case tree.Array(span=span):
+                reason = "as a factor, a literal is written const([...]); it stands for a number here"
+                raise mistake("FUSE121", span, text=span.text, reason=reason)
+            case tree.Virtual() | tree.Normalised() | tree.Slice():
+                reason = "it is an index, and it stands for a number here"
+                raise mistake("FUSE121", item.span, text=item.span.text, reason=reason)
+            case _:
+                assert_never(item)
+
+    def _name(self, item: tree.Name) -> Expr:
+        name = item.name
+        if name in self._names.constants:
+            return Number(self._names.constants[name])
+        if self._names.is_tensor(name) or not is_variable(name):
+            return self.read(item)
+        if self._names.is_function(name) and name not in self._used:
+            raise mistake("FUSE101", item.span, name=name)
+        return Position(name, item.span)
+
+    def _symbol_side(self, operator: str, side: tree.Expression, other: tree.Expression) -> Expr:
+        """A side of a comparison; beside a bare index, == and != take symbols."""
+        bare = isinstance(other, tree.Name) and is_variable(other.name) and not self._known_scalar(other.name)
+        if operator in ("==", "!=") and bare and isinstance(other, tree.Name):
+            match side:
+                case tree.String(text, span):
+                    return SymbolValue(text, other.name, span)
+                case tree.Name(name, span) if not is_variable(name) and not self._known_scalar(name):
+                    return SymbolValue(name, other.name, span)
+                case _:
+                    pass
+        return self.value(side)
+
+    def _known_scalar(self, name: str) -> bool:
+        return name in self._names.constants or self._names.is_tensor(name)
+
+    def _application(self, item: tree.Application) -> Expr:
+        name = ALIASES.get(item.name, item.name)
+        names = self._names
+        if name == "const":
+            return self._const(item)
+        if name in ("max", "min") and len(item.arguments) >= 2 and not item.keywords:
+            result = self.value(item.arguments[0])
+            for argument in item.arguments[1:]:
+                result = Call(name, (result, self.value(argument)), None, (), item.span)
+            return result
+        if name in ("sum", "max", "min", "avg", "prod"):
+            raise mistake("FUSE119", item.span, name=name)
+        if name in _UNAVAILABLE and not names.is_tensor(name):
+            raise mistake("FUSE122", item.span, what=f"{name}(...)", instead=_UNAVAILABLE[name])
+        if name == "mse":
+            return self._call(_MSE, item)
+        row = names.function(name)
+        if row is not None:
+            return self._call(row, item)
+        if not names.is_tensor(name) and name not in names.referenced and not self._looks_like_atom(item):
+            raise self._unknown_function(item)
+        return self.read(item)
+
+    def _looks_like_atom(self, item: tree.Application) -> bool:
+        """Whether an unknown `name(...)` can be a relation: all its arguments are plain indices."""
+        simple = tree.Name | tree.Number | tree.String | tree.Negate | tree.Slice | tree.Virtual | tree.Sum
+        return not item.keywords and all(isinstance(argument, simple) for argument in item.arguments)
+
+    def _unknown_function(self, item: tree.Application) -> Exception:
+        close = suggestion(item.name, self._names.functions())
+        return mistake("FUSE100", item.span, name=item.name, cure=close or None)
+
+    def _const(self, item: tree.Application) -> Expr:
+        number = self._names.number(item)
+        if number is not None:
+            return Number(number)
+        if len(item.arguments) != 1 or item.keywords:
+            raise mistake("FUSE108", item.span, name="const", expected="one literal", got=_count(item))
+        argument = item.arguments[0]
+        if not isinstance(argument, tree.Array):
+            text = print_expression(argument)
+            raise mistake("FUSE125", argument.span, name="const(...)", reason=f"{text!r} is no number and no literal")
+        shape, values = array_values(argument, self._names)
+        variables = [index_variables(index) for index in self._target]
+        plainly = [
+            v[0] for index, v in zip(self._target, variables, strict=True) if isinstance(index, Affine) and len(v) == 1
+        ]
+        if len(plainly) != len(shape) or len(set(plainly)) != len(shape):
+            expected = f"the left-hand side has {_axes(len(plainly))} to fill"
+            raise mistake("FUSE117", item.span, got=_axes(len(shape)), expected=expected)
+        return ArrayLiteral(values, shape, tuple(plain(v) for v in plainly))
+
+    def _call(self, row: Operation, item: tree.Application) -> Expr:
+        words: dict[str, str] = {}
+        keywords = dict(item.keywords)
+        axis = keywords.pop("axis", None) if row.kind != "elementwise" else None
+        positional = list(item.arguments)
+        if row.kind != "concat":
+            for option, written in zip(row.options, positional[len(row.arguments) :], strict=False):
+                words[option.name] = _word(written)
+            if len(positional) > len(row.arguments) + len(words):
+                raise self._wrong_arguments(row, item, _count(item))
+            positional = positional[: len(row.arguments)]
+        for option in row.options:
+            if option.name in keywords:
+                words[option.name] = _word(keywords.pop(option.name))
+            chosen = words.setdefault(option.name, option.default or "")
+            if chosen not in option.allowed:
+                if not chosen:
+                    raise self._wrong_arguments(row, item, _count(item))
+                allowed = ", ".join(option.allowed)
+                raise mistake("FUSE109", item.span, name=row.name, option=option.name, value=chosen, allowed=allowed)
+        if row.kind == "concat":
+            if keywords or not positional:
+                raise self._wrong_arguments(row, item, _count(item))
+            arguments = [self.value(argument) for argument in positional]
+        else:
+            arguments = self._arguments(row, item, positional, keywords)
+        along = self._axis(row, item, axis, arguments) if row.kind != "elementwise" else None
+        options = tuple(sorted(words.items()))
+        if row.name == "causal_mask":
+            options = (*options, ("rows", " ".join(v for i in self._target for v in index_variables(i) if v != along)))
+        return Call(row.name, tuple(arguments), along, options, item.span)
+
+    def _arguments(
+        self,
+        row: Operation,
+        item: tree.Application,
+        positional: list[tree.Expression],
+        keywords: dict[str, tree.Expression],
+    ) -> list[Expr]:
+        given: list[Expr] = [self.value(argument) for argument in positional]
+        for argument in row.arguments[len(given) :]:
+            if argument.name in keywords:
+                given.append(self.value(keywords.pop(argument.name)))
+            elif argument.default is not None:
+                default = argument.default
+                given.append(Number(int(default) if default.is_integer() else default))
+            else:
+                raise self._wrong_arguments(row, item, _count(item))
+        if keywords:
+            raise self._wrong_arguments(row, item, f"'{next(iter(keywords))}='")
+        return given
+
+    def _wrong_arguments(self, row: Operation, item: tree.Application, got: str) -> Exception:
+        parts = [a.name if a.default is None else f"{a.name}={a.default:g}" for a in row.arguments]
+        parts += [o.name if o.default is None else f'{o.name}="{o.default}"' for o in row.options]
+        if row.kind != "elementwise":
+            parts.append("axis=j")
+        return mistake("FUSE108", item.span, name=row.name, expected=f"({', '.join(parts)})", got=got)
+
+    def _axis(
+        self, row: Operation, item: tree.Application, written: tree.Expression | None, arguments: Sequence[Expr]
+    ) -> str:
+        """The variable that a function works along."""
+        own = tuple(dict.fromkeys(v for argument in arguments for v in free_variables(argument)))
+        left = self._left_variables()
+        match written:
+            case tree.Name(name) | tree.String(name):
+                if name not in own and name not in left:
+                    reason = f"{name!r} is not an index of the left-hand side, nor of its argument"
+                    raise mistake("FUSE110", item.span, name=row.name, reason=reason)
+                return name
+            case tree.Number(int(position)):
+                if position >= len(left) or left[position] is None:
+                    reason = f"the left-hand side has no plain index number {position}"
+                    raise mistake("FUSE110", item.span, name=row.name, reason=reason)
+                return left[position] or ""
+            case None:
+                pass
+            case _:
+                reason = f"{print_expression(written)!r} is no index"
+                raise mistake("FUSE110", item.span, name=row.name, reason=reason)
+        if self._normalised is not None:
+            return self._normalised
+        if row.name == "cross_entropy":
+            return self._class_axis(row, item, arguments)
+        if row.kind in ("new_axis", "concat"):
+            new = [v for v in left if v is not None and v not in own]
+            if len(new) == 1 or (new and row.name == "causal_mask"):
+                return new[-1]
+        if not left or left[-1] is None:
+            what = "has no index" if not left else "does not end in a plain index"
+            raise mistake("FUSE110", item.span, name=row.name, reason=f"the left-hand side {what}")
+        return left[-1]
+
+    def _left_variables(self) -> list[str | None]:
+        """Per index of the left-hand side its one variable, or None."""
+        found = [index_variables(index) for index in self._target]
+        return [v[0] if len(v) == 1 else None for v in found]
+
+    def _class_axis(self, row: Operation, item: tree.Application, arguments: Sequence[Expr]) -> str:
+        """cross_entropy without a marked index: the last of the logits.
+
+        In an expression such as `W[c, d] X[e, d]` the contracted index and those of an integer
+        target cannot be the classes.
+        """
+        logits, target = arguments
+        found = list(free_variables(logits))
+        if isinstance(logits, Read):
+            return found[-1] if found else self._no_classes(row, item)
+        contracted: set[str] = set()
+        if isinstance(logits, Product):
+            sets = [set(free_variables(factor)) for factor in logits.factors]
+            contracted = {v for v in found if sum(v in inside for inside in sets) >= 2}
+        of_target = set(free_variables(target))
+        free = [v for v in found if v not in contracted and v not in of_target]
+        remaining = free or [v for v in found if v not in contracted]
+        return remaining[-1] if remaining else self._no_classes(row, item)
+
+    def _no_classes(self, row: Operation, item: tree.Application) -> str:
+        raise mistake("FUSE110", item.span, name=row.name, reason="the logits have no index")
+
+
+_MSE = Operation("mse", "elementwise", (Argument("a"), Argument("b")), "mean of (a - b)**2")
+
+
+def _negated(expr: Expr) -> Expr:
+    return Number(-expr.value) if isinstance(expr, Number) else Negate(expr)
+
+
+def _word(item: tree.Expression) -> str:
+    match item:
+        case tree.Name(name):
+            return name
+        case tree.String(text):
+            return text
+        case _:
+            return print_expression(item)
+
+
+def _count(item: tree.Application) -> str:
+    count = len(item.arguments) + len(item.keywords)
+    return f"{count} argument{'' if count == 1 else 's'}"
+
+
+def _axes(count: int) -> str:
+    return "no axis" if count == 0 else f"{count} {'axis' if count == 1 else 'axes'}"

@@ -1,0 +1,109 @@
+"""The IR as JSON and back, and the digest that names a program's meaning."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from fuse_ref.ir import index, nodes
+from fuse_ref.ir.nodes import ProgramIR
+from fuse_ref.mistakes import mistake
+from fuse_ref.source import Source, Span
+
+__all__ = ["FORMAT_VERSION", "digest", "from_json", "to_json"]
+
+FORMAT_VERSION = 1
+_FORMAT = "fuse-program"
+_CLASSES: dict[str, type] = {
+    item.__name__: item
+    for module in (index, nodes)
+    for item in vars(module).values()
+    if isinstance(item, type) and dataclasses.is_dataclass(item) and item.__module__ == module.__name__
+}
+# Two index forms share the name of nothing in nodes; a clash would make files ambiguous.
+assert len(_CLASSES) == sum(
+    isinstance(item, type) and dataclasses.is_dataclass(item) and item.__module__ == module.__name__
+    for module in (index, nodes)
+    for item in vars(module).values()
+)
+
+
+def to_json(program: ProgramIR, source: Source) -> dict[str, Any]:
+    """`program` as JSON data; the text goes along so that later errors can still show their place."""
+    return {
+        "format": _FORMAT,
+        "version": FORMAT_VERSION,
+        "name": source.name,
+        "text": source.text,
+        "program": _encode(program, spans=True),
+    }
+
+
+def from_json(data: object) -> tuple[ProgramIR, Source]:
+    """The inverse of `to_json`.
+
+    Raises:
+        ConfigError: another format or version, or data that is no program.
+    """
+    if not isinstance(data, dict) or data.get("format") != _FORMAT:
+        raise mistake("FUSE127", reason=f"it is not of the format {_FORMAT!r}")
+    if data.get("version") != FORMAT_VERSION:
+        raise mistake("FUSE127", reason=f"it has format version {data.get('version')}, and this is {FORMAT_VERSION}")
+    text, name = data.get("text"), data.get("name")
+    if not isinstance(text, str) or not isinstance(name, str):
+        raise mistake("FUSE127", reason="its text is missing")
+    source = Source(text, name)
+    program = _decode(data.get("program"), source)
+    if not isinstance(program, ProgramIR):
+        raise mistake("FUSE127", reason="it holds no program")
+    return program, source
+
+
+def digest(program: ProgramIR) -> str:
+    """SHA-256 (hex) of what the program means: layout, comments and places do not count."""
+    text = json.dumps(_encode(program, spans=False), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _encode(value: object, *, spans: bool) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            # Python's JSON would write NaN and Infinity, which other readers refuse.
+            return value if value - value == 0 else {"node": "float", "text": repr(value)}
+        case tuple():
+            return [_encode(item, spans=spans) for item in value]
+        case Span(_, start, end):
+            return {"node": "Span", "at": [start, end]}
+        case _:
+            assert dataclasses.is_dataclass(value), type(value)
+            found: dict[str, Any] = {"node": type(value).__name__}
+            for item in dataclasses.fields(value):
+                if item.compare:
+                    found[item.name] = _encode(getattr(value, item.name), spans=spans)
+                elif spans:
+                    found[item.name] = _encode(getattr(value, item.name), spans=True)
+            return found
+
+
+def _decode(value: object, source: Source) -> object:
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case list():
+            return tuple(_decode(item, source) for item in value)
+        case {"node": "float", "text": str(text)}:
+            return float(text)
+        case {"node": "Span", "at": [int(start), int(end)]} if 0 <= start <= end <= len(source.text):
+            return Span(source, start, end)
+        case {"node": str(name), **fields} if name in _CLASSES:
+            kind = _CLASSES[name]
+            known = {item.name for item in dataclasses.fields(kind)}
+            if set(fields) != known:
+                raise mistake("FUSE127", reason=f"a {name} has the fields {sorted(fields)}")
+            return kind(**{str(key): _decode(item, source) for key, item in fields.items()})
+        case _:
+            raise mistake("FUSE127", reason="it holds something that no program has")

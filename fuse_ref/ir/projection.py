@@ -1,0 +1,310 @@
+"""Where sums happen: language reference, section 4, made explicit.
+
+The input is an expression as written (IR nodes without the implied projections); the output says
+every projection with a `Project` node. Chains keep the nesting of their parentheses: a `Product`
+inside another node was written in parentheses.
+
+Two notions carry the rules. A variable is *visible* in a node when the node shows it to the rest of
+its term (references and bare indices, but not function arguments, and not what a parenthesis has
+contracted by itself). It *stands* in a node when the node's value depends on it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from fuse_ref.ir.nodes import (
+    And,
+    ArrayLiteral,
+    Call,
+    Case,
+    Compare,
+    Expr,
+    Negate,
+    Not,
+    Number,
+    Or,
+    Position,
+    Power,
+    Product,
+    Project,
+    Read,
+    Sum,
+)
+from fuse_ref.ir.operations import CATALOGUE, PLANNED
+from fuse_ref.ir.variables import children, free_variables, index_variables
+
+__all__ = ["project_boolean", "project_numeric", "project_sink", "project_whole"]
+
+Variables: TypeAlias = frozenset[str]
+_NONE: Variables = frozenset()
+
+
+def project_numeric(body: Expr, surviving: Iterable[str]) -> Expr:
+    """The right-hand side of `=` with a numeric head, projections written out.
+
+    Args:
+        body: as written.
+        surviving: the variables of the left-hand side.
+    """
+    return _Projection().scope(_conjunction_as_product(body), frozenset(surviving))
+
+
+def project_whole(body: Expr) -> Expr:
+    """The right-hand side of `max=`, `min=`, `avg=` or `prod=`: every index survives every scope."""
+    body = _conjunction_as_product(body)
+    return _Projection().scope(body, _all_variables(body))
+
+
+def project_boolean(body: Expr, surviving: Iterable[str]) -> Expr:
+    """The body of a rule: a truth value; variables that the head lacks are projected with OR."""
+    kept = frozenset(surviving)
+    result = _Projection().truth(body, kept, _NONE)
+    lacking = tuple(v for v in free_variables(result) if v not in kept)
+    return Project("any", lacking, result) if lacking else result
+
+
+def project_sink(body: Expr) -> Expr:
+    """A sink's expression: what its products repeat is contracted, every other index is kept."""
+    return _Projection().node(_conjunction_as_product(body), _NONE, _NONE)
+
+
+def _conjunction_as_product(body: Expr) -> Expr:
+    """`Edge(x, y), D[x] + W[x, y]` under a numeric head: truth values are factors 0 and 1."""
+    match body:
+        case And(operands):
+            return Product(operands, ())
+        case _:
+            return body
+
+
+def _all_variables(expr: Expr) -> Variables:
+    """Every variable of `expr`, bound ones included."""
+    found: set[str] = set()
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        found.update(free_variables(node))
+        if isinstance(node, Project):
+            found.update(node.variables)
+        elif isinstance(node, Call) and node.axis is not None:
+            found.add(node.axis)
+        stack.extend(children(node))
+    return frozenset(found)
+
+
+def _bare(expr: Expr) -> Variables:
+    """Variables of bare indices: these are visible even between the sides of a comparison."""
+    match expr:
+        case Position(variable):
+            return frozenset((variable,))
+        case Call():
+            return _NONE
+        case _:
+            return _NONE.union(*(_bare(child) for child in children(expr)))
+
+
+def _summed(variables: Iterable[str], expr: Expr) -> Expr:
+    names = tuple(variables)
+    return Project("sum", names, expr) if names else expr
+
+
+class _Projection:
+    """One pass over one equation. Results are kept per node: the rules look at siblings twice."""
+
+    def __init__(self) -> None:
+        self._terms: dict[tuple[int, Variables, Variables], Expr] = {}
+        self._seen: dict[tuple[int, Variables], Variables] = {}
+        self._alive: list[Expr] = []  # ids stay unique only while their nodes live
+
+    def scope(self, expr: Expr, kept: Variables) -> Expr:
+        """A scope: each additive term is projected by itself onto `kept` (rule 2)."""
+        match expr:
+            case Sum(terms, span):
+                return Sum(tuple(self.scope(term, kept) for term in terms), span)
+            case Negate(operand):
+                return _negate(self.scope(operand, kept))
+            case Product():
+                term = self._product(expr, kept, _NONE, whole_term=True)
+            case _:
+                term = self.node(expr, kept, _NONE)
+        return _summed((v for v in free_variables(term) if v not in kept), term)
+
+    def node(self, expr: Expr, kept: Variables, outside: Variables) -> Expr:
+        """A part of a term. `outside`: what is visible in the rest of the term."""
+        key = (id(expr), kept, outside)
+        if key not in self._terms:
+            self._alive.append(expr)
+            self._terms[key] = self._node(expr, kept, outside)
+        return self._terms[key]
+
+    def _node(self, expr: Expr, kept: Variables, outside: Variables) -> Expr:
+        match expr:
+            case Negate(operand):
+                return _negate(self.node(operand, kept, outside))
+            case Not(operand):
+                return Not(self.truth(operand, kept, outside))
+            case Sum(terms, span):
+                return Sum(self._siblings(terms, kept, outside), span)
+            case Product():
+                return self._product(expr, kept, outside, whole_term=False)
+            case Power(base, exponent):
+                left, right = self._siblings((base, exponent), kept, outside)
+                return Power(left, right)
+            case And() | Or():
+                return self.truth(expr, kept, outside)
+            case Compare(operator, left, right, span):
+                return Compare(
+                    operator,
+                    self.scope(left, kept | outside | _bare(right)),
+                    self.scope(right, kept | outside | _bare(left)),
+                    span,
+                )
+            case Case(branches, default):
+                return self._case(branches, default, kept | outside)
+            case Call():
+                return self._call(expr, kept | outside)
+            case Project(operator, variables, body, span):
+                inner = kept | frozenset(variables)
+                return Project(operator, variables, self.node(body, inner, outside - frozenset(variables)), span)
+            case _:
+                return expr
+
+    def _siblings(self, parts: tuple[Expr, ...], kept: Variables, outside: Variables) -> tuple[Expr, ...]:
+        """Parts that see each other: terms of a parenthesis, base and exponent."""
+        rest = _Rest([self.visible(part, kept) for part in parts])
+        return tuple(self.node(part, kept, outside | rest.without(i)) for i, part in enumerate(parts))
+
+    def _product(self, expr: Product, kept: Variables, outside: Variables, *, whole_term: bool) -> Expr:
+        shown = [self.visible(part, kept) for part in (*expr.factors, *expr.divisors)]
+        count = len(expr.factors)
+        rest = _Rest(shown)
+        factors = tuple(self.node(factor, kept, outside | rest.without(i)) for i, factor in enumerate(expr.factors))
+        standing = [frozenset(free_variables(factor)) for factor in factors]
+        divisors = self._divisors(expr, kept | outside, rest, standing)
+        result = Product(factors, divisors, expr.span)
+        if whole_term:
+            return result  # the scope sums what is left, at the same place
+        # Rule 1. A divisor is no factor, but what it shows or depends on is "elsewhere in the term".
+        elsewhere = kept | outside | _NONE.union(*shown[count:], *(free_variables(d) for d in divisors))
+        counts = Counter(v for inside in standing for v in inside)
+        return _summed((v for v in free_variables(result) if counts[v] >= 2 and v not in elsewhere), result)
+
+    def _divisors(self, expr: Product, kept: Variables, rest: _Rest, standing: list[Variables]) -> tuple[Expr, ...]:
+        """Each divisor is a scope that keeps every index standing elsewhere in the term."""
+        count = len(expr.factors)
+        in_factors = kept.union(*standing)
+        keeps = [in_factors | rest.without(count + i) for i in range(len(expr.divisors))]
+        first = [self.scope(divisor, keep) for divisor, keep in zip(expr.divisors, keeps, strict=True)]
+        if len(first) < 2:
+            return tuple(first)
+        depends = _Rest([frozenset(free_variables(divisor)) for divisor in first])
+        return tuple(self.scope(d, keeps[i] | depends.without(i)) for i, d in enumerate(expr.divisors))
+
+    def _case(self, branches: tuple[tuple[Expr, Expr], ...], default: Expr, kept: Variables) -> Expr:
+        parts = [part for branch in branches for part in branch] + [default]
+        rest = _Rest([_bare(part) for part in parts])
+        keeps = [kept | rest.without(i) for i in range(len(parts))]
+        done = [
+            self.truth(part, keeps[i], _NONE) if i % 2 == 0 and i < len(parts) - 1 else self.scope(part, keeps[i])
+            for i, part in enumerate(parts)
+        ]
+        pairs = tuple((done[i], done[i + 1]) for i in range(0, len(parts) - 1, 2))
+        return Case(pairs, done[-1])
+
+    def _call(self, expr: Call, kept: Variables) -> Expr:
+        row = CATALOGUE.get(expr.function) or PLANNED.get(expr.function)
+        if expr.function in ("cross_entropy", "mse"):
+            return self._mean_loss(expr, kept)
+        assert row is not None, expr.function
+        inner = kept if expr.axis is None or row.kind == "new_axis" else kept | {expr.axis}
+        if row.kind == "concat":
+            arguments = tuple(self.scope(a, kept | _all_variables(a)) for a in expr.arguments)
+            inside = {v: None for a in arguments for v in free_variables(a)}
+            flattened = " ".join(v for v in inside if v not in kept and v != expr.axis)
+            options = (("flattened", flattened),) if flattened else ()
+            return Call(expr.function, arguments, expr.axis, options, expr.span)
+        arguments = tuple(self.scope(argument, inner) for argument in expr.arguments)
+        return Call(expr.function, arguments, expr.axis, expr.options, expr.span)
+
+    def _mean_loss(self, expr: Call, kept: Variables) -> Expr:
+        """cross_entropy and mse: the mean over the indices that do not survive.
+
+        The arguments keep their indices, as concat's do, but for what their products contract.
+        They see each other: an index of the target is no contraction of the logits.
+        """
+        inner = kept if expr.axis is None else kept | {expr.axis}
+        arguments = self._siblings(expr.arguments, inner, _NONE)
+        value: Expr
+        if expr.function == "mse":
+            left, right = arguments
+            value = Power(Sum((left, _negate(right)), expr.span), Number(2))
+        else:
+            value = Call(expr.function, arguments, expr.axis, expr.options, expr.span)
+        lacking = tuple(v for v in free_variables(value) if v not in kept)
+        return Project("avg", lacking, value, expr.span) if lacking else value
+
+    def truth(self, expr: Expr, kept: Variables, outside: Variables) -> Expr:
+        """`expr` as a truth value; conjuncts see each other, a numeric one is compared with 0."""
+        match expr:
+            case And(operands) | Product(operands, ()):
+                rest = _Rest([self.visible(operand, kept) for operand in operands])
+                done: list[Expr] = []
+                for i, operand in enumerate(operands):
+                    part = self.truth(operand, kept, outside | rest.without(i))
+                    done.extend(part.operands if isinstance(part, And) else (part,))
+                return And(tuple(done))
+            case Or(operands):
+                return Or(tuple(self.truth(operand, kept, outside) for operand in operands))
+            case Not(operand):
+                return Not(self.truth(operand, kept, outside))
+            case Read(boolean=True) | Compare():
+                return self.node(expr, kept, outside)
+            case _:
+                return Compare(">", self.scope(expr, kept | outside), Number(0))
+
+    def visible(self, expr: Expr, kept: Variables) -> Variables:
+        """What `expr`, as one part of a term, shows to the other parts."""
+        key = (id(expr), kept)
+        if key not in self._seen:
+            self._alive.append(expr)
+            self._seen[key] = self._visible(expr, kept)
+        return self._seen[key]
+
+    def _visible(self, expr: Expr, kept: Variables) -> Variables:
+        match expr:
+            case Read(indices=indices):
+                return frozenset(v for index in indices for v in index_variables(index))
+            case Position(variable):
+                return frozenset((variable,))
+            case Call():
+                return _NONE
+            case Project(_, variables, body):
+                return self.visible(body, kept | frozenset(variables)) - frozenset(variables)
+            case Product():
+                shown = _NONE.union(*(self.visible(child, kept) for child in children(expr)))
+                alone = self.node(expr, kept, _NONE)
+                return shown - frozenset(alone.variables) if isinstance(alone, Project) else shown
+            case ArrayLiteral(indices=indices):
+                return frozenset(v for index in indices for v in index_variables(index))
+            case _:
+                return _NONE.union(*(self.visible(child, kept) for child in children(expr)))
+
+
+class _Rest:
+    """For parts of one term: what all the others show. Linear in the number of parts."""
+
+    def __init__(self, shown: Sequence[Variables]) -> None:
+        counts = Counter(v for variables in shown for v in variables)
+        self._shown = shown
+        self._all = frozenset(counts)
+        self._once = frozenset(v for v, count in counts.items() if count == 1)
+
+    def without(self, position: int) -> Variables:
+        return self._all - (self._once & self._shown[position])
+
+
+def _negate(expr: Expr) -> Expr:
+    return Number(-expr.value) if isinstance(expr, Number) else Negate(expr)

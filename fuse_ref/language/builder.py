@@ -102,10 +102,15 @@ class Builder(Transformer[Token, Any]):
         span = _join(items[0], items[-1])
         return st.Application(items[0].text, tuple(arguments), tuple(keywords.items()), span)
 
-    def projection(self, items: list[Any]) -> st.Projection:
-        operator, *variables, body = [items[0], *_nodes(items)]
+    def projection(self, items: list[Any]) -> st.Projection | st.Application:
+        if len(items) < 5 or not isinstance(items[-3], Token) or items[-3].type != "COLON":
+            return self.application(items)
+        operator, body = items[0], items[-2]
+        variables = [item for item in items[2:-3] if not isinstance(item, Token)]
         names: list[str] = []
         for variable in variables:
+            if isinstance(variable, tuple):
+                raise mistake("FUSE054", variable[0].span, found=f"{variable[0].text}=", operator=operator.text)
             if not isinstance(variable, st.Name) or "." in variable.name:
                 raise mistake("FUSE054", variable.span, found=variable.span.text, operator=operator.text)
             if variable.name in names:

@@ -103,7 +103,9 @@ def _declared(target: st.Target, what: str, errors: list[FuseError]) -> None:
         case _:
             assert_never(target)
     for index in indices:
-        if not isinstance(index, st.Name):
+        if isinstance(index, st.Normalised):
+            errors.append(mistake("FUSE045", index.span, name=index.name))
+        elif not isinstance(index, st.Name):
             errors.append(mistake("FUSE066", index.span, found=index.span.text, name=target.name, what=what))
 
 

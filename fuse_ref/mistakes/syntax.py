@@ -103,7 +103,7 @@ _STRUCTURE = (
         "Something that cannot stand here",
         "{found} cannot stand here; expected {expected}",
         "",
-        _shows("Y[i] = X[i] + * 3", "'3' cannot stand here; expected a name"),
+        _shows("Y[i] = X[*3]", "'3' cannot stand here; expected the name of a stream's index"),
         _shows("? Y", "'?' cannot stand here"),
         _shows("axis d e", "'e' cannot stand here; expected '='"),
     ),
@@ -113,7 +113,7 @@ _STRUCTURE = (
         "the '{found}' that opens here is never closed",
         "add '{closer}'",
         _shows("Y[i] = relu(W[i, j] X[j]", "the '(' that opens here is never closed"),
-        _shows("Y[i] = relu(W[i, j X[j])\nZ = 3", "']'"),
+        _shows("Y[i] = X[i\nZ = 3", "the '[' that opens here is never closed"),
         _shows("Y[i] = relu(X[i]\nexport Y", "add ')'"),
     ),
     _row(
@@ -141,7 +141,8 @@ _STRUCTURE = (
         _shows("Y =", "a value is missing after '='"),
         _shows("Y[i] = (A[i] *) B[i]", "a value is missing after '*'"),
         _shows("R(x) <- A(x),\nS(x) <- B(x)", "a value is missing after ','"),
-        _shows("Y[i] = relu()) + 3\nZ = ()", "a value is missing after '('"),
+        _shows("Y = ()", "a value is missing after '('"),
+        _shows("Y[i] = X[i] + * B[i]", "a value is missing after '+'"),
     ),
     _row(
         "015",
@@ -390,8 +391,8 @@ _FORMS = (
         "A normalised index that is no plain variable",
         "'.' marks a plain variable as the normalised index; it cannot follow {found}",
         "give the axis to the function: softmax(…, axis=j)",
-        _shows("Y[p, q+1.] = softmax(S[p, q])", "'1.' is not a number"),
-        _shows("Y[p, (q).] = softmax(S[p, q])", "it cannot follow ')'"),
+        _shows("Y[p, q+r.] = softmax(S[p, q])", "it cannot follow 'q+r'"),
+        _shows("Y[p, (q).] = softmax(S[p, q])", "it cannot follow '(q)'"),
     ),
     _row(
         "047",

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from fuse_ref.cli.exits import Exit
+from fuse_ref.errors import FuseError
 
 __all__ = ["add", "handle"]
 
@@ -46,4 +47,8 @@ def handle(arguments: argparse.Namespace) -> int:
     from fuse_ref.demo.show import Options, show
 
     options = Options(arguments.seeds, arguments.epochs, arguments.inner, arguments.out)
-    return Exit.OK if show(options) else Exit.PROGRAM
+    try:
+        return Exit.OK if show(options) else Exit.PROGRAM
+    except FuseError as error:
+        print(error, file=sys.stderr)
+        return Exit.RUN

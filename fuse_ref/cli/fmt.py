@@ -11,7 +11,7 @@ from pathlib import Path
 from fuse_ref.cli.exits import Exit, UsageProblem
 from fuse_ref.cli.programs import add_program, read_source
 from fuse_ref.errors import FuseError
-from fuse_ref.language.printer import format_text
+from fuse_ref.language.formatter import format_text
 
 __all__ = ["add", "handle"]
 

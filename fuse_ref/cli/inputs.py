@@ -1,78 +1,82 @@
-"""Arrays for `fuse run --input NAME=FILE`, and files for its results."""
+"""Values for `fuse run --input NAME=FILE`, and files for its results."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from fuse_ref.cli.exits import UsageProblem
+from fuse_ref.errors import ManifestError
+from fuse_ref.files.paths import Folders, Place
+from fuse_ref.files.sinks import write_arrays
+from fuse_ref.files.sources import read_array
 
 __all__ = ["read_input", "write_outputs"]
 
-ENDINGS = ".npy, .npz (one array, or FILE.npz:key) or .json"
 
-
-def read_input(name: str, place: str) -> np.ndarray:
-    """The array in a file.
+def read_input(name: str, written: str) -> object:
+    """The value in a file.
 
     Args:
         name: of the input, for messages.
-        place: path of a .npy, .npz (`FILE.npz:key` when it holds several arrays) or .json file.
+        written: path of a .npy, .npz (`FILE.npz:key` when it holds several arrays) or .json file.
+
+    Returns:
+        An array; from .json numbers as an array, and lists that hold strings as tuples of symbols.
     """
-    path_text, key = place, None
-    if ".npz:" in place:
-        path_text, _, key = place.rpartition(":")
-    path = Path(path_text)
+    path_text, key = written, None
+    if ".npz:" in written:
+        path_text, _, key = written.rpartition(":")
+    path = Path(path_text).resolve()
     try:
-        match path.suffix.lower():
-            case ".npy":
-                return np.asarray(np.load(path, allow_pickle=False))
-            case ".npz":
-                return _from_npz(name, path, key)
+        match path.suffix:
+            case ".npy" | ".npz":
+                return read_array(Place(path, key, written), Folders(Path.cwd(), ()))
             case ".json":
-                return np.asarray(json.loads(path.read_text(encoding="utf-8")))
-            case other:
-                raise UsageProblem(f"input {name}: cannot read {other or 'a file without ending'}; use {ENDINGS}")
+                return _from_json(json.loads(path.read_text(encoding="utf-8")))
+            case ending:
+                raise UsageProblem(
+                    f"input {name}: cannot read {ending or 'a file without ending'}: use .npy, .npz or .json"
+                )
     except OSError as error:
-        raise UsageProblem(f"input {name}: cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, BadZipFile) as error:
-        # Also arrays of Python objects, which are never unpickled, and nested lists of uneven lengths.
-        raise UsageProblem(f"input {name}: {path} holds no array of numbers: {error}") from error
+        raise UsageProblem(f"input {name}: cannot read {written}: {error.strerror}") from error
+    except ManifestError as error:
+        raise UsageProblem(f"input {name}: {error.message}") from error
+    except ValueError as error:  # no JSON, or lists of uneven lengths
+        raise UsageProblem(f"input {name}: {written} holds no array: {error}") from error
 
 
-def _from_npz(name: str, path: Path, key: str | None) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as archive:
-        keys = archive.files
-        if key is None and len(keys) == 1:
-            key = keys[0]
-        if key is None or key not in keys:
-            wanted = f"no array {key!r}" if key else f"{len(keys)} arrays"
-            raise UsageProblem(f"input {name}: {path} has {wanted}; write {path}:KEY with one of {', '.join(keys)}")
-        return np.asarray(archive[key])
+def _from_json(value: object) -> object:
+    if isinstance(value, list) and any(isinstance(row, list) and any(isinstance(x, str) for x in row) for row in value):
+        return [tuple(row) if isinstance(row, list) else row for row in value]
+    return np.asarray(value)
 
 
 def write_outputs(outputs: Mapping[str, np.ndarray], path: Path) -> None:
-    """All results to one .npz file, a single one to .npy, or all as nested lists to .json."""
+    """All results to one .npz file or, as nested lists, to .json; a single one to .npy too."""
+    place = Place(path.resolve(), None, str(path))
+    match path.suffix:
+        case ".npz":
+            pass
+        case ".npy":
+            if len(outputs) != 1:
+                raise UsageProblem(f"--out {path}: .npy holds one array, the program exports {len(outputs)}: use .npz")
+        case ".json":
+            text = json.dumps({name: value.tolist() for name, value in outputs.items()})
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise UsageProblem(f"--out: cannot write {path}: {error.strerror}") from error
+            return
+        case ending:
+            raise UsageProblem(
+                f"--out {path}: cannot write {ending or 'a file without ending'}: use .npz, .npy or .json"
+            )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        match path.suffix.lower():
-            case ".npz":
-                np.savez(path, **{name: np.asarray(value) for name, value in outputs.items()})
-            case ".npy":
-                if len(outputs) != 1:
-                    raise UsageProblem(
-                        f"--out {path}: .npy holds one array, the program exports {len(outputs)}: use .npz"
-                    )
-                np.save(path, next(iter(outputs.values())))
-            case ".json":
-                path.write_text(json.dumps({name: value.tolist() for name, value in outputs.items()}), encoding="utf-8")
-            case other:
-                raise UsageProblem(
-                    f"--out {path}: cannot write {other or 'a file without ending'}; use .npz, .npy or .json"
-                )
-    except OSError as error:
-        raise UsageProblem(f"--out: cannot write {path}: {error.strerror}") from error
+        write_arrays((place, name, value) for name, value in outputs.items())
+    except ManifestError as error:
+        raise UsageProblem(f"--out: {error.message}") from error

@@ -69,8 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"fuse {arguments.command}: {problem}", file=sys.stderr)
             return Exit.USAGE
         except FuseError as error:
+            # A run's own errors are caught by its command: what arrives here is wrong in the program.
             print(error, file=sys.stderr)
-            return Exit.RUN
+            return Exit.PROGRAM
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             return Exit.INTERRUPTED

@@ -45,21 +45,21 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
 
 
 def handle(arguments: argparse.Namespace) -> int:
-    inputs: dict[str, np.ndarray] = {}
+    inputs: dict[str, object] = {}
     for name, place in arguments.inputs:
         if name in inputs:
             raise UsageProblem(f"--input gives {name} twice")
         inputs[name] = read_input(name, place)
+    program = load_program(arguments.program)
+    program.plan(sizes_of(arguments) or None)
     try:
-        program = load_program(arguments.program)
-        program.plan(sizes_of(arguments) or None)
+        return run(program, inputs, arguments)
     except FuseError as error:
         print(error, file=sys.stderr)
-        return Exit.PROGRAM
-    return run(program, inputs, arguments)
+        return Exit.RUN
 
 
-def run(program: Program, inputs: Mapping[str, np.ndarray], arguments: argparse.Namespace) -> int:
+def run(program: Program, inputs: Mapping[str, object], arguments: argparse.Namespace) -> int:
     runner = program.compile(arguments.backend, sizes=sizes_of(arguments) or None)
     outputs = {name: np.asarray(value) for name, value in runner(dict(inputs)).items()}
     if arguments.out is not None:

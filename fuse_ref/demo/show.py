@@ -30,7 +30,7 @@ class Options:
 def show(options: Options) -> bool:
     """Run the demonstration and print what happens; True when accuracy and agreement are reached."""
     program = Program.from_file(PROGRAM)
-    print(program.source.text)
+    print(program.source)
     print(program.plan(), end="\n\n", flush=True)
     accuracies: list[float] = []
     agreed = True

@@ -1,0 +1,143 @@
+"""`fuse run`."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+LAYER = "input X[b, j]\nY[b, i] = relu(W[i, j] X[b, j])\nexport Y\n"
+
+
+@pytest.fixture
+def layer(write, tmp_path):
+    np.save(tmp_path / "w.npy", np.array([[1.0, -1.0], [0.5, 0.5], [2.0, 0.0]]))
+    np.save(tmp_path / "x.npy", np.array([[1.0, 3.0]]))
+    return write("layer.fuse", LAYER)
+
+
+def test_exports_are_printed(fuse, layer) -> None:
+    result = fuse("run", layer, "--input", "W=w.npy", "--input", "X=x.npy")
+    assert (result.code, result.err) == (0, "")
+    assert result.out == "Y (1 × 3, float32) [[0. 2. 2.]]\n"
+
+
+def test_new_values_give_new_results(fuse, layer, tmp_path) -> None:
+    np.save(tmp_path / "x.npy", np.array([[3.0, 1.0], [0.0, 2.0]]))
+    result = fuse("run", layer, "--input", "W=w.npy", "--input", "X=x.npy", "--json")
+    document = json.loads(result.out)
+    assert document["backend"] == "numpy"
+    assert document["exports"]["Y"] == {
+        "shape": [2, 3],
+        "dtype": "float32",
+        "values": [[2.0, 2.0, 6.0], [0.0, 1.0, 0.0]],
+    }
+    assert document["answers"] == []
+
+
+def test_queries_are_answered(fuse, write) -> None:
+    result = fuse("run", write("p.fuse", "W = [1, 2]\nX = [3, 4]\nY = W[i] X[i]\nY?\nexport Y\n"))
+    assert result.code == 0
+    assert result.out.splitlines()[0].startswith("Y")
+    assert "11" in result.out
+
+
+def test_out_files(fuse, layer, tmp_path) -> None:
+    words = ("run", layer, "--input", "W=w.npy", "--input", "X=x.npy", "--out")
+    for name in ("y.npy", "new/y.npz", "y.json"):
+        result = fuse(*words, name)
+        assert result.code == 0, result.err
+        assert result.out == f"wrote Y to {name}\n"
+    expected = np.array([[0.0, 2.0, 2.0]])
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), expected)
+    np.testing.assert_array_equal(np.load(tmp_path / "new" / "y.npz")["Y"], expected)
+    np.testing.assert_array_equal(json.loads((tmp_path / "y.json").read_text())["Y"], expected)
+    assert fuse(*words, "y.txt").code == 2
+
+
+def test_npy_holds_one_export(fuse, write) -> None:
+    result = fuse("run", write("two.fuse", "A = [1, 2]\nB = [3]\nexport A, B\n"), "--out", "y.npy")
+    assert result.code == 2
+    assert "use .npz" in result.err
+
+
+def test_inputs_from_archives_and_json(fuse, layer, write, tmp_path) -> None:
+    np.savez(tmp_path / "both.npz", w=np.eye(2), other=np.ones(3))
+    np.savez(tmp_path / "one.npz", x=np.array([[5.0, -1.0]]))
+    result = fuse("run", layer, "--input", "W=both.npz:w", "--input", "X=one.npz")
+    assert (result.code, result.out) == (0, "Y (1 × 2, float32) [[5. 0.]]\n")
+    write("x.json", "[[1, 2]]")
+    result = fuse("run", layer, "--input", "W=both.npz:w", "--input", "X=x.json")
+    assert (result.code, result.out) == (0, "Y (1 × 2, float32) [[1. 2.]]\n")
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("absent.npy", "no file"),
+        ("w.txt", "use .npy, .npz or .json"),
+        ("both.npz", "holds"),
+        ("both.npz:nothing", "'nothing'"),
+        ("words.json", "no array"),
+        ("fake.npy", "fake.npy"),
+        ("uneven.json", "no array"),
+    ],
+)
+def test_inputs_that_cannot_be_read(fuse, layer, write, tmp_path, place: str, says: str) -> None:
+    np.savez(tmp_path / "both.npz", w=np.eye(2), other=np.ones(3))
+    write("w.txt", "1 2")
+    write("words.json", "not json")
+    write("uneven.json", "[[1], [2, 3]]")
+    (tmp_path / "fake.npy").write_bytes(b"no array at all")
+    result = fuse("run", layer, "--input", f"W={place}", "--input", "X=x.npy")
+    assert result.code == 2
+    assert says in result.err
+    assert "input W" in result.err
+
+
+def test_objects_are_never_unpickled(fuse, layer, tmp_path) -> None:
+    np.save(tmp_path / "bad.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert fuse("run", layer, "--input", "W=bad.npy", "--input", "X=x.npy").code == 2
+
+
+def test_an_input_given_twice(fuse, layer) -> None:
+    result = fuse("run", layer, "--input", "W=w.npy", "--input", "W=x.npy")
+    assert result.code == 2
+    assert "W twice" in result.err
+
+
+def test_a_wrong_program_is_1_and_a_failing_run_is_3(fuse, layer, write, tmp_path) -> None:
+    assert fuse("run", write("bad.fuse", "Y = (1\n")).code == 1
+    missing = fuse("run", layer, "--input", "W=w.npy")
+    assert missing.code == 3
+    assert "X" in missing.err
+    np.save(tmp_path / "wide.npy", np.ones((1, 5)))
+    sizes = fuse("run", layer, "--input", "W=w.npy", "--input", "X=wide.npy")
+    assert sizes.code == 3
+    assert "axis j" in sizes.err
+    later = fuse("run", write("stream.fuse", "H[*t+1] = H[*t] + U[t]\nexport H\n"), "--input", "U=x.npy")
+    assert later.code == 3
+
+
+def test_an_input_of_no_use_is_a_warning(fuse, layer) -> None:
+    result = fuse("run", layer, "--input", "W=w.npy", "--input", "X=x.npy", "--input", "Z=x.npy")
+    assert result.code == 0
+    assert result.err.startswith("warning: ")
+    assert "Z" in result.err
+    assert "fuse_ref" not in result.err
+
+
+def test_set_makes_parameters(fuse, write) -> None:
+    path = write("param.fuse", "param W[i, j] ~ ones()\nY[i] = W[i, j]\nexport Y\n")
+    result = fuse("run", path, "--set", "i=2", "--set", "j=3")
+    assert (result.code, result.out) == (0, "Y (2, float32) [3. 3.]\n")
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax"])
+def test_every_backend(fuse, layer, backend: str) -> None:
+    result = fuse("run", layer, "--backend", backend, "--input", "W=w.npy", "--input", "X=x.npy", "--json")
+    assert result.code == 0, result.err
+    document = json.loads(result.out)
+    assert document["backend"] == backend
+    assert document["exports"]["Y"]["values"] == [[0.0, 2.0, 2.0]]

@@ -15,6 +15,7 @@ from fuse_ref.ir.literals import array_values
 from fuse_ref.ir.names import Names, collect_names, is_variable, suggestion
 from fuse_ref.ir.nodes import (
     ArrayLiteral,
+    Axis,
     DeclaredAxis,
     Dtype,
     Equation,
@@ -107,7 +108,7 @@ class _Builder:
             self._tensor(name, tuple(axes.of[name, k] for k in range(self._uses[name].rank))) for name in names
         )
         return ProgramIR(
-            tuple(self._declared),
+            tuple(_numbered(item, axes.axes) for item in self._declared),
             axes.axes,
             tensors,
             tuple(self._names.constants.items()),
@@ -380,6 +381,17 @@ class _Builder:
         return Tensor(
             name, axes, boolean, dtype, uses.role, operator, uses.virtual, uses.initialiser, uses.letters, uses.span
         )
+
+
+def _numbered(item: DeclaredAxis, axes: tuple[Axis, ...]) -> DeclaredAxis:
+    """A table in the order of its positions: facts above it have numbered some of its symbols."""
+    letter = item.letter.rstrip("'")
+    for axis in axes:
+        if item.symbols is not None and axis.symbols is not None and letter in axis.letters:
+            order = {symbol: position for position, symbol in enumerate(axis.symbols)}
+            symbols = tuple(sorted(item.symbols, key=lambda symbol: order.get(symbol, len(order))))
+            return dataclasses.replace(item, symbols=symbols)
+    return item
 
 
 def _projected(target: Read, operator: Operator, value: Expr) -> Expr:

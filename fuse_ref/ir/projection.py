@@ -130,6 +130,12 @@ class _Projection:
                 term = self._product(expr, kept, _NONE, whole_term=True)
             case _:
                 term = self.node(expr, kept, _NONE)
+        lacking = tuple(v for v in free_variables(term) if v not in kept)
+        named = frozenset(v for v in lacking if not v.startswith(":"))
+        if not named or len(named) == len(lacking):
+            return _summed(lacking, term)
+        # Slices have no name to write down. Nested like this, the explicit text says the same again.
+        term = _summed((v for v in lacking if v in named), self.node(expr, kept | named, _NONE))
         return _summed((v for v in free_variables(term) if v not in kept), term)
 
     def node(self, expr: Expr, kept: Variables, outside: Variables) -> Expr:
@@ -190,7 +196,9 @@ class _Projection:
         # Rule 1. A divisor is no factor, but what it shows or depends on is "elsewhere in the term".
         elsewhere = kept | outside | _NONE.union(*shown[count:], *(free_variables(d) for d in divisors))
         counts = Counter(v for inside in standing for v in inside)
-        return _summed((v for v in free_variables(result) if counts[v] >= 2 and v not in elsewhere), result)
+        repeated = [v for v in free_variables(result) if counts[v] >= 2 and v not in elsewhere]
+        slices = _summed((v for v in repeated if v.startswith(":")), result)
+        return _summed((v for v in repeated if not v.startswith(":")), slices)
 
     def _divisors(self, expr: Product, kept: Variables, rest: _Rest, standing: list[Variables]) -> tuple[Expr, ...]:
         """Each divisor is a scope that keeps every index standing elsewhere in the term."""
@@ -286,7 +294,10 @@ class _Projection:
             case Product():
                 shown = _NONE.union(*(self.visible(child, kept) for child in children(expr)))
                 alone = self.node(expr, kept, _NONE)
-                return shown - frozenset(alone.variables) if isinstance(alone, Project) else shown
+                while isinstance(alone, Project):  # what rule 1 contracts in this parenthesis
+                    shown -= frozenset(alone.variables)
+                    alone = alone.body
+                return shown
             case ArrayLiteral(indices=indices):
                 return frozenset(v for index in indices for v in index_variables(index))
             case _:

@@ -72,15 +72,8 @@ class _Writer:
     def _statements(self, program: ProgramIR) -> list[tree.Statement]:
         found: list[tree.Statement] = []
         for item in program.declared:
-            symbols = item.symbols
-            if symbols is not None:
-                # Facts before the table numbered its symbols: the final order numbers them alike.
-                letter = item.letter.rstrip("'")
-                axis = next((a for a in program.axes if letter in a.letters and a.symbols is not None), None)
-                known = () if axis is None or axis.symbols is None else axis.symbols
-                symbols = tuple(sorted(symbols, key=lambda s: known.index(s) if s in known else len(known)))
             size = None if item.size is None else tree.Number(item.size, _NOWHERE)
-            found.append(tree.AxisDeclaration((tree.AxisItem(item.letter, size, symbols, _NOWHERE),), _NOWHERE))
+            found.append(tree.AxisDeclaration((tree.AxisItem(item.letter, size, item.symbols, _NOWHERE),), _NOWHERE))
         for tensor in program.tensors:
             if tensor.role == "input":
                 dtype = tensor.dtype if tensor.dtype == "int64" else None
@@ -188,7 +181,7 @@ class _Writer:
             case Number(value):
                 return _number(value)
             case SymbolValue(name):
-                return _symbol(name)
+                return tree.String(name, _NOWHERE)  # bare, it could be the name of a tensor
             case Position(variable):
                 return tree.Name(variable, _NOWHERE)
             case Read():
@@ -225,6 +218,8 @@ class _Writer:
             case Project("any", _, body):
                 return self._expression(body)
             case Project(operator, variables, body):
+                if variables[0].startswith(":"):
+                    return self._expression(body)  # nameless: the sum is implied by the slice itself
                 return tree.Projection(operator, variables, self._expression(body), _NOWHERE)  # type: ignore[arg-type]
             case _:
                 assert_never(expr)

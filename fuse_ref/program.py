@@ -8,11 +8,11 @@ from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.from_syntax import build_program
-from fuse_ref.ir.json import digest, from_json, to_json
+from fuse_ref.ir.json import Json, digest, from_json, to_json
 from fuse_ref.ir.nodes import Dtype, ProgramIR, Role
 from fuse_ref.ir.text import explicit_text
 from fuse_ref.language.formatter import format_text
@@ -200,7 +200,7 @@ class Program:
         """The program with every projection written out; it parses back to the same meaning."""
         return explicit_text(self._ir)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """The program as JSON data with a format version."""
         return to_json(self._ir, self._source)
 
@@ -219,9 +219,6 @@ class Program:
     def __repr__(self) -> str:
         name = "" if self._path is None else f" {self._path}"
         return f"<Program{name}: {', '.join(self._ir.exports) or 'no exports'}>"
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
 
 
 def as_program(program: Program | str) -> Program:

@@ -298,11 +298,11 @@ def _symbols(
                     found.symbols.update((s, entry.span) for s in entry.symbols or () if s not in found.symbols)
         else:
             _add_symbol(group((entry.tensor, entry.position)), entry.index, entry.span)
-    for _, _, entry in sorted(of_equations, key=lambda row: row[:2]):
-        if isinstance(entry, _Occurrence):
-            _add_symbol(group((entry.tensor, entry.position)), entry.index, entry.span)
+    for _, _, use in sorted(of_equations, key=lambda row: row[:2]):
+        if isinstance(use, _Occurrence):
+            _add_symbol(group((use.tensor, use.position)), use.index, use.span)
         else:
-            side, number = entry
+            side, number = use
             _add_symbol(group((side.variable, number, -1)), Symbol(side.name), side.span)
 
 
@@ -337,8 +337,18 @@ def _axis(name: str, found: _Group, errors: list[FuseError]) -> Axis:
     if not found.stepped:
         for origin in origins[1:]:
             if origin.size != size:
-                places = {"first_place": origins[0].reason, "second_place": origin.reason}
-                errors.append(mistake("FUSE111", origin.span, axis=name, first=size, second=origin.size, **places))
+                places = (origins[0].reason, origin.reason)
+                errors.append(
+                    mistake(
+                        "FUSE111",
+                        origin.span,
+                        axis=name,
+                        first=size,
+                        second=origin.size,
+                        first_place=places[0],
+                        second_place=places[1],
+                    )
+                )
                 break
     symbols = tuple(found.symbols)
     if size is None and found.table is not None:
@@ -347,7 +357,7 @@ def _axis(name: str, found: _Group, errors: list[FuseError]) -> Axis:
     place = origins[0].reason if origins else ""
     if found.table is not None:
         table = found.table.symbols or ()
-        line = "" if found.table.span is None else found.table.span.line
+        line = "" if found.table.span is None else str(found.table.span.line)
         for symbol in symbols:
             if symbol not in table:
                 text = ", ".join(table)
@@ -357,8 +367,10 @@ def _axis(name: str, found: _Group, errors: list[FuseError]) -> Axis:
     if symbols and found.number is not None:
         tensor, argument, number, span = found.number
         first = found.symbols[symbols[0]]
-        values = {"symbol": symbols[0], "line": "?" if first is None else first.line, "number": number}
-        errors.append(mistake("FUSE112", span, name=tensor, position=argument + 1, **values))
+        line = "?" if first is None else str(first.line)
+        errors.append(
+            mistake("FUSE112", span, name=tensor, position=argument + 1, symbol=symbols[0], line=line, number=number)
+        )
     if size is not None and len(symbols) > size:
         what = f"{symbols[size]!r} is symbol number {size + 1}"
         errors.append(mistake("FUSE113", found.symbols[symbols[size]], axis=name, size=size, place=place, what=what))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal, assert_never
+from typing import assert_never
 
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.axes import build_axes
 from fuse_ref.ir.expressions import ExpressionReader
-from fuse_ref.ir.index import Affine, Index, Symbol, Virtual, plain
+from fuse_ref.ir.index import Affine, Index, plain
 from fuse_ref.ir.literals import array_values
-from fuse_ref.ir.names import Names, collect_names, is_variable, suggestion
+from fuse_ref.ir.names import collect_names, is_variable, suggestion
 from fuse_ref.ir.nodes import (
     ArrayLiteral,
     Axis,
@@ -24,15 +23,13 @@ from fuse_ref.ir.nodes import (
     Number,
     Operator,
     ProgramIR,
-    Project,
     Query,
     Read,
-    Role,
     Sink,
-    Tensor,
 )
 from fuse_ref.ir.projection import project_boolean, project_numeric, project_sink, project_whole
-from fuse_ref.ir.variables import free_variables, index_variables, reads, target_variables
+from fuse_ref.ir.tensors import TensorUses, Uses
+from fuse_ref.ir.variables import free_variables, reads, target_variables
 from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.printer import print_expression
 from fuse_ref.mistakes import mistake
@@ -59,30 +56,12 @@ def build_program(module: tree.Module, errors: list[FuseError]) -> ProgramIR:
     return _Builder(module, errors).build()
 
 
-@dataclass
-class _Uses:
-    """All that is known of a tensor from its declaration, definitions and reads."""
-
-    rank: int
-    rank_span: Span | None
-    role: Role = "free"
-    dtype: Dtype = "float"
-    initialiser: tuple[str, tuple[int | float, ...]] | None = None
-    letters: tuple[str, ...] = ()
-    span: Span | None = None
-    definitions_boolean: list[bool] = field(default_factory=list)
-    reads_boolean: list[bool] = field(default_factory=list)
-    operator: tuple[Operator, Span] | None = None  # of its equations, facts and literals aside
-    declared_boolean: bool | None = None
-    virtual: int | None = None
-
-
 class _Builder:
     def __init__(self, module: tree.Module, errors: list[FuseError]) -> None:
         self._module = module
         self._errors = errors
         self._names = collect_names(module, errors)
-        self._uses: dict[str, _Uses] = {}
+        self._tensors = TensorUses()
         self._declared: list[DeclaredAxis] = []
         self._equations: list[Equation] = []
         self._statements: list[Equation | Sink | Query] = []  # text order
@@ -98,14 +77,14 @@ class _Builder:
         for statement in self._module.statements:
             self._attempt(self._define, statement)
         for item in self._statements:
-            self._attempt(self._note_reads, item)
+            self._attempt(self._tensors.note, item)
         exports = self._checked_exports()
-        names = list(self._uses)
-        letters = {name: uses.letters for name, uses in self._uses.items()}
-        ranks = [(name, self._uses[name].rank) for name in names]
+        known = self._tensors.of
+        letters = {name: uses.letters for name, uses in known.items()}
+        ranks = [(name, uses.rank) for name, uses in known.items()]
         axes = build_axes(ranks, letters, self._declared, self._statements, self._errors)
         tensors = tuple(
-            self._tensor(name, tuple(axes.of[name, k] for k in range(self._uses[name].rank))) for name in names
+            self._tensors.tensor(name, tuple(axes.of[name, k] for k in range(rank))) for name, rank in ranks
         )
         return ProgramIR(
             tuple(_numbered(item, axes.axes) for item in self._declared),
@@ -146,15 +125,13 @@ class _Builder:
                 letters = self._declared_letters(target)
                 kind: Dtype = "float" if dtype is None else _DTYPES[dtype]
                 boolean = isinstance(target, tree.Application) or kind == "bool"
-                uses = _Uses(
-                    len(letters), target.span, "input", "bool" if boolean else kind, None, letters, target.span
-                )
+                uses = Uses(len(letters), target.span, "input", "bool" if boolean else kind, None, letters, target.span)
                 uses.declared_boolean = boolean
                 self._add_declared(target.name, uses, span)
             case tree.Param(target, initialiser, span):
                 letters = self._declared_letters(target)
                 init = None if initialiser is None else self._initialiser(target.name, initialiser)
-                uses = _Uses(len(letters), target.span, "param", "float", init, letters, target.span)
+                uses = Uses(len(letters), target.span, "param", "float", init, letters, target.span)
                 uses.declared_boolean = False
                 self._add_declared(target.name, uses, span)
             case tree.Function(span=span):
@@ -164,11 +141,11 @@ class _Builder:
             case _:
                 pass
 
-    def _add_declared(self, name: str, uses: _Uses, span: Span) -> None:
+    def _add_declared(self, name: str, uses: Uses, span: Span) -> None:
         if name in self._names.defined:
             keyword = "input" if uses.role == "input" else "param"
             raise mistake("FUSE120", self._names.defined[name], name=name, keyword=keyword, line=span.line)
-        self._uses.setdefault(name, uses)
+        self._tensors.of.setdefault(name, uses)
 
     def _axis_item(self, item: tree.AxisItem) -> DeclaredAxis:
         if item.symbols is not None:
@@ -292,61 +269,16 @@ class _Builder:
         self._equations.append(equation)
         self._statements.append(equation)
 
-    # What the equations tell about tensors --------------------------------------------------------
-
-    def _note_reads(self, statement: Equation | Sink | Query) -> None:
-        if isinstance(statement, Equation):
-            rank = len(statement.target.indices)
-            if statement.kind == "literal" and isinstance(statement.body, ArrayLiteral):
-                rank = len(statement.body.shape)
-            uses = self._use(statement.target, rank)
-            uses.definitions_boolean.append(statement.target.boolean)
-            uses.role = "source" if statement.kind == "source" else "computed" if uses.role == "free" else uses.role
-            self._note_operator(statement, uses)
-        body = statement.target if isinstance(statement, Query) else statement.body
-        for read in reads(body):
-            self._use(read, len(read.indices)).reads_boolean.append(read.boolean)
-        if isinstance(statement, Equation):
-            for read in reads(statement.target):
-                if read is not statement.target:
-                    self._use(read, len(read.indices)).reads_boolean.append(read.boolean)
-
-    def _note_operator(self, equation: Equation, uses: _Uses) -> None:
-        if equation.kind != "equation" and equation.operator == "=":
-            return  # a base case takes the operator of the others
-        name = equation.target.tensor
-        if uses.operator is None:
-            uses.operator = (equation.operator, equation.span)
-        elif uses.operator[0] != equation.operator:
-            first, span = uses.operator
-            values = {"name": name, "first": first, "line": span.line, "second": equation.operator}
-            raise mistake("FUSE107", equation.target.span, **values)
-
-    def _use(self, read: Read, rank: int) -> _Uses:
-        uses = self._uses.setdefault(read.tensor, _Uses(rank, read.span, span=read.span))
-        if uses.rank != rank:
-            line = "?" if uses.rank_span is None else uses.rank_span.line
-            values = {"name": read.tensor, "got": _indices(rank), "expected": _indices(uses.rank), "line": line}
-            raise mistake("FUSE104", read.span, **values)
-        for position, index in enumerate(read.indices):
-            if isinstance(index, Virtual):
-                if uses.virtual not in (None, position):
-                    text = read.span.text if read.span else read.tensor
-                    reason = "a tensor has at most one virtual index"
-                    raise mistake("FUSE121", read.span, text=text, reason=reason)
-                uses.virtual = position
-        return uses
-
     def _checked_exports(self) -> tuple[str, ...]:
         for query in self._queries:
             self._attempt(self._check_query, query)
         self._queries = [self._whole_query(query) for query in self._queries]
         if self._exports:
             for name, span in self._exports:
-                if name not in self._uses:
-                    close = suggestion(name, self._uses)
+                if name not in self._tensors.of:
+                    close = suggestion(name, self._tensors.of)
                     self._errors.append(mistake("FUSE115", span, cure=close or None, name=name))
-            return tuple(dict.fromkeys(name for name, _ in self._exports if name in self._uses))
+            return tuple(dict.fromkeys(name for name, _ in self._exports if name in self._tensors.of))
         read: set[str] = set(self._constants_used)
         for equation in self._equations:
             inside = {item.tensor for expr in (equation.target, equation.body) for item in reads(expr)}
@@ -356,31 +288,17 @@ class _Builder:
 
     def _check_query(self, query: Query) -> None:
         name = query.target.tensor
-        if name not in self._uses:
-            raise mistake("FUSE115", query.span, cure=suggestion(name, self._uses) or None, name=name)
-        self._use(query.target, len(query.target.indices) or self._uses[name].rank)
+        if name not in self._tensors.of:
+            raise mistake("FUSE115", query.span, cure=suggestion(name, self._tensors.of) or None, name=name)
+        self._tensors.use(query.target, len(query.target.indices) or self._tensors.of[name].rank)
 
     def _whole_query(self, query: Query) -> Query:
         """`Y?` asks for every element: it is read with one variable for each axis."""
-        rank = self._uses[query.target.tensor].rank if query.target.tensor in self._uses else 0
+        rank = self._tensors.of[query.target.tensor].rank if query.target.tensor in self._tensors.of else 0
         if query.target.indices or not rank:
             return query
         indices: tuple[Index, ...] = tuple(plain(f"_{k + 1}") for k in range(rank))
         return dataclasses.replace(query, target=dataclasses.replace(query.target, indices=indices))
-
-    def _tensor(self, name: str, axes: tuple[str, ...]) -> Tensor:
-        uses = self._uses[name]
-        if uses.declared_boolean is not None:
-            boolean = uses.declared_boolean
-        elif uses.definitions_boolean:
-            boolean = all(uses.definitions_boolean)
-        else:
-            boolean = bool(uses.reads_boolean) and all(uses.reads_boolean)
-        operator: Operator = "=" if uses.operator is None else uses.operator[0]
-        dtype: Dtype = "bool" if boolean else uses.dtype
-        return Tensor(
-            name, axes, boolean, dtype, uses.role, operator, uses.virtual, uses.initialiser, uses.letters, uses.span
-        )
 
 
 def _numbered(item: DeclaredAxis, axes: tuple[Axis, ...]) -> DeclaredAxis:
@@ -453,7 +371,3 @@ def _file_and_key(path: str) -> tuple[str, str | None]:
     if colon and head.endswith(_KEYED):
         return head, key
     return path, None
-
-
-def _indices(count: int) -> str:
-    return "no index" if count == 0 else f"{count} {'index' if count == 1 else 'indices'}"

@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from fuse_ref.ir import index, nodes
 from fuse_ref.ir.nodes import ProgramIR
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Source, Span
 
-__all__ = ["FORMAT_VERSION", "digest", "from_json", "to_json"]
+__all__ = ["FORMAT_VERSION", "Json", "digest", "from_json", "to_json"]
+
+# What json.dumps takes.
+Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
 
 FORMAT_VERSION = 1
 _FORMAT = "fuse-program"
@@ -30,7 +34,7 @@ assert len(_CLASSES) == sum(
 )
 
 
-def to_json(program: ProgramIR, source: Source) -> dict[str, Any]:
+def to_json(program: ProgramIR, source: Source) -> dict[str, Json]:
     """`program` as JSON data; the text goes along so that later errors can still show their place."""
     return {
         "format": _FORMAT,
@@ -67,7 +71,7 @@ def digest(program: ProgramIR) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _encode(value: object, *, spans: bool) -> Any:
+def _encode(value: object, *, spans: bool) -> Json:
     match value:
         case None | bool() | int() | str():
             return value
@@ -80,7 +84,7 @@ def _encode(value: object, *, spans: bool) -> Any:
             return {"node": "Span", "at": [start, end]}
         case _:
             assert dataclasses.is_dataclass(value), type(value)
-            found: dict[str, Any] = {"node": type(value).__name__}
+            found: dict[str, Json] = {"node": type(value).__name__}
             for item in dataclasses.fields(value):
                 if item.compare:
                     found[item.name] = _encode(getattr(value, item.name), spans=spans)
@@ -103,7 +107,7 @@ def _decode(value: object, source: Source) -> object:
             kind = _CLASSES[name]
             known = {item.name for item in dataclasses.fields(kind)}
             if set(fields) != known:
-                raise mistake("FUSE127", reason=f"a {name} has the fields {sorted(fields)}")
+                raise mistake("FUSE127", reason=f"a {name} has other fields than this version's")
             return kind(**{str(key): _decode(item, source) for key, item in fields.items()})
         case _:
             raise mistake("FUSE127", reason="it holds something that no program has")

@@ -73,15 +73,15 @@ class Names:
             case tree.Name(name):
                 return self.constants.get(name)
             case tree.Negate(operand):
-                value = self.number(operand)
-                return None if value is None else -value
+                inner = self.number(operand)
+                return None if inner is None else -inner
             case tree.Sum(terms):
                 total: int | float = 0
                 for sign, term in terms:
-                    value = self.number(term)
-                    if value is None:
+                    part = self.number(term)
+                    if part is None:
                         return None
-                    total = total + value if sign == "+" else total - value
+                    total = total + part if sign == "+" else total - part
                 return total
             case tree.Product(factors):
                 return self._product(factors)
@@ -90,14 +90,14 @@ class Names:
                 if left is None or right is None or (left == 0 and right < 0) or (left < 0 and right != int(right)):
                     return None
                 try:
-                    return left**right  # type: ignore[no-any-return]
+                    return left**right
                 except OverflowError:
                     return None
             case tree.Application("const", (argument,), ()):
                 return self.number(argument)
             case tree.Application(name, arguments, ()) if name in _FOLDED and len(arguments) == 1:
-                value = self.number(arguments[0])
-                return None if value is None else _FOLDED[name](value)
+                inner = self.number(arguments[0])
+                return None if inner is None else _FOLDED[name](inner)
             case _:
                 return None
 

@@ -133,8 +133,10 @@ class _Writer:
             case Quotient(numerator, divisor):
                 return tree.Product((("*", _combination(numerator)), ("/", tree.Number(divisor, _NOWHERE))), _NOWHERE)
             case SliceIndex(_, start, stop, step):
-                parts = (None if n is None else _number(n) for n in (start, stop, None if step == 1 else step))
-                return tree.Slice(*parts, _NOWHERE)
+                first, last, stride = (
+                    None if n is None else _number(n) for n in (start, stop, None if step == 1 else step)
+                )
+                return tree.Slice(first, last, stride, _NOWHERE)
             case Gather(read, offset):
                 return _shifted(self._reference(read), offset)
             case Virtual(variable, offset):

@@ -1,0 +1,290 @@
+"""Writes the dense operations of a plan as NumPy instructions, for one set of sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, assert_never
+
+import numpy as np
+
+from fuse_ref.analysis.lengths import Length
+from fuse_ref.evaluate.contract import contract
+from fuse_ref.evaluate.indexing import Place, read
+from fuse_ref.evaluate.operations import ALONG, ELEMENTWISE
+from fuse_ref.evaluate.registers import Emitter, Register
+from fuse_ref.evaluate.scatter import Target, neutral, write
+from fuse_ref.ir.nodes import Dtype
+from fuse_ref.ir.operations import CATALOGUE
+from fuse_ref.plan.steps import (
+    Along,
+    Contract,
+    DenseOperation,
+    Expand,
+    Index,
+    Iota,
+    LiteralArray,
+    Map,
+    Operand,
+    Output,
+    Permute,
+    Reduce,
+    Write,
+)
+
+__all__ = ["operands_of", "write_operation"]
+
+Sizes = Callable[[Length], int]
+
+
+def operands_of(operation: DenseOperation) -> tuple[str, ...]:
+    """The names of the values that an operation reads."""
+    match operation:
+        case LiteralArray() | Iota():
+            return ()
+        case Index(source=source):
+            return (source,)
+        case Map(operands=operands) | Along(operands=operands):
+            return tuple(operand.value for operand in operands if isinstance(operand, Operand))
+        case Contract(left=left, right=right):
+            return left.value, right.value
+        case Reduce(operand=operand) | Permute(operand=operand) | Expand(operand=operand) | Write(operand=operand):
+            return (operand.value,)
+        case _:
+            assert_never(operation)
+
+
+def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -> None:
+    """Write one operation and call its result by its name.
+
+    Args:
+        sizes: the number that a length of the plan is in the calls that this program is written for.
+    """
+    output = operation.output
+    shape = tuple(max(0, sizes(length)) for length in output.lengths)
+    dtype = _dtype(emitter, output.dtype)
+    match operation:
+        case LiteralArray(values=values):
+            register = emitter.constant(np.array(values, dtype).reshape(shape))
+        case Iota():
+            register = emitter.constant(np.arange(shape[0], dtype=dtype))
+        case Index(source=source, indices=indices):
+            places = [Place(index.terms, sizes(index.offset)) for index in indices]
+            register = read(emitter, emitter.names[source], places, output.labels, shape)
+        case Map():
+            register = _map(emitter, operation, shape, dtype)
+        case Along():
+            register = _along(emitter, operation, shape, dtype)
+        case Contract(left=left, right=right):
+            register = contract(
+                emitter,
+                emitter.cast(_register(emitter, left, output, shape), dtype),
+                left.labels,
+                emitter.cast(_register(emitter, right, output, shape), dtype),
+                right.labels,
+                output.labels,
+            )
+        case Reduce(operator=operator, operand=operand):
+            register = emitter.cast(_register(emitter, operand, output, shape), dtype)
+            register = _reduce(emitter, operator, register, operand.labels, output)
+        case Permute(operand=operand):
+            register = _register(emitter, operand, output, shape)
+            register = emitter.transpose(register, tuple(operand.labels.index(label) for label in output.labels))
+        case Expand(operand=operand):
+            register = _expand(emitter, _register(emitter, operand, output, shape), operand.labels, output, shape)
+        case Write(operator=operator, operand=operand, indices=indices):
+            targets = [Target(Place(index.terms, sizes(index.offset)), index.divisor) for index in indices]
+            register = emitter.cast(_register(emitter, operand, output, shape), dtype)
+            register = write(emitter, operator, register, operand.labels, targets, shape)
+        case _:
+            assert_never(operation)
+    register = emitter.cast(register, dtype)
+    assert emitter.infos[register].shape == shape, (output.out, emitter.infos[register].shape, shape)
+    emitter.bind(output.out, register)
+
+
+def _dtype(emitter: Emitter, dtype: Dtype) -> np.dtype:
+    match dtype:
+        case "float":
+            return emitter.float_type
+        case "int64":
+            return np.dtype(np.int64)
+        case "bool":
+            return np.dtype(np.bool_)
+        case _:
+            assert_never(dtype)
+
+
+def _register(emitter: Emitter, operand: Operand, output: Output, shape: tuple[int, ...]) -> Register:
+    register = emitter.names[operand.value]
+    # The plan's checks have passed, so one label has one length: what differs here is a fault of the planner,
+    # and NumPy would broadcast a length of 1 in silence.
+    sizes = dict(zip(output.labels, shape, strict=True))
+    for label, size in zip(operand.labels, emitter.infos[register].shape, strict=True):
+        assert sizes.get(label, size) == size, (output.out, operand.value, label, size, sizes[label])
+    return register
+
+
+def _align(
+    emitter: Emitter,
+    operands: Sequence[Operand | int | float],
+    output: Output,
+    shape: tuple[int, ...],
+    *,
+    full: bool = False,
+) -> list[Register]:
+    """The operands' registers with their dimensions as the output has them; numbers as constants."""
+    registers = []
+    for operand in operands:
+        if isinstance(operand, Operand):
+            register = _register(emitter, operand, output, shape)
+            registers.append(emitter.align(register, operand.labels, output.labels, full=full))
+        else:
+            registers.append(emitter.constant(operand))
+    return registers
+
+
+def _map(emitter: Emitter, operation: Map, shape: tuple[int, ...], dtype: np.dtype) -> Register:
+    row = ELEMENTWISE[operation.function]
+    output = operation.output
+    arrays = [operand for operand in operation.operands if isinstance(operand, Operand)]
+    registers = _align(emitter, operation.operands, output, shape)
+    is_array = [isinstance(operand, Operand) for operand in operation.operands]
+    if row.takes == "float" or operation.function == "where":
+        for k, register in enumerate(registers):
+            if operation.function == "where" and k == 0:
+                continue
+            if is_array[k]:
+                registers[k] = emitter.cast(register, dtype)
+            elif not arrays or operation.function == "where":
+                # Beside no array of the run's precision a Python number would become float64.
+                registers[k] = emitter.constant(dtype.type(operation.operands[k]))
+    if operation.function == "to_boolean" and emitter.infos[registers[0]].dtype == np.bool_:
+        return registers[0]
+    if operation.function == "to_number":
+        return registers[0]
+    into = None
+    candidates = {"any": range(len(registers)), "first": range(1), "none": range(0)}[row.overwrites]
+    result = np.dtype(np.bool_) if row.makes == "bool" else dtype
+    for k in candidates:
+        info = emitter.infos[registers[k]]
+        if is_array[k] and info.shape == shape and info.dtype == result and emitter.may_overwrite(registers[k]):
+            others = [emitter.infos[other].root for j, other in enumerate(registers) if j != k]
+            # A ufunc sorts out operands that share memory; a function of several passes does not.
+            if row.overwrites == "any" or info.root not in others:
+                into = registers[k]
+                break
+    function: Callable[..., Any] = row.function
+    if operation.options:
+        function = partial(function, **dict(operation.options))
+    order = _common_order(emitter, registers, is_array, shape)
+    return emitter.call(function, registers, shape, result, into=into, order=order)
+
+
+def _common_order(
+    emitter: Emitter, registers: Sequence[Register], is_array: Sequence[bool], shape: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    """NumPy lays a new array out as its operands are; here as the first operand of the whole shape is."""
+    for register, array in zip(registers, is_array, strict=True):
+        if array and emitter.infos[register].shape == shape:
+            return emitter.infos[register].order
+    return None
+
+
+def _along(emitter: Emitter, operation: Along, shape: tuple[int, ...], dtype: np.dtype) -> Register:
+    output = operation.output
+    function: Callable[..., Any] = ALONG[operation.function]
+    if operation.options:
+        function = partial(function, **dict(operation.options))
+    arrays = [operand for operand in operation.operands if isinstance(operand, Operand)]
+    first = arrays[0]
+    size = emitter.infos[emitter.names[first.value]].shape[first.labels.index(operation.axis)]
+    keeps = CATALOGUE[operation.function].kind == "along_axis"
+    if size == 0:
+        # Along an axis without positions there is nothing to normalise, and the loss of no class is 0.
+        return emitter.constant(np.zeros(shape, dtype))
+    if keeps:
+        registers = _align(emitter, operation.operands, output, shape)
+        registers = _floats(emitter, operation.operands, registers, dtype)
+        registers[0] = _broadcast(emitter, registers[0], shape)
+        axis = output.labels.index(operation.axis)
+        others = [emitter.infos[register].root for register in registers[1:]]
+        into = registers[0] if emitter.may_overwrite(registers[0]) else None
+        if into is not None and emitter.infos[into].root in others:
+            into = None
+        order = emitter.infos[registers[0]].order
+        return emitter.call(partial(function, axis=axis), registers, shape, dtype, into=into, order=order)
+    wider = Output(output.out, (*output.labels, operation.axis), output.lengths, output.dtype)
+    registers = _align(emitter, operation.operands, wider, (*shape, size), full=True)
+    registers = _floats(emitter, operation.operands, registers, dtype, classes_without=operation.axis)
+    result = emitter.call(partial(function, axis=len(shape)), registers, shape, dtype)
+    return _broadcast(emitter, result, shape)
+
+
+def _floats(
+    emitter: Emitter,
+    operands: Sequence[Operand | int | float],
+    registers: Sequence[Register],
+    dtype: np.dtype,
+    *,
+    classes_without: str | None = None,
+) -> list[Register]:
+    made = []
+    for operand, register in zip(operands, registers, strict=True):
+        classes = classes_without is not None and isinstance(operand, Operand) and classes_without not in operand.labels
+        classes = classes and emitter.infos[register].dtype == np.int64
+        made.append(emitter.cast(register, dtype) if isinstance(operand, Operand) and not classes else register)
+    return made
+
+
+def _broadcast(emitter: Emitter, register: Register, shape: tuple[int, ...]) -> Register:
+    """A whole array of `shape`, copied only when it is not one already."""
+    info = emitter.infos[register]
+    if info.shape == shape:
+        return register
+    dtype = info.dtype
+
+    def expand(x: Any) -> np.ndarray:
+        result = np.empty(shape, dtype)
+        result[...] = x
+        return result
+
+    return emitter.call(expand, (register,), shape, dtype)
+
+
+def _expand(
+    emitter: Emitter, register: Register, labels: Sequence[str], output: Output, shape: tuple[int, ...]
+) -> Register:
+    return _broadcast(emitter, emitter.align(register, labels, output.labels), shape)
+
+
+def _reduce(emitter: Emitter, operator: str, register: Register, labels: Sequence[str], output: Output) -> Register:
+    info = emitter.infos[register]
+    axes = tuple(k for k, label in enumerate(labels) if label not in output.labels)
+    kept = [label for label in labels if label in output.labels]
+    shape = tuple(size for size, label in zip(info.shape, labels, strict=True) if label in output.labels)
+    count = int(np.prod([info.shape[k] for k in axes], dtype=np.int64))
+    if count == 0 and axes:
+        empty = neutral(operator, info.dtype)
+        reduced = emitter.constant(np.full(shape, empty, info.dtype))
+    elif not axes:
+        reduced = register
+    else:
+        reduced = emitter.call(_reducer(operator, axes, count, info.dtype), (register,), shape, info.dtype)
+    return emitter.transpose(reduced, tuple(kept.index(label) for label in output.labels))
+
+
+def _reducer(operator: str, axes: tuple[int, ...], count: int, dtype: np.dtype) -> Callable[[Any], Any]:
+    ufuncs = {
+        "sum": np.add,
+        "avg": np.add,
+        "max": np.maximum,
+        "min": np.minimum,
+        "prod": np.multiply,
+        "any": np.logical_or,
+    }
+    reduce = ufuncs[operator].reduce
+    if operator == "avg":
+        return lambda x: reduce(x, axis=axes) / count
+    # Without a type, NumPy would widen sums of bool; with it, they are OR, as a Boolean projection is.
+    return lambda x: reduce(x, axis=axes, dtype=dtype)

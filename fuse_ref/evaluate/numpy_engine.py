@@ -1,0 +1,209 @@
+"""The NumPy engine: the reference that the other two are judged by."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from fuse_ref.analysis.lengths import Length, evaluate
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.checked import check_classes, check_finite
+from fuse_ref.evaluate.dense import operands_of, write_operation
+from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
+from fuse_ref.evaluate.support import check_supported
+from fuse_ref.ir.nodes import Dtype
+from fuse_ref.mistakes import mistake
+from fuse_ref.plan.steps import Along, DenseOperation, Operand, Plan, Step
+from fuse_ref.source import Span
+from fuse_ref.weights.arrays import numpy_array
+
+__all__ = ["ENGINE", "NumpyEngine", "NumpyExecutable", "numpy_type"]
+
+_KEPT_PROGRAMS: Final = 64  # sets of shapes that stay written; the oldest goes
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+def numpy_type(dtype: Dtype, config: ExecutionConfig) -> np.dtype:
+    """The NumPy type of a tensor in a run."""
+    if dtype == "bool":
+        return np.dtype(np.bool_)
+    if dtype == "int64":
+        return np.dtype(np.int64)
+    return np.dtype(np.float64 if config.precision == "float64" else np.float32)
+
+
+class NumpyEngine:
+    """Runs plans on NumPy, in one thread of Python and as many as BLAS takes."""
+
+    name: Literal["numpy"] = "numpy"
+
+    def prepare(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> NumpyExecutable:
+        """Make `plan` ready.
+
+        Raises:
+            RouteError: a step or setting that cannot run yet.
+            DeviceError: any device but the CPU.
+        """
+        check_supported(plan, config, self.name)
+        if config.device not in ("auto", "cpu"):
+            reason = "NumPy computes on the CPU"
+            raise mistake("FUSE203", None, engine=self.name, device=config.device, reason=reason)
+        return NumpyExecutable(plan, config, outputs)
+
+    def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> np.ndarray:
+        """`value` as a NumPy array of `dtype`; it shares memory with `value` when the type is right already."""
+        return np.asarray(numpy_array(value), numpy_type(dtype, config))
+
+    def to_numpy(self, array: object) -> np.ndarray:
+        """The array itself."""
+        return np.asarray(array)
+
+
+ENGINE: Final = NumpyEngine()
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """Instructions for one set of shapes."""
+
+    template: Registers  # constants in place
+    entries: tuple[tuple[str, Register], ...]  # values that each call puts in
+    steps: tuple[tuple[int, tuple[Instruction, ...]], ...]  # position in the plan, instructions
+    results: tuple[tuple[str, Register, bool], ...]  # output, register, whether a copy must be made
+
+
+class NumpyExecutable:
+    """A plan as NumPy calls. For every new set of shapes they are written once; threads share them."""
+
+    def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> None:
+        self.step_seconds: tuple[float, ...] = ()  # of the last call to end, one per step of the plan
+        self._plan = plan
+        self._config = config
+        self._outputs = outputs
+        self._lock = threading.Lock()
+        self._programs: dict[Shapes, _Program] = {}
+        self._dtypes = {tensor.name: numpy_type(tensor.dtype, config) for tensor in plan.program.tensors}
+        operations = [operation for step in plan.steps for operation in step.operations]
+        made = {operation.output.out for operation in operations}
+        self._last_use: dict[str, int] = {}
+        for position, operation in enumerate(operations):
+            self._last_use[operation.output.out] = position
+            for name in operands_of(operation):
+                self._last_use[name] = position
+        for name in outputs:
+            self._last_use[name] = len(operations)
+        given = (*plan.givens, *plan.parameters, *plan.weights, *plan.sources)
+        self._given = tuple(dict.fromkeys(name for name in given if name not in made))
+        self._spans: dict[str, Span] = {}
+        for equation in plan.program.equations:
+            self._spans.setdefault(equation.target.tensor, equation.span)
+
+    def __call__(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        shapes = tuple([values[name].shape for name in self._given])
+        program = self._programs.get(shapes)
+        if program is None:
+            program = self._write(shapes)
+        r = program.template.copy()
+        for name, register in program.entries:
+            r[register] = values[name]
+        seconds = [0.0] * len(self._plan.steps)
+        # NaN and infinity go through as in the frameworks; NumPy's warnings would name lines of ours.
+        with np.errstate(all="ignore"):
+            for position, instructions in program.steps:
+                start = time.perf_counter()
+                for instruction in instructions:
+                    instruction(r)
+                seconds[position] = time.perf_counter() - start
+        self.step_seconds = tuple(seconds)
+        return {
+            name: np.array(r[register]) if copied else np.asarray(r[register])
+            for name, register, copied in program.results
+        }
+
+    def _write(self, shapes: Shapes) -> _Program:
+        by_name = dict(zip(self._given, shapes, strict=True))
+
+        def sizes(length: Length) -> int:
+            return evaluate(length, lambda tensor, position: by_name[tensor][position])
+
+        emitter = Emitter(numpy_type("float", self._config), self._last_use)
+        entries = tuple((name, emitter.given(name, shape, self._dtypes[name])) for name, shape in by_name.items())
+        steps: list[tuple[int, tuple[Instruction, ...]]] = []
+        if self._config.checked:
+            self._check_given(emitter)
+            steps.append((0, _taken(emitter)))
+        for position, step in enumerate(self._plan.steps):
+            for operation in step.operations:
+                self._write_one(emitter, operation, step, sizes)
+                emitter.now += 1
+            if emitter.instructions:
+                steps.append((position, _taken(emitter)))
+        program = _Program(emitter.template, entries, tuple(steps), tuple(self._results(emitter)))
+        with self._lock:
+            while len(self._programs) >= _KEPT_PROGRAMS:
+                del self._programs[next(iter(self._programs))]
+            self._programs[shapes] = program
+        return program
+
+    def _write_one(
+        self, emitter: Emitter, operation: DenseOperation, step: Step, sizes: Callable[[Length], int]
+    ) -> None:
+        first = len(emitter.infos)
+        name = operation.output.out
+        if self._config.checked and isinstance(operation, Along):
+            _write_class_check(emitter, operation, step)
+        write_operation(emitter, operation, sizes)
+        if self._config.checked and name in step.writes:
+            _write_check(emitter, name, self._spans.get(name))
+        used = {*operands_of(operation), name}
+        emitter.finish_operation(first, [other for other in used if self._last_use[other] <= emitter.now])
+
+    def _check_given(self, emitter: Emitter) -> None:
+        tensors = {tensor.name: tensor for tensor in self._plan.program.tensors}
+        for name in self._given:
+            _write_check(emitter, name, tensors[name].span)
+
+    def _results(self, emitter: Emitter) -> list[tuple[str, Register, bool]]:
+        results = []
+        taken: set[Register] = set()
+        for name in self._outputs:
+            register = emitter.names[name]
+            info = emitter.infos[register]
+            root = emitter.infos[info.root]
+            # Results share no memory with anything: not with inputs, not with each other, nor keep a larger array.
+            copied = not root.owned or info.overlapping or info.root in taken or root.elements > info.elements
+            taken.add(info.root)
+            results.append((name, register, copied))
+        return results
+
+
+def _taken(emitter: Emitter) -> tuple[Instruction, ...]:
+    instructions = tuple(emitter.instructions)
+    emitter.instructions.clear()
+    return instructions
+
+
+def _write_check(emitter: Emitter, name: str, span: Span | None) -> None:
+    register = emitter.names[name]
+    emitter.instructions.append(lambda r: check_finite(name, r[register], span))
+
+
+def _write_class_check(emitter: Emitter, operation: Along, step: Step) -> None:
+    logits, *others = (operand for operand in operation.operands if isinstance(operand, Operand))
+    if operation.axis not in logits.labels:
+        return
+    count = emitter.infos[emitter.names[logits.value]].shape[logits.labels.index(operation.axis)]
+    for target in others:
+        register = emitter.names[target.value]
+        if operation.axis not in target.labels and emitter.infos[register].dtype == np.int64:
+            emitter.instructions.append(_class_check(target.value, register, count, operation.axis, step.span))
+
+
+def _class_check(name: str, register: Register, count: int, axis: str, span: Span | None) -> Instruction:
+    return lambda r: check_classes(name, r[register], count, axis, span)

@@ -7,11 +7,14 @@ from typing import assert_never
 
 from fuse_ref.errors import FuseError
 from fuse_ref.language import syntax_tree as st
-from fuse_ref.language.layout import MAX_DEPTH
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
 
-__all__ = ["INITIALISERS", "check_question", "check_statement"]
+__all__ = ["INITIALISERS", "MAX_LEVELS", "check_question", "check_statement"]
+
+# Levels of a syntax tree. Later stages walk it recursively, with several frames of Python's 1,000 a level;
+# comparing two trees alone takes five.
+MAX_LEVELS = 100
 
 INITIALISERS = ("zeros", "ones", "normal", "uniform", "xavier", "kaiming", "orthogonal")
 
@@ -121,8 +124,8 @@ def _initialiser(call: st.Application, errors: list[FuseError]) -> None:
 
 
 def _expression(node: st.Expression, place: _Place, depth: int, errors: list[FuseError]) -> None:
-    if depth > MAX_DEPTH:
-        errors.append(mistake("FUSE080", node.span, limit=MAX_DEPTH))
+    if depth > MAX_LEVELS:
+        errors.append(mistake("FUSE080", node.span, limit=MAX_LEVELS))
         return
     depth += 1
     match node:
@@ -184,8 +187,8 @@ def _expression(node: st.Expression, place: _Place, depth: int, errors: list[Fus
 
 
 def _array(node: st.Array, depth: int, errors: list[FuseError]) -> None:
-    if depth > MAX_DEPTH:
-        errors.append(mistake("FUSE080", node.span, limit=MAX_DEPTH))
+    if depth > MAX_LEVELS:
+        errors.append(mistake("FUSE080", node.span, limit=MAX_LEVELS))
         return
     for item in node.items:
         if isinstance(item, st.Array):

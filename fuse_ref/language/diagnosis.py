@@ -267,8 +267,8 @@ def _sink(stop: _Stop) -> FuseError | None:
 
 
 def _question_mark(stop: _Stop) -> FuseError | None:
-    if stop.found.type == "QUESTION" and stop.at:
-        return stop.error("FUSE074")
+    if stop.found.type == "QUESTION":
+        return stop.error("FUSE074" if stop.at else "FUSE075")
     if stop.before is not None and stop.before.type == "QUESTION":
         return None
     if stop.tokens[-2].type == "QUESTION" and stop.sign() is None and not stop.inside() and stop.at:
@@ -308,10 +308,21 @@ def _left_side(stop: _Stop) -> FuseError | None:
         return stop.error("FUSE078")
     if kind == "COLON" and stop.at:
         return None
-    if kind in {"DOT", "FINAL_DOT"} or (stop.before is not None and stop.before.type in {"FINAL_DOT", "QUESTION", "DOT"}):
+    if kind in {"DOT", "FINAL_DOT"} or (
+        stop.before is not None and stop.before.type in {"FINAL_DOT", "QUESTION", "DOT"}
+    ):
         return None
     later = [token for token in stop.tokens[stop.at :] if token.type in DEFINITION_SIGNS]
-    if later and kind in _OPERATORS | {"NAME", "NUMBER", "NOT", "OPEN_ROUND", "OPEN_SQUARE", "MINUS", *PROJECTORS, "CASE"}:
+    if later and kind in _OPERATORS | {
+        "NAME",
+        "NUMBER",
+        "NOT",
+        "OPEN_ROUND",
+        "OPEN_SQUARE",
+        "MINUS",
+        *PROJECTORS,
+        "CASE",
+    }:
         return mistake("FUSE024", _whole(stop), sign=later[0].text)
     if kind == END and len(stop.tokens) > 2 and stop.tokens[1].type == "OPEN_INDEX":
         text = _whole(stop).text
@@ -502,5 +513,6 @@ def _expectation(expected: frozenset[str]) -> str:
         parts.append("a text in quotes")
     if "PLUS" in expected:
         parts.append("an operator")
-    parts.extend(words for kind, words in _SIGNS.items() if kind in expected)
+    signs = [words for kind, words in _SIGNS.items() if kind in expected]
+    parts.extend(signs if len(signs) == 1 else (words for words in signs if words != _SIGNS["OPEN_CALL"]))
     return " or ".join(", ".join(parts).rsplit(", ", 1)) if parts else "the end of the statement"

@@ -9,11 +9,9 @@ from fuse_ref.language.tokens import BROKEN, Token
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Span
 
-__all__ = ["DEFINITION_SIGNS", "MAX_DEPTH", "PROJECTORS", "StatementTokens", "cut"]
+__all__ = ["DEFINITION_SIGNS", "MAX_BRACKETS", "PROJECTORS", "StatementTokens", "cut"]
 
-# Brackets in brackets, and equally the levels of a syntax tree. Later stages walk trees recursively;
-# this keeps them far from Python's own limit.
-MAX_DEPTH = 256
+MAX_BRACKETS = 256  # inside each other; more is no text that a person wrote
 
 PROJECTORS = frozenset({"SUM", "MAX", "MIN", "AVG", "PROD"})
 DEFINITION_SIGNS = frozenset({"EQUAL", "PLUS_EQUAL", "MAX_EQUAL", "MIN_EQUAL", "AVG_EQUAL", "PROD_EQUAL", "ARROW"})
@@ -21,8 +19,10 @@ DEFINITION_SIGNS = frozenset({"EQUAL", "PLUS_EQUAL", "MAX_EQUAL", "MIN_EQUAL", "
 _OPENING = {"OPEN_ROUND": "CLOSE_ROUND", "OPEN_SQUARE": "CLOSE_SQUARE", "OPEN_BRACE": "CLOSE_BRACE"}
 _CLOSING = frozenset(_OPENING.values())
 # After these a statement goes on in the next line.
-_GOES_ON = DEFINITION_SIGNS | frozenset(
-    "PLUS MINUS STAR SLASH POWER LESS LESS_EQUAL GREATER GREATER_EQUAL SAME DIFFERENT AND OR NOT COMMA THEN TILDE".split()
+_GOES_ON = (
+    DEFINITION_SIGNS
+    | {"PLUS", "MINUS", "STAR", "SLASH", "POWER", "AND", "OR", "NOT", "COMMA", "THEN", "TILDE"}
+    | {"LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "SAME", "DIFFERENT"}
 )
 _KEYWORDS = frozenset({"EXPORT", "AXIS", "INPUT", "PARAM", "FN", "IMPORT"})
 
@@ -93,9 +93,8 @@ class _Layout:
         goes_on = self.current[-1].type in _GOES_ON
         if self.open:
             # A bracket was forgotten when the next line can only be a statement of its own.
-            if not goes_on and self._defines(at + 1):
-                self._end()
-            elif any(opener.span.start in self.never_closed for opener in self.open) and self._begins_line(at + 1):
+            unclosed = any(opener.span.start in self.never_closed for opener in self.open)
+            if (not goes_on and self._defines(at + 1)) or (unclosed and self._begins_line(at + 1)):
                 self._end()
         elif not goes_on or (self.current[0].type != "AXIS" and self._defines(at + 1)):
             self._end()
@@ -116,8 +115,8 @@ class _Layout:
                 elif kind == "OPEN_SQUARE" and before.type == "NAME":
                     kind = "OPEN_INDEX"
         self.open.append(token)
-        if len(self.open) > MAX_DEPTH:
-            self._fail(mistake("FUSE080", token.span, limit=MAX_DEPTH))
+        if len(self.open) > MAX_BRACKETS:
+            self._fail(mistake("FUSE080", token.span, limit=MAX_BRACKETS))
         self.current.append(token if kind == token.type else token._replace(type=kind))
 
     def _closing(self, token: Token) -> None:

@@ -122,14 +122,14 @@ def _parse_piece(lark: Lark, piece: StatementTokens, start: str, errors: list[Fu
     tokens = piece.tokens
     last = tokens[-1].span
     end = Token(END, "", Span(last.source, last.end, last.end))
-    at = 0
+    fed = 0
     try:
-        for at, token in enumerate(tokens):
+        for token in tokens:
             feed(token)
-        at = len(tokens)
+            fed += 1
         return feed(end, True)
     except UnexpectedToken:
-        errors.append(diagnose((*tokens, end), at, frozenset(parser.accepts()), start))
+        errors.append(diagnose((*tokens, end), fed, frozenset(parser.accepts()), start))
     except FuseError as error:
         errors.append(error)
     return None

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable
 from typing import assert_never
 
 from fuse_ref.language import syntax_tree as st
 from fuse_ref.language.tokens import is_name
+from fuse_ref.language.wrapping import Piece, Pieces, chained, enclosed, joined, listed, prefixed, suffixed, wrapped
 
-__all__ = ["WIDTH", "print_expression", "print_module", "print_statement"]
-
-WIDTH = 100  # columns; a longer statement goes on in indented lines
-_INDENT = "    "
+__all__ = ["print_expression", "print_module", "print_statement"]
 
 # How tightly a node holds together; a part that holds less tightly than its place asks gets parentheses.
 _OR, _AND, _COMPARE, _SUM, _PRODUCT, _UNARY, _POWER, _ATOM = range(8)
-
-# Text is made of pieces: stretches that stay on one line. Between two pieces stands a space or a line end.
-_Pieces = list[str]
 
 
 def print_module(module: st.Module) -> str:
@@ -28,18 +22,8 @@ def print_module(module: st.Module) -> str:
 
 
 def print_statement(statement: st.Statement) -> str:
-    """One statement without a line end behind it; longer than `WIDTH` it takes several lines."""
-    pieces = _statement(statement)
-    line = " ".join(pieces)
-    if len(line) <= WIDTH:
-        return line
-    lines = [pieces[0]]
-    for piece in pieces[1:]:
-        if len(lines[-1]) + 1 + len(piece) <= WIDTH:
-            lines[-1] += f" {piece}"
-        else:
-            lines.append(_INDENT + piece)
-    return "\n".join(lines)
+    """One statement without a line end behind it; too long for one line it takes several."""
+    return wrapped(_statement(statement))
 
 
 def print_expression(expression: st.Expression) -> str:
@@ -47,148 +31,125 @@ def print_expression(expression: st.Expression) -> str:
     return _line(expression)
 
 
-def _statement(statement: st.Statement) -> _Pieces:
+def _statement(statement: st.Statement) -> Pieces:
     match statement:
         case st.Equation(target=target, operator=operator, body=body, arrow=arrow):
-            return [f"{_line(target)} {'<-' if arrow else operator}", *_body(body)]
+            return [Piece(f"{_line(target)} {'<-' if arrow else operator}"), *_body(body)]
         case st.Fact(target=target):
-            return [_line(target)]
+            return [Piece(_line(target))]
         case st.Sink(path=path, body=body):
-            return [f"{_quoted(path)} =", *_pieces(body, _OR, inside=False)]
+            return [Piece(f"{_quoted(path)} ="), *_pieces(body, _OR, 1, inside=False)]
         case st.Query(target=target):
-            return [f"{_line(target)}?"]
+            return [Piece(f"{_line(target)}?")]
         case st.Export(names=names):
-            return _prefixed("export ", _listed([name] for name in names))
+            return prefixed("export ", listed(([Piece(name)] for name in names), ",", 1))
         case st.AxisDeclaration(items=items):
-            return _prefixed("axis ", _listed(_axis_item(item) for item in items))
+            return prefixed("axis ", listed((_axis_item(item) for item in items), ",", 1))
         case st.Input(target=target, dtype=dtype):
-            return [f"input {_line(target)}" if dtype is None else f"input {_line(target)}: {dtype}"]
+            return [Piece(f"input {_line(target)}" if dtype is None else f"input {_line(target)}: {dtype}")]
         case st.Param(target=target, initialiser=initialiser):
             head = f"param {_line(target)}"
-            return [head] if initialiser is None else [f"{head} ~", _line(initialiser)]
+            return [Piece(head)] if initialiser is None else [Piece(f"{head} ~"), Piece(_line(initialiser))]
         case st.Function(name=name, parameters=parameters, body=body):
-            return [f"fn {name}({', '.join(_line(parameter) for parameter in parameters)}) =", *_body(body)]
+            head = f"fn {name}({', '.join(_line(parameter) for parameter in parameters)}) ="
+            return [Piece(head), *_body(body)]
         case st.Import(path=path, alias=alias):
-            return [f"import {_quoted(path)}" if alias is None else f"import {_quoted(path)} as {alias}"]
+            return [Piece(f"import {_quoted(path)}" if alias is None else f"import {_quoted(path)} as {alias}")]
         case _:
             assert_never(statement)
 
 
-def _body(body: st.Expression) -> _Pieces:
+def _body(body: st.Expression) -> Pieces:
     """A right-hand side: here, and only here, a conjunction is written with commas."""
     if isinstance(body, st.And):
-        return _listed(_pieces(operand, _COMPARE, inside=False) for operand in body.operands)
-    return _pieces(body, _OR, inside=False)
+        return listed((_pieces(operand, _COMPARE, 2, inside=False) for operand in body.operands), ",", 1)
+    return _pieces(body, _OR, 1, inside=False)
 
 
-def _axis_item(item: st.AxisItem) -> _Pieces:
+def _axis_item(item: st.AxisItem) -> Pieces:
     if item.size is not None:
-        return _prefixed(f"{item.name} = ", _pieces(item.size, _OR, inside=False))
-    symbols = [[_symbol(symbol)] for symbol in item.symbols or ()]
-    return _enclosed(f"{item.name} = {{", _listed(symbols), "}")
+        return prefixed(f"{item.name} = ", _pieces(item.size, _OR, 2, inside=False))
+    if not item.symbols:
+        return [Piece(f"{item.name} = {{}}")]
+    symbols = listed(([Piece(_symbol(symbol))] for symbol in item.symbols), ",", 2)
+    return enclosed(f"{item.name} = {{", symbols, "}")
 
 
 def _symbol(symbol: str) -> str:
     return symbol if is_name(symbol) and unicodedata.is_normalized("NFC", symbol) else _quoted(symbol)
 
 
-# Putting pieces together -------------------------------------------------------------------------
-
-
-def _prefixed(prefix: str, pieces: _Pieces) -> _Pieces:
-    return [prefix + pieces[0], *pieces[1:]] if pieces else [prefix]
-
-
-def _suffixed(pieces: _Pieces, suffix: str) -> _Pieces:
-    return [*pieces[:-1], pieces[-1] + suffix]
-
-
-def _enclosed(opening: str, pieces: _Pieces, closing: str) -> _Pieces:
-    return _suffixed(_prefixed(opening, pieces), closing)
-
-
-def _listed(items: Iterable[_Pieces], separator: str = ",") -> _Pieces:
-    """The items' pieces one after the other, the separator at the end of each item but the last."""
-    pieces: _Pieces = []
-    for item in items:
-        if pieces:
-            pieces[-1] += separator
-        pieces.extend(item)
-    return pieces
-
-
 # Expressions -------------------------------------------------------------------------------------
 
 
 def _line(node: st.Expression, level: int = _OR) -> str:
-    return " ".join(_pieces(node, level, inside=True))
+    return joined(_pieces(node, level, 0, inside=True))
 
 
-def _pieces(node: st.Expression, level: int, *, inside: bool) -> _Pieces:
-    """The text of `node` where at least `level` is asked for; `inside` brackets a line may end anywhere."""
+def _pieces(node: st.Expression, level: int, depth: int, *, inside: bool) -> Pieces:
+    """The text of `node`.
+
+    Args:
+        level: how tightly it has to hold together to stand without parentheses.
+        depth: how deep it stands in the statement.
+        inside: whether it stands inside brackets, where a line may end anywhere.
+    """
     if _level(node) < level:
-        return _enclosed("(", _pieces(node, _OR, inside=True), ")")
+        return enclosed("(", _pieces(node, _OR, depth, inside=True), ")")
+    inner = depth + 1
     match node:
         case st.Number(value=value):
-            return [_number(value)]
+            return [Piece(_number(value))]
         case st.String(value=value):
-            return [_quoted(value)]
+            return [Piece(_quoted(value))]
         case st.Name(name=name):
-            return [name]
+            return [Piece(name)]
         case st.Virtual(name=name):
-            return [f"*{name}"]
+            return [Piece(f"*{name}")]
         case st.Normalised(name=name):
-            return [f"{name}."]
+            return [Piece(f"{name}.")]
         case st.Slice():
-            return [_index(node)]
+            return [Piece(_index(node))]
         case st.Reference(name=name, indices=indices):
-            return [f"{name}[{', '.join(_index(index) for index in indices)}]"]
+            return [Piece(f"{name}[{', '.join(_index(index) for index in indices)}]")]
         case st.Application(name=name, arguments=arguments, keywords=keywords):
-            items = [_argument(argument) for argument in arguments]
-            items.extend(_prefixed(f"{key}=", _pieces(value, _OR, inside=True)) for key, value in keywords)
-            return _enclosed(f"{name}(", _listed(items), ")")
+            items = [_argument(argument, inner) for argument in arguments]
+            items.extend(prefixed(f"{key}=", _pieces(value, _OR, inner, inside=True)) for key, value in keywords)
+            return enclosed(f"{name}(", listed(items, ",", depth), ")") if items else [Piece(f"{name}()")]
         case st.Projection(operator=operator, variables=variables, body=body):
-            return _enclosed(f"{operator}({', '.join(variables)}: ", _pieces(body, _OR, inside=True), ")")
-        case st.Case(branches=branches, default=default):
-            items = [
-                [*_suffixed(_pieces(condition, _OR, inside=True), " ->"), *_pieces(value, _OR, inside=True)]
-                for condition, value in branches
-            ]
-            if default is not None:
-                items.append(_prefixed("default -> ", _pieces(default, _OR, inside=True)))
-            return ["case {", *_listed(items, ";"), "}"]
+            head = f"{operator}({', '.join(variables)}: "
+            return enclosed(head, _pieces(body, _OR, depth, inside=True), ")")
+        case st.Case():
+            return _case(node, depth)
         case st.Array():
-            return _array(node)
+            return _array(node, depth)
         case st.Sum(terms=terms):
-            pieces: _Pieces = []
-            for sign, term in terms:
-                if pieces:
-                    pieces[-1] += f" {sign}"
-                pieces.extend(_pieces(term, _PRODUCT, inside=inside))
-            return pieces
+            first, *others = [(f" {sign}", _pieces(term, _PRODUCT, inner, inside=inside)) for sign, term in terms]
+            return chained(first[1], others, depth)
         case st.Product(factors=factors):
-            return _product(factors, inside)
+            return _product(factors, depth, inside)
         case st.Negate(operand=operand):
-            return _prefixed("-", _pieces(operand, _UNARY, inside=inside))
+            return prefixed("-", _pieces(operand, _UNARY, depth, inside=inside))
         case st.Not(operand=operand):
             bare = isinstance(operand, st.Name | st.Reference | st.Application | st.Projection)
-            return _prefixed("not ", _pieces(operand, _OR if bare else _ATOM + 1, inside=inside))
+            return prefixed("not ", _pieces(operand, _OR if bare else _ATOM + 1, depth, inside=inside))
         case st.Power(base=base, exponent=exponent):
             signs = ""
             while isinstance(exponent, st.Negate):
                 signs, exponent = f"{signs}-", exponent.operand
-            power = _pieces(exponent, _POWER, inside=inside)
-            left = _pieces(base, _ATOM, inside=inside)
-            return [*left[:-1], f"{left[-1]}**{signs}{power[0]}", *power[1:]]
+            left = _pieces(base, _ATOM, inner, inside=inside)
+            right = _pieces(exponent, _POWER, inner, inside=inside)
+            return [*left[:-1], Piece(f"{left[-1].text}**{signs}{right[0].text}", left[-1].depth), *right[1:]]
         case st.Compare(operator=operator, left=left_side, right=right_side):
             # `not x == y` is refused by the parser, since most who write it mean `not (x == y)`.
             refused = isinstance(left_side, st.Not) and isinstance(left_side.operand, st.Name)
-            side = _pieces(left_side, _ATOM if refused else _SUM, inside=inside)
-            return [*_suffixed(side, f" {operator}"), *_pieces(right_side, _SUM, inside=inside)]
+            sides = [_pieces(left_side, _ATOM if refused else _SUM, inner, inside=inside)]
+            sides.append(_pieces(right_side, _SUM, inner, inside=inside))
+            return listed(sides, f" {operator}", depth)
         case st.And(operands=operands):
-            return _listed((_pieces(operand, _COMPARE, inside=inside) for operand in operands), " and")
+            return listed((_pieces(operand, _COMPARE, inner, inside=inside) for operand in operands), " and", depth)
         case st.Or(operands=operands):
-            return _listed((_pieces(operand, _AND, inside=inside) for operand in operands), " or")
+            return listed((_pieces(operand, _AND, inner, inside=inside) for operand in operands), " or", depth)
         case _:
             assert_never(node)
 
@@ -216,31 +177,39 @@ def _level(node: st.Expression) -> int:
             return _ATOM
 
 
-def _product(factors: tuple[tuple[str, st.Expression], ...], inside: bool) -> _Pieces:
+def _product(factors: tuple[tuple[str, st.Expression], ...], depth: int, inside: bool) -> Pieces:
     """Factors side by side, with "*" before a bare number and between two bare names."""
-    pieces: _Pieces = []
-    before: st.Expression | None = None
-    for sign, factor in factors:
-        left, before = before, factor
-        if not pieces:
-            pieces = _pieces(factor, _UNARY, inside=inside)
-            continue
-        text = _factor(factor, inside)
-        if sign == "/" or not (_bracketed(factor) or (isinstance(factor, st.Name) and _bracketed(left))):
-            pieces[-1] += f" {sign}"
-            pieces.extend(text)
+    before = factors[0][1]
+    pieces = _pieces(before, _UNARY, depth + 1, inside=inside)
+    for sign, factor in factors[1:]:
+        # `2 * *t` and `a / *t` would be misread, by people too.
+        level = _ATOM if isinstance(factor, st.Virtual) else _UNARY
+        text = _pieces(factor, level, depth + 1, inside=inside)
+        if sign == "/" or not (_bracketed(factor) or (isinstance(factor, st.Name) and _bracketed(before))):
+            pieces = listed([pieces, text], f" {sign}", depth)
         elif inside:
-            pieces.extend(text)
+            pieces = listed([pieces, text], "", depth)
         else:
             # Outside brackets a line end between two factors would end the statement.
-            pieces[-1] += f" {text[0]}"
-            pieces.extend(text[1:])
+            pieces = [*suffixed(pieces, f" {text[0].text}"), *text[1:]]
+        before = factor
     return pieces
 
 
-def _factor(factor: st.Expression, inside: bool) -> _Pieces:
-    # `2 * *t` and `a / *t` would be misread, by people too.
-    return _pieces(factor, _ATOM if isinstance(factor, st.Virtual) else _UNARY, inside=inside)
+def _case(node: st.Case, depth: int) -> Pieces:
+    inner = depth + 1
+    items = [
+        listed(
+            [_pieces(condition, _OR, inner + 1, inside=True), _pieces(value, _OR, inner + 1, inside=True)],
+            " ->",
+            inner,
+        )
+        for condition, value in node.branches
+    ]
+    if node.default is not None:
+        items.append(prefixed("default -> ", _pieces(node.default, _OR, inner, inside=True)))
+    branches = listed(items, ";", depth)
+    return [Piece("case {"), Piece(branches[0].text, depth), *branches[1:], Piece("}", inner)]
 
 
 def _bracketed(factor: st.Expression | None) -> bool:
@@ -256,15 +225,15 @@ def _bracketed(factor: st.Expression | None) -> bool:
             return False
 
 
-def _argument(argument: st.Expression) -> _Pieces:
+def _argument(argument: st.Expression, depth: int) -> Pieces:
     """Arguments are expressions, or indices when the name is a relation: `Edge(x, t+1)`, `Edge(x, *t)`."""
     match argument:
         case st.Slice() | st.Virtual() | st.Normalised():
-            return [_index(argument)]
+            return [Piece(_index(argument))]
         case st.Sum(terms=((_, st.Name() | st.Virtual()), (_, st.Number() | st.Name()))):
-            return [_index(argument)]
+            return [Piece(_index(argument))]
         case _:
-            return _pieces(argument, _OR, inside=True)
+            return _pieces(argument, _OR, depth, inside=True)
 
 
 def _index(node: st.Expression) -> str:
@@ -292,20 +261,11 @@ def _tight(node: st.Expression, level: int) -> str:
     return f"({_index(node)})" if _level(node) < level else _index(node)
 
 
-def _array(node: st.Array) -> _Pieces:
-    items = []
-    for item in node.items:
-        match item:
-            case st.Array():
-                items.append(_array(item))
-            case _:
-                items.append(_pieces(item, _OR, inside=True))
-    pieces = _enclosed("[", _listed(items), "]")
-    if not any(isinstance(item, st.Array) for item in node.items):
-        row = " ".join(pieces)
-        if len(row) <= WIDTH // 2:
-            return [row]  # a short row stays on one line
-    return pieces
+def _array(node: st.Array, depth: int) -> Pieces:
+    if not node.items:
+        return [Piece("[]")]
+    items = [_pieces(item, _OR, depth + 1, inside=True) for item in node.items]
+    return enclosed("[", listed(items, ",", depth), "]")
 
 
 def _number(value: int | float) -> str:

@@ -16,7 +16,10 @@ from fuse_ref.source import Source, Span
 
 __all__ = ["BROKEN", "RESERVED", "Scanner", "Token", "is_name"]
 
-RESERVED = frozenset("not and or case default axis export input param fn import in as sum max min avg prod".split())
+RESERVED = frozenset(
+    {"not", "and", "or", "case", "default", "axis", "export", "input", "param", "fn", "import", "in", "as"}
+    | {"sum", "max", "min", "avg", "prod"}
+)
 
 # The type of a token that stands for text which cannot be read; its `error` says why.
 BROKEN = "BROKEN"

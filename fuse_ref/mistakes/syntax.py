@@ -104,7 +104,7 @@ _STRUCTURE = (
         "{found} cannot stand here; expected {expected}",
         "",
         _shows("Y[i] = X[*3]", "'3' cannot stand here; expected the name of a stream's index"),
-        _shows("? Y", "'?' cannot stand here"),
+        _shows("T axis = 0.1", "'axis' cannot stand here; expected '='"),
         _shows("axis d e", "'e' cannot stand here; expected '='"),
     ),
     _row(
@@ -600,6 +600,14 @@ _STATEMENTS = (
         _shows("A[i] + 1?", "a question asks for one tensor"),
     ),
     _row(
+        "075",
+        "A question mark in front",
+        "a question ends in '?' and does not begin with it",
+        "write Ancestor(Alice, x)?",
+        _shows("?- Ancestor(Alice, x)", "a question ends in '?'"),
+        _shows("? Y", "a question ends in '?'"),
+    ),
+    _row(
         "076",
         "A query that is not one question",
         "a query is one reference, such as Ancestor(Alice, x)?",
@@ -636,7 +644,8 @@ _STATEMENTS = (
         "more than {limit} levels inside each other",
         "give a part of it a name of its own",
         _shows("Y = " + "(" * 300 + "X" + ")" * 300, "more than 256 levels"),
-        _shows("Y = " + "-" * 300 + "X", "more than 256 levels"),
+        _shows("Y = " + "-" * 300 + "X", "more than 100 levels"),
+        _shows("Y = " + "relu(" * 120 + "X" + ")" * 120, "more than 100 levels"),
     ),
 )
 

@@ -5,14 +5,16 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# More words for pip, such as the index that has the CPU build of torch.
+PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # Remembers for which pyproject.toml and constraints.txt the environment was made.
 STAMP := $(VENV)/.installed
 
-# Two small cores: one thread per library call, and two test processes.
-export OMP_NUM_THREADS ?= 1
-export JAX_PLATFORMS ?= cpu
+# Two test processes on two cores: one thread for each. More would wait for each other.
+test test-long bench: export OMP_NUM_THREADS = 1
+test test-long bench: export JAX_PLATFORMS = cpu
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
@@ -32,7 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Fuse needs Python 3.11 or newer: no python3 found"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Fuse needs Python 3.11 or newer, $(PYTHON) is {v[0]}.{v[1]}: install it or pass PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,demo,torch,jax]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[dev,demo,torch,jax]"
 	@touch $@
 
 demo: $(STAMP)

@@ -1,0 +1,195 @@
+"""Products of two operands as the cheapest torch call that needs no copy: linear, matmul, else a binary einsum.
+
+Never more than two operands per call: torch plans longer einsums from the sizes it sees, which would
+fix every open size.
+"""
+
+from __future__ import annotations
+
+import operator
+import string
+from dataclasses import dataclass
+
+import torch
+from torch.fx import Node
+from torch.nn import functional
+
+from fuse_ref.plan.steps import Contract, DenseOperation, Map, Operand
+from fuse_torch.lowering.emitter import Emitter, Value
+
+__all__ = ["Bias", "biases", "lower_contract"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Factor:
+    """An operand of a product on its way into a torch call."""
+
+    node: Node
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """A product whose only use is to have a vector added: one call for both."""
+
+    contract: Contract
+    addition: Map
+    vector: Operand
+
+
+def lower_contract(emit: Emitter, operation: Contract, bias: Bias | None = None) -> Value:
+    """The product, with the bias added where there is one."""
+    output = operation.output
+    left, right = (_prepared(emit, operation, operand) for operand in (operation.left, operation.right))
+    result = _linear(emit, left, right, output.labels, bias)
+    if result is None:
+        result = _product(emit, left, right, output.labels)
+    return Value(result, output.lengths, output.dtype)
+
+
+def biases(operations: tuple[DenseOperation, ...], kept: frozenset[str], emit: Emitter) -> dict[str, Bias]:
+    """Products that an addition of a vector can join, by the name of the product.
+
+    `kept` are the values that something else needs: a product among them stays by itself.
+    """
+    products = {item.output.out: item for item in operations if isinstance(item, Contract)}
+    uses: dict[str, int] = {}
+    for item in operations:
+        for operand in _operands(item):
+            uses[operand] = uses.get(operand, 0) + 1
+    found: dict[str, Bias] = {}
+    for item in operations:
+        if not isinstance(item, Map) or item.function != "add" or len(item.operands) != 2:
+            continue
+        first, second = item.operands
+        for product, vector in ((first, second), (second, first)):
+            if not isinstance(product, Operand) or not isinstance(vector, Operand):
+                continue
+            contract = products.get(product.value)
+            if contract is None or product.value in kept or uses[product.value] != 1 or product.value in found:
+                continue
+            # The addition may rename the product's dimensions, not reorder them.
+            aligned = product.labels == item.output.labels
+            last = vector.labels == item.output.labels[-1:] and len(vector.labels) == 1
+            if aligned and last and _linear_roles(contract) is not None and item.output.dtype == "float":
+                found[product.value] = Bias(contract, item, vector)
+                break
+    return found
+
+
+def _operands(operation: DenseOperation) -> list[str]:
+    names: list[str] = []
+    for field in ("operand", "left", "right"):
+        item = getattr(operation, field, None)
+        if item is not None:
+            names.append(item.value)
+    names.extend(item.value for item in getattr(operation, "operands", ()) if isinstance(item, Operand))
+    source = getattr(operation, "source", None)
+    return [*names, source] if source is not None else names
+
+
+def _prepared(emit: Emitter, operation: Contract, operand: Operand) -> _Factor:
+    """The operand in the product's type, without the labels that it alone has and the output lacks."""
+    node, labels = emit.operand(operand), operand.labels
+    if operation.output.dtype == "float":
+        node = emit.floating(node, emit.dtype(operand))
+    other = operation.right if operand is operation.left else operation.left
+    alone = [label for label in labels if label not in other.labels and label not in operation.output.labels]
+    if alone:
+        node = emit.call(torch.sum, node, tuple(labels.index(label) for label in alone))
+        labels = tuple(label for label in labels if label not in alone)
+    return _Factor(node, labels)
+
+
+def _linear_roles(contract: Contract) -> tuple[Operand, Operand] | None:
+    """(x, weight) when the product is x[…, s] weight[r, s] -> […, r], as functional.linear computes it."""
+    for x, weight in ((contract.left, contract.right), (contract.right, contract.left)):
+        if _is_linear(x.labels, weight.labels, contract.output.labels):
+            return x, weight
+    return None
+
+
+def _is_linear(x: tuple[str, ...], weight: tuple[str, ...], out: tuple[str, ...]) -> bool:
+    if len(weight) != 2 or len(x) < 2:
+        return False
+    row, summed = weight
+    return x[-1] == summed and row not in x and summed not in out and out == (*x[:-1], row)
+
+
+def _linear(
+    emit: Emitter, left: _Factor, right: _Factor, out: tuple[str, ...], bias: Bias | None
+) -> Node | None:
+    for x, weight in ((left, right), (right, left)):
+        if _is_linear(x.labels, weight.labels, out):
+            if bias is None:
+                return emit.call(functional.linear, x.node, weight.node)
+            vector = emit.floating(emit.operand(bias.vector), emit.dtype(bias.vector))
+            return emit.call(functional.linear, x.node, weight.node, vector)
+    return None
+
+
+def _product(emit: Emitter, left: _Factor, right: _Factor, out: tuple[str, ...]) -> Node:
+    summed = [label for label in left.labels if label in right.labels and label not in out]
+    if not summed:
+        aligned = (emit.aligned(factor.node, factor.labels, out) for factor in (left, right))
+        return emit.call(operator.mul, *aligned)
+    batch = [label for label in out if label in left.labels and label in right.labels]
+    rows = [label for label in left.labels if label not in right.labels]
+    columns = [label for label in right.labels if label not in left.labels]
+    if len(summed) == 1 and not batch:
+        matrix = _matrix(emit, left, right, out, summed[0], rows, columns)
+        if matrix is not None:
+            return matrix
+    if len(summed) == 1 and len(rows) == 1 and len(columns) == 1:
+        return _batched(emit, left, right, out, summed[0], batch, rows[0], columns[0])
+    return _einsum(emit, left, right, out)
+
+
+def _matrix(
+    emit: Emitter,
+    left: _Factor,
+    right: _Factor,
+    out: tuple[str, ...],
+    summed: str,
+    rows: list[str],
+    columns: list[str],
+) -> Node | None:
+    """Dot products, matrix times vector, and (rows…, s) times (s, column) of any number of rows."""
+    if not rows and not columns:
+        return emit.call(torch.dot, left.node, right.node)
+    if not columns and len(rows) == 1:
+        return emit.call(torch.mv, emit.permuted(left.node, left.labels, (*rows, summed)), right.node)
+    if not rows and len(columns) == 1:
+        return emit.call(torch.mv, emit.permuted(right.node, right.labels, (*columns, summed)), left.node)
+    for many, one, outer, inner in ((left, right, rows, columns), (right, left, columns, rows)):
+        if len(inner) == 1 and many.labels[-1] == summed and out == (*outer, inner[0]):
+            matrix = emit.permuted(one.node, one.labels, (summed, inner[0]))
+            return emit.call(torch.matmul, many.node, matrix)
+    return None
+
+
+def _batched(
+    emit: Emitter,
+    left: _Factor,
+    right: _Factor,
+    out: tuple[str, ...],
+    summed: str,
+    batch: list[str],
+    row: str,
+    column: str,
+) -> Node:
+    """A batch of matrix products; the operands' dimensions are moved by views."""
+    if out.index(row) > out.index(column):
+        left, right, row, column = right, left, column, row
+    first = emit.permuted(left.node, left.labels, (*batch, row, summed))
+    second = emit.permuted(right.node, right.labels, (*batch, summed, column))
+    made = (*batch, row, column)
+    return emit.permuted(emit.call(torch.matmul, first, second), made, out)
+
+
+def _einsum(emit: Emitter, left: _Factor, right: _Factor, out: tuple[str, ...]) -> Node:
+    letters: dict[str, str] = {}
+    for label in (*left.labels, *right.labels):
+        letters.setdefault(label, string.ascii_letters[len(letters)])
+    spelled = ["".join(letters[label] for label in labels) for labels in (left.labels, right.labels, out)]
+    return emit.call(torch.einsum, f"{spelled[0]},{spelled[1]}->{spelled[2]}", left.node, right.node)

@@ -1,0 +1,255 @@
+"""A plan as one straight-line FX graph of torch operations: inputs and parameters come in, outputs go out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
+
+import torch
+from torch.fx import Graph, GraphModule, Node
+
+from fuse_ref.analysis.lengths import Length
+from fuse_ref.ir.nodes import Dtype, Tensor
+from fuse_ref.plan.steps import (
+    Along,
+    Contract,
+    DenseOperation,
+    Expand,
+    Index,
+    Iota,
+    LiteralArray,
+    Map,
+    Permute,
+    Plan,
+    Reduce,
+    Step,
+    Write,
+)
+from fuse_ref.source import Span
+from fuse_torch.lowering.along import lower_along
+from fuse_torch.lowering.contract import Bias, biases, lower_contract
+from fuse_torch.lowering.emitter import Emitter, Value, identifier
+from fuse_torch.lowering.indexing import lower_index
+from fuse_torch.lowering.operations import lower_map
+from fuse_torch.lowering.outputs import independent_outputs
+from fuse_torch.lowering.reduce import lower_expand, lower_permute, lower_reduce
+from fuse_torch.lowering.writing import lower_write
+
+__all__ = ["PRECISION", "Lowered", "Slot", "graph_module", "literal_tensor", "lower"]
+
+PRECISION = "_precision"  # an empty float tensor: says which precision is meant where no other tensor does
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A tensor that enters the graph."""
+
+    tensor: Tensor
+    variable: str  # the Python name of the placeholder
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """The graph of a plan with what it takes from outside.
+
+    The graph's placeholders are `givens`, then `states`. Its attributes are `literals`, `sources` and,
+    when it is needed, `PRECISION`: tensors that the graph's owner holds as buffers.
+    """
+
+    plan: Plan
+    graph: Graph
+    givens: tuple[Slot, ...]  # values of each call, in the plan's order
+    states: tuple[Slot, ...]  # parameters, then weights
+    literals: tuple[tuple[str, LiteralArray], ...]  # attribute name -> values; arrays written in the program
+    sources: tuple[tuple[str, str], ...]  # attribute name -> tensor that a file gives
+    outputs: tuple[str, ...]  # one: the graph returns it; else a dict by name
+    needs_precision: bool
+
+
+def lower(plan: Plan, outputs: tuple[str, ...]) -> Lowered:
+    """The graph that computes `outputs`, tensors or values of `plan`, in that order.
+
+    Every node is a call into torch, so the graph runs where Fuse is not installed. Nodes are named
+    after the tensors they compute; their meta has `fuse_tensor`, `fuse_lengths` (formulas of the sizes)
+    and `fuse_span` (where it stands in the program).
+    """
+    return _Lowering(plan, outputs).run()
+
+
+class _Lowering:
+    def __init__(self, plan: Plan, outputs: tuple[str, ...]) -> None:
+        self.plan = plan
+        self.outputs = outputs
+        self.graph = Graph()
+        self.emit = Emitter(self.graph)
+        self.tensors = {tensor.name: tensor for tensor in plan.program.tensors}
+        self.literals: dict[str, LiteralArray] = {}
+        self.sources: dict[str, str] = {}
+        self.fresh: list[Node] = []  # made since the last tensor was finished
+
+    def run(self) -> Lowered:
+        plan = self.plan
+        givens = tuple(self._placeholder(name) for name in plan.givens)
+        states = tuple(self._placeholder(name) for name in (*plan.parameters, *plan.weights))
+        for name in plan.sources:
+            wanted = f"_source_{identifier(name)}"
+            self.sources[self._attribute(name, wanted, plan.shape(name), self.tensors[name].dtype)] = name
+        needs_precision = self._set_reference([*states, *givens])
+        for operation in self._operations():
+            if isinstance(operation, LiteralArray):
+                output = operation.output
+                wanted = f"_literal_{identifier(output.out)}"
+                self.literals[self._attribute(output.out, wanted, output.lengths, output.dtype)] = operation
+        self.emit.anchor = list(self.graph.nodes)[-1]
+        for step in plan.steps:
+            self._step(step)
+        results = independent_outputs(self.emit, [self.emit.values[name].node for name in self.outputs])
+        single = len(results) == 1
+        self.graph.output(results[0] if single else dict(zip(self.outputs, results, strict=True)))
+        self.graph.eliminate_dead_code()
+        self.graph.lint()
+        used = {str(node.target) for node in self.graph.nodes if node.op == "get_attr"}
+        return Lowered(
+            plan=plan,
+            graph=self.graph,
+            givens=givens,
+            states=states,
+            literals=tuple((name, item) for name, item in self.literals.items() if name in used),
+            sources=tuple((name, tensor) for name, tensor in self.sources.items() if name in used),
+            outputs=self.outputs,
+            needs_precision=needs_precision and PRECISION in used,
+        )
+
+    # What comes in -----------------------------------------------------------------------------
+
+    def _placeholder(self, name: str) -> Slot:
+        tensor = self.tensors[name]
+        wanted = identifier(name)
+        node = self.graph.create_node("placeholder", wanted, name=wanted)
+        node.target = node.name  # a name that Python has a meaning for was changed
+        self._mark(node, name)
+        self.emit.define(name, Value(node, self.plan.shape(name), tensor.dtype))
+        return Slot(tensor, node.name, node)
+
+    def _attribute(self, name: str, wanted: str, lengths: tuple[Length, ...], dtype: Dtype) -> str:
+        """A tensor that the graph's owner holds, as value `name`."""
+        taken = {str(node.target) for node in self.graph.nodes if node.op == "get_attr"}
+        attribute, count = wanted, 1
+        while attribute in taken:
+            count += 1
+            attribute = f"{wanted}_{count}"
+        node = self.graph.get_attr(attribute)
+        self._mark(node, name)
+        self.emit.define(name, Value(node, lengths, dtype))
+        return attribute
+
+    def _set_reference(self, slots: list[Slot]) -> bool:
+        """Choose the tensor that tells precision and device; whether it had to be an attribute of its own."""
+        for slot in slots:
+            if slot.tensor.dtype == "float":
+                self.emit.reference = slot.node
+                return False
+        self.emit.reference = self.graph.get_attr(PRECISION)
+        return True
+
+    # Operations --------------------------------------------------------------------------------
+
+    def _operations(self) -> Iterable[DenseOperation]:
+        for step in self.plan.steps:
+            yield from step.operations
+
+    def _step(self, step: Step) -> None:
+        kept = frozenset({*self.outputs, *self.tensors})
+        joined = biases(step.operations, kept, self.emit)
+        for operation in step.operations:
+            before = len(self.emit.created)
+            value = self._value(operation, joined)
+            if value is None:
+                continue
+            out = operation.output.out
+            self.emit.define(out, value)
+            made = self.emit.created[before:]
+            self.fresh.extend(made)
+            if made and value.node is made[-1]:
+                value.node._rename(identifier(out))
+            if out in self.tensors:
+                self._finish(out, step)
+
+    def _value(self, operation: DenseOperation, joined: dict[str, Bias]) -> Value | None:
+        emit = self.emit
+        match operation:
+            case LiteralArray():
+                return None  # an attribute of the graph since the start
+            case Iota():
+                length = emit.size(operation.output.lengths[0])
+                node = emit.arange(length, operation.output.dtype)
+                return Value(node, operation.output.lengths, operation.output.dtype)
+            case Index():
+                return lower_index(emit, operation)
+            case Map():
+                bias = next((item for item in joined.values() if item.addition is operation), None)
+                return lower_map(emit, operation) if bias is None else self._with_bias(operation, bias)
+            case Along():
+                return lower_along(emit, operation)
+            case Contract():
+                return None if operation.output.out in joined else lower_contract(emit, operation)
+            case Reduce():
+                return lower_reduce(emit, operation)
+            case Permute():
+                return lower_permute(emit, operation)
+            case Expand():
+                return lower_expand(emit, operation)
+            case Write():
+                return lower_write(emit, operation)
+            case _:
+                assert_never(operation)
+
+    def _with_bias(self, operation: Map, bias: Bias) -> Value:
+        value = lower_contract(self.emit, bias.contract, bias)
+        return Value(value.node, operation.output.lengths, operation.output.dtype)
+
+    # Where nodes come from ---------------------------------------------------------------------
+
+    def _finish(self, tensor: str, step: Step) -> None:
+        for node in self.fresh:
+            self._mark(node, tensor, step)
+        self.fresh.clear()
+
+    def _mark(self, node: Node, tensor: str, step: Step | None = None) -> None:
+        node.meta["fuse_tensor"] = tensor
+        if tensor in self.tensors:
+            node.meta["fuse_lengths"] = tuple(str(length) for length in self.plan.shape(tensor))
+        span = self._span(tensor, step)
+        if span is not None:
+            node.meta["fuse_span"] = f"{span}: {span.text}"
+            # The form in which torch prints where a node comes from.
+            first_line = span.text.partition("\n")[0]
+            node.meta["stack_trace"] = f'  File "{span.source.name}", line {span.line}, in {tensor}\n    {first_line}'
+
+    def _span(self, tensor: str, step: Step | None) -> Span | None:
+        if step is not None:
+            for number in step.equations:
+                equation = self.plan.program.equations[number]
+                if equation.target.tensor == tensor:
+                    return equation.span
+        found = self.tensors.get(tensor)
+        return None if found is None else found.span
+
+
+def literal_tensor(operation: LiteralArray, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """The array of a literal; `dtype` is the run's precision."""
+    output = operation.output
+    kinds = {"float": dtype, "int64": torch.int64, "bool": torch.bool}
+    return torch.tensor(operation.values, dtype=kinds[output.dtype]).reshape(shape)
+
+
+def graph_module(lowered: Lowered, buffers: dict[str, torch.Tensor]) -> GraphModule:
+    """The graph as a module of its own, with `buffers` (literals, sources, precision) in it."""
+    owner = torch.nn.Module()
+    for name, tensor in buffers.items():
+        owner.register_buffer(name, tensor)
+    module = GraphModule(owner, lowered.graph, class_name="FuseGraph")
+    # GraphModule copies only what the graph reads; meta of nodes stays with the graph.
+    return module

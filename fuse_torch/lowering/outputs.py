@@ -1,0 +1,46 @@
+"""Outputs that share no memory with inputs, parameters or each other: a caller may write into what it gets."""
+
+from __future__ import annotations
+
+import operator
+
+import torch
+from torch.fx import Node
+
+from fuse_torch.lowering.emitter import Emitter
+
+__all__ = ["independent_outputs"]
+
+# Calls whose result may be a view of their first argument.
+_VIEW_FUNCTIONS = {operator.getitem, torch.diagonal, torch.flatten, torch.permute, torch.select, torch.unsqueeze}
+_VIEW_METHODS = {"expand", "reshape", "to", "transpose", "unflatten", "unfold"}
+
+
+def independent_outputs(emit: Emitter, nodes: list[Node]) -> list[Node]:
+    """`nodes`, copied where they are views of what came in or of another output."""
+    taken: set[Node] = set()
+    results: list[Node] = []
+    for node in nodes:
+        base, repeats = _base(node)
+        if base.op in ("placeholder", "get_attr") or base in taken or repeats:
+            copy = emit.method("clone", node, memory_format=torch.contiguous_format)
+            copy.meta.update(node.meta)
+            node = copy
+        taken.add(base)
+        results.append(node)
+    return results
+
+
+def _base(node: Node) -> tuple[Node, bool]:
+    """The node that owns the memory, and whether one element of it appears several times."""
+    repeats = False
+    while True:
+        is_view = (node.op == "call_function" and node.target in _VIEW_FUNCTIONS) or (
+            node.op == "call_method" and node.target in _VIEW_METHODS
+        )
+        if not is_view:
+            return node, repeats
+        repeats = repeats or node.target in ("expand", "unfold")
+        source = node.args[0]
+        assert isinstance(source, Node)
+        node = source

@@ -1,0 +1,166 @@
+"""Writes to computed positions of a new array: padding and reshaping where positions are regular, else scattering."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import assert_never
+
+import torch
+from torch.fx import Node
+
+from fuse_ref.ir.nodes import Dtype
+from fuse_ref.plan.steps import Write, WriteIndex
+from fuse_torch.lowering.emitter import Emitter, Number, Size, Value
+from fuse_torch.lowering.reduce import neutral
+
+__all__ = ["lower_write"]
+
+_SCATTER = {"max": "amax", "min": "amin", "prod": "prod"}
+
+
+@dataclass(slots=True)
+class _Block:
+    """The written values on their way to the target's dimensions."""
+
+    node: Node
+    labels: tuple[str, ...]
+    counts: dict[str, Size]
+    dtype: Dtype
+
+
+def lower_write(emit: Emitter, operation: Write) -> Value:
+    output, operand = operation.output, operation.operand
+    node, dtype = emit.operand(operand), emit.dtype(operand)
+    if output.dtype == "float":
+        node, dtype = emit.floating(node, dtype), "float"
+    counts = {label: emit.size(length) for label, length in emit.lengths(operand).items()}
+    block = _Block(node, operand.labels, counts, dtype)
+    targets = [emit.size(length) for length in output.lengths]
+    fill = neutral(operation.operator, dtype)
+    if _is_regular(operation):
+        result = _regular(emit, operation, block, targets, fill)
+    else:
+        result = _scattered(emit, operation, block, targets, fill)
+    return Value(result, output.lengths, output.dtype)
+
+
+def _is_regular(operation: Write) -> bool:
+    """Each variable writes along one dimension, and each dimension has at most one variable."""
+    labels = [label for index in operation.indices for label, _ in index.terms]
+    if any(len(index.terms) > 1 for index in operation.indices):
+        return False
+    return len(labels) == len(set(labels)) and set(labels) == set(operation.operand.labels)
+
+
+def _regular(emit: Emitter, operation: Write, block: _Block, targets: list[Size], fill: Number) -> Node:
+    wanted = [index.terms[0][0] if index.terms else None for index in operation.indices]
+    node = emit.permuted(block.node, block.labels, [label for label in wanted if label is not None])
+    for dim, label in enumerate(wanted):
+        if label is None:
+            node = emit.call(torch.unsqueeze, node, dim)
+    ndim = len(targets)
+    pads: dict[int, tuple[Size, Size]] = {}
+    for dim, (index, target) in enumerate(zip(operation.indices, targets, strict=True)):
+        node, count, offset = _stretched(emit, node, dim, index, block, ndim, fill)
+        pads[dim] = _room(emit, offset, count, emit.multiply(target, index.divisor))
+    node = emit.padded(node, ndim, pads, fill)
+    pooled = [dim for dim, index in enumerate(operation.indices) if index.divisor > 1]
+    for dim in reversed(pooled):
+        node = emit.method("unflatten", node, dim, (targets[dim], operation.indices[dim].divisor))
+    if not pooled:
+        return node
+    # One reduction over all blocks at once, so that ties share the gradient evenly.
+    return _combined(emit, operation, node, tuple(dim + 1 + earlier for earlier, dim in enumerate(pooled)))
+
+
+def _stretched(
+    emit: Emitter, node: Node, dim: int, index: WriteIndex, block: _Block, ndim: int, fill: Number
+) -> tuple[Node, Size, Size]:
+    """The dimension with its elements at their distances; its size, and the position of its first element."""
+    offset = emit.size(index.offset)
+    if not index.terms:
+        return node, 1, offset
+    label, coefficient = index.terms[0]
+    count, step = block.counts[label], abs(coefficient)
+    if coefficient < 0:
+        node = emit.call(torch.flip, node, (dim,))
+        offset = emit.subtract(offset, emit.multiply(emit.subtract(count, 1), step))
+    if step > 1:
+        node = emit.call(torch.unsqueeze, node, dim + 1)
+        node = emit.padded(node, ndim + 1, {dim + 1: (0, step - 1)}, fill)
+        node = emit.call(torch.flatten, node, dim, dim + 1)
+        count = emit.multiply(count, step)
+    return node, count, offset
+
+
+def _room(emit: Emitter, offset: Size, count: Size, room: Size) -> tuple[Size, Size]:
+    """Padding that puts `count` elements at `offset` of `room` places; what lies outside is cropped."""
+    if isinstance(offset, int) and offset == 0:
+        return 0, emit.subtract(room, count)
+    # A block that lies wholly outside may not be cropped by more than it has.
+    before = emit.minimum(emit.maximum(offset, emit.subtract(0, count)), room)
+    after = emit.subtract(emit.subtract(room, before), count)
+    return before, emit.maximum(after, emit.subtract(0, count))
+
+
+def _combined(emit: Emitter, operation: Write, node: Node, dims: tuple[int, ...]) -> Node:
+    match operation.operator:
+        case "sum":
+            return emit.call(torch.sum, node, dims)
+        case "max":
+            return emit.call(torch.amax, node, dims)
+        case "min":
+            return emit.call(torch.amin, node, dims)
+        case "prod":
+            for dim in reversed(dims):
+                node = emit.call(torch.prod, node, dim)
+            return node
+        case _:
+            assert_never(operation.operator)
+
+
+def _scattered(emit: Emitter, operation: Write, block: _Block, targets: list[Size], fill: Number) -> Node:
+    """Any other write: each element goes to its flat position, those outside to one place more than there are."""
+    total: Size = 1
+    for target in targets:
+        total = emit.multiply(total, target)
+    flat: Node | int = 0
+    inside: Node | None = None
+    for index, target in zip(operation.indices, targets, strict=True):
+        position = _position(emit, index, block)
+        flat = emit.call(operator.add, emit.call(operator.mul, flat, target), position) if flat != 0 else position
+        reaches = emit.call(
+            torch.logical_and, emit.call(operator.ge, position, 0), emit.call(operator.lt, position, target)
+        )
+        inside = reaches if inside is None else emit.call(torch.logical_and, inside, reaches)
+    if inside is None:  # a scalar: everything meets in one place
+        flat = emit.full((), 0, "int64")
+    else:
+        flat = emit.call(torch.where, inside, flat, total)
+    where = emit.method("reshape", emit.method("expand_as", flat, block.node), (-1,))
+    values = emit.method("reshape", block.node, (-1,))
+    start = emit.full((emit.add(total, 1),), fill, block.dtype)
+    if operation.operator == "sum":
+        result = emit.call(torch.index_add, start, 0, where, values)
+    else:
+        mode = _SCATTER[operation.operator]
+        result = emit.call(torch.scatter_reduce, start, 0, where, values, mode, include_self=True)
+    return emit.method("reshape", emit.sliced(result, 0, 0, total), tuple(targets))
+
+
+def _position(emit: Emitter, index: WriteIndex, block: _Block) -> Node:
+    """The target position of every element along one dimension, broadcast over the block's dimensions."""
+    offset = emit.size(index.offset)
+    result: Node | None = None
+    for label, coefficient in index.terms:
+        steps = emit.arange(block.counts[label], "int64")
+        if coefficient != 1:
+            steps = emit.call(operator.mul, steps, coefficient)
+        steps = emit.aligned(steps, (label,), block.labels)
+        result = steps if result is None else emit.call(operator.add, result, steps)
+    if result is None:
+        result = emit.full((), 0, "int64")
+    if offset != 0:
+        result = emit.call(operator.add, result, offset)
+    return emit.call(operator.floordiv, result, index.divisor) if index.divisor > 1 else result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,8 @@ def compare(program: Program, digits: Digits, trained: Trained) -> tuple[Compare
     """
     policies = RuntimePolicies(weight_store=InMemoryWeightStore(trained.weights))
     results: dict[str, NDArray[np.float32]] = {"torch, compiled": trained.log_prob}
-    for name, backend in (("NumPy", "numpy"), ("JAX", "jax")):
+    others: tuple[tuple[str, Literal["numpy", "jax"]], ...] = (("NumPy", "numpy"), ("JAX", "jax"))
+    for name, backend in others:
         runner = program.compile(backend, policies=policies)
         outputs = runner(Image=digits.test_images, Label=digits.test_labels)
         results[name] = np.asarray(outputs["LogProb"])

@@ -230,7 +230,11 @@ class Builder(Transformer[Token, Any]):
         return st.Input(items[1], dtype.text if dtype else None, _join(items[0], items[-1]))
 
     def param(self, items: list[Any]) -> st.Param:
-        return st.Param(items[1], items[3] if len(items) > 2 else None, _join(items[0], items[-1]))
+        target = items[1]
+        if isinstance(target, st.Application):
+            text = f"{target.name}[{', '.join(argument.span.text for argument in target.arguments)}]"
+            raise mistake("FUSE070", target.span, name=target.name, text=text)
+        return st.Param(target, items[3] if len(items) > 2 else None, _join(items[0], items[-1]))
 
     def function(self, items: list[Any]) -> st.Function:
         body = items[-1]

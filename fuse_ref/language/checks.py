@@ -56,10 +56,7 @@ def check_statement(statement: st.Statement, errors: list[FuseError]) -> None:
         case st.Input(target=target):
             _declared(target, "input", errors)
         case st.Param(target=target, initialiser=initialiser):
-            if isinstance(target, st.Application):
-                errors.append(mistake("FUSE070", target.span, name=target.name, text=_bracketed(target)))
-            else:
-                _declared(target, "param", errors)
+            _declared(target, "param", errors)
             if initialiser is not None:
                 _initialiser(initialiser, errors)
         case st.Function(parameters=parameters, body=body):
@@ -110,10 +107,6 @@ def _declared(target: st.Target, what: str, errors: list[FuseError]) -> None:
             errors.append(mistake("FUSE045", index.span, name=index.name))
         elif not isinstance(index, st.Name):
             errors.append(mistake("FUSE066", index.span, found=index.span.text, name=target.name, what=what))
-
-
-def _bracketed(target: st.Application) -> str:
-    return f"{target.name}[{', '.join(argument.span.text for argument in target.arguments)}]"
 
 
 def _initialiser(call: st.Application, errors: list[FuseError]) -> None:

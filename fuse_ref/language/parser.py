@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 from lark import Lark
 from lark.exceptions import UnexpectedToken
-from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from fuse_ref.errors import FuseError
 from fuse_ref.language import syntax_tree as st
 from fuse_ref.language.builder import Builder
 from fuse_ref.language.checks import check_question, check_statement
-from fuse_ref.language.diagnosis import END, diagnose
+from fuse_ref.language.diagnosis import diagnose
 from fuse_ref.language.layout import StatementTokens, cut
+from fuse_ref.language.stop import END
 from fuse_ref.language.tokens import Scanner, Token
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Source, Span
@@ -117,8 +117,9 @@ def _parse_piece(lark: Lark, piece: StatementTokens, start: str, errors: list[Fu
     if piece.error is not None:
         errors.append(piece.error)
         return None
-    parser: InteractiveParser = lark.parse_interactive(start=start)
-    feed: Any = parser.parser_state.feed_token  # Lark asks for its own tokens, but looks at `type` only
+    # Lark's annotations ask for its own tokens; it looks at their `type` only.
+    parser: Any = lark.parse_interactive(start=start)
+    feed = parser.parser_state.feed_token
     tokens = piece.tokens
     last = tokens[-1].span
     end = Token(END, "", Span(last.source, last.end, last.end))

@@ -34,7 +34,8 @@ class Executable(Protocol):
 
 
 class Engine(Protocol):
-    name: Literal["numpy", "torch", "jax"]
+    @property
+    def name(self) -> Literal["numpy", "torch", "jax"]: ...
 
     def prepare(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> Executable:
         """Make `plan` ready; raises RouteError naming the step if one cannot run on this engine."""

@@ -189,21 +189,21 @@ ELEMENTWISE: Final[dict[str, Elementwise]] = {
 # 0 and has at least one position. `out` is None or x itself.
 
 
-def _softmax(x: np.ndarray, *, axis: int, out: Out = None) -> np.ndarray:
+def _softmax(x: np.ndarray, *, axis: int, out: Out = None) -> Value:
     value = np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True), out=out)
     np.exp(value, out=value)
     value /= np.add.reduce(value, axis=axis, keepdims=True)
     return value
 
 
-def _log_softmax(x: np.ndarray, *, axis: int, out: Out = None) -> np.ndarray:
+def _log_softmax(x: np.ndarray, *, axis: int, out: Out = None) -> Value:
     value = np.subtract(x, np.maximum.reduce(x, axis=axis, keepdims=True), out=out)
     total = np.add.reduce(np.exp(value), axis=axis, keepdims=True)
     value -= np.log(total, out=total)
     return value
 
 
-def _lnorm(x: np.ndarray, eps: Value, *, axis: int, out: Out = None) -> np.ndarray:
+def _lnorm(x: np.ndarray, eps: Value, *, axis: int, out: Out = None) -> Value:
     count = x.shape[axis]
     value = np.subtract(x, np.add.reduce(x, axis=axis, keepdims=True) / count, out=out)
     if axis == value.ndim - 1:
@@ -215,7 +215,7 @@ def _lnorm(x: np.ndarray, eps: Value, *, axis: int, out: Out = None) -> np.ndarr
     return np.divide(value, scale, out=value)
 
 
-def _cross_entropy(logits: np.ndarray, target: np.ndarray, *, axis: int) -> np.ndarray:
+def _cross_entropy(logits: np.ndarray, target: np.ndarray, *, axis: int) -> Value:
     """`target`: int64 with length 1 along the axis, or probabilities with its whole length."""
     shifted = logits - np.maximum.reduce(logits, axis=axis, keepdims=True)
     total = np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
@@ -230,7 +230,7 @@ def _cross_entropy(logits: np.ndarray, target: np.ndarray, *, axis: int) -> np.n
     return loss.reshape(_without(loss.shape, axis))
 
 
-def _pick(x: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
+def _pick(x: np.ndarray, positions: np.ndarray, axis: int) -> Value:
     """x at `positions` along the axis; both broadcast along the other dimensions."""
     others = np.broadcast_shapes(_without(x.shape, axis), _without(positions.shape, axis))
     index: list[np.ndarray] = []
@@ -249,7 +249,7 @@ def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return shape[:axis] + shape[axis + 1 :]
 
 
-ALONG: Final[dict[str, Callable[..., np.ndarray]]] = {
+ALONG: Final[dict[str, Callable[..., Value]]] = {
     "softmax": _softmax,
     "log_softmax": _log_softmax,
     "lnorm": _lnorm,

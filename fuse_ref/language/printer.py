@@ -34,9 +34,10 @@ def print_expression(expression: st.Expression) -> str:
 def _statement(statement: st.Statement) -> Pieces:
     match statement:
         case st.Equation(target=target, operator=operator, body=body, arrow=arrow):
-            return [Piece(f"{_line(target)} {'<-' if arrow else operator}"), *_body(body)]
+            head = _pieces(target, _OR, 2, inside=True)
+            return chained(head, [(f" {'<-' if arrow else operator}", _body(body))], 0)
         case st.Fact(target=target):
-            return [Piece(_line(target))]
+            return _pieces(target, _OR, 0, inside=True)
         case st.Sink(path=path, body=body):
             return [Piece(f"{_quoted(path)} ="), *_pieces(body, _OR, 1, inside=False)]
         case st.Query(target=target):

@@ -14,8 +14,9 @@ from jax import lax
 from fuse_jax import indexing
 from fuse_jax.contract import align, contract, project
 from fuse_jax.dtypes import Numbers
+from fuse_jax.checked import Watch
 from fuse_jax.operations import ALONG, ELEMENTWISE, Value
-from fuse_ref.analysis.lengths import Length
+from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.plan.steps import (
     Along,
     Contract,
@@ -95,89 +96,126 @@ def reads(operation: DenseOperation) -> tuple[str, ...]:
             assert_never(operation)
 
 
-def run(plan: Schedule, values: Mapping[str, jax.Array], measure: Measure, numbers: Numbers) -> dict[str, jax.Array]:
-    """Every value that is still there after the last operation, by name; `values` are those given."""
+def run(
+    plan: Schedule, values: Mapping[str, jax.Array], numbers: Numbers, watch: Watch | None = None
+) -> dict[str, jax.Array]:
+    """Every value that is still there after the last operation, by name.
+
+    Args:
+        values: of every given tensor; their shapes have passed the plan's checks.
+        watch: checks values while they are computed.
+    """
     made = dict(values)
+    shapes = {name: value.shape for name, value in values.items()}
+
+    def measure(length: Length) -> int:
+        return evaluate(length, lambda tensor, position: shapes[tensor][position])
+
     for operation, released in zip(plan.operations, plan.releases, strict=True):
         output = operation.output
+        if watch is not None:
+            watch.before(operation, made)
+        shape = tuple(max(0, measure(length)) for length in output.lengths)
         # The scope puts the tensor's name into profiles and compiled code.
         with jax.named_scope(output.out):
-            made[output.out] = _apply(operation, made, measure, numbers)
-        shape = tuple(measure(length) for length in output.lengths)
+            made[output.out] = _apply(operation, made, shape, measure, numbers)
         if made[output.out].shape != shape:
             raise AssertionError(f"{output.out}: {made[output.out].shape} was computed, the plan says {shape}")
+        if watch is not None:
+            watch.after(operation, made[output.out])
         for name in released:
             made.pop(name, None)
     return made
 
 
 def _apply(
-    operation: DenseOperation, values: Mapping[str, jax.Array], measure: Measure, numbers: Numbers
+    operation: DenseOperation,
+    values: Mapping[str, jax.Array],
+    shape: tuple[int, ...],
+    measure: Measure,
+    numbers: Numbers,
 ) -> jax.Array:
     output = operation.output
     dtype = numbers.dtype(output.dtype)
     match operation:
         case LiteralArray():
-            shape = tuple(measure(length) for length in output.lengths)
             return numbers.array(np.array(operation.values).reshape(shape), output.dtype, output.out)
         case Iota():
-            return lax.iota(dtype, measure(output.lengths[0]))
+            return lax.iota(dtype, shape[0])
         case Index():
             positions = [indexing.Position(item.terms, measure(item.offset)) for item in operation.indices]
-            return indexing.read(values[operation.source], positions, _lengths(output, measure))
+            return indexing.read(values[operation.source], positions, dict(zip(output.labels, shape, strict=True)))
         case Map():
-            function = ELEMENTWISE[operation.function]
-            operands = _operands(operation.operands, values, output.labels, dtype)
-            return jnp.asarray(function(*operands, **dict(operation.options))).astype(dtype)
+            return _map(operation, values, dtype)
         case Along():
             return _along(operation, values, dtype)
         case Contract():
             left, right = operation.left, operation.right
             return contract(
-                values[left.value], left.labels, values[right.value], right.labels, output.labels, dtype
+                values[left.value].astype(dtype),
+                left.labels,
+                values[right.value].astype(dtype),
+                right.labels,
+                output.labels,
+                dtype,
             )
         case Reduce():
             operand = operation.operand
-            value = values[operand.value]
-            return project(operation.operator, value, operand.labels, output.labels).astype(dtype)
+            return project(operation.operator, values[operand.value].astype(dtype), operand.labels, output.labels)
         case Permute():
             return align(values[operation.operand.value], operation.operand.labels, output.labels)
         case Expand():
             value = align(values[operation.operand.value], operation.operand.labels, output.labels)
-            return jnp.broadcast_to(value, tuple(measure(length) for length in output.lengths))
+            return jnp.broadcast_to(value, shape)
         case Write():
             return indexing.write(
-                values[operation.operand.value],
+                values[operation.operand.value].astype(dtype),
                 operation.operand.labels,
                 operation.operator,
                 [indexing.Position(item.terms, measure(item.offset), item.divisor) for item in operation.indices],
-                [measure(length) for length in output.lengths],
+                shape,
             )
         case _:
             assert_never(operation)
 
 
-def _lengths(output: Output, measure: Measure) -> dict[str, int]:
-    return {label: measure(length) for label, length in zip(output.labels, output.lengths, strict=True)}
-
-
-def _operands(
-    operands: Sequence[Operand | int | float], values: Mapping[str, jax.Array], order: Sequence[str], dtype: np.dtype
+def _aligned(
+    operands: Sequence[Operand | int | float], values: Mapping[str, jax.Array], order: Sequence[str]
 ) -> list[Value]:
     """Operands aligned to `order`; numbers stay numbers, which take the type of what they meet."""
-    aligned: list[Value] = [
-        align(values[item.value], item.labels, order) if isinstance(item, Operand) else item for item in operands
-    ]
-    if operands and not any(isinstance(item, Operand) for item in operands):
-        aligned[0] = jnp.asarray(aligned[0], dtype if dtype != bool else None)
-    return aligned
+    return [align(values[item.value], item.labels, order) if isinstance(item, Operand) else item for item in operands]
+
+
+def _as_float(value: Value, dtype: np.dtype) -> Value:
+    return value.astype(dtype) if isinstance(value, jax.Array) else float(value)
+
+
+def _map(operation: Map, values: Mapping[str, jax.Array], dtype: np.dtype) -> jax.Array:
+    operands = _aligned(operation.operands, values, operation.output.labels)
+    if operation.output.dtype == "float":
+        # Whole numbers and truth values are floats from here on. A power keeps its whole exponent, a choice its condition.
+        kept = {"where": 0, "power": 1}.get(operation.function)
+        operands = [
+            item if at == kept and not _is_integer_array(item) else _as_float(item, dtype)
+            for at, item in enumerate(operands)
+        ]
+    if not any(isinstance(item, jax.Array) for item in operands):
+        operands = [jnp.asarray(item, dtype if operation.output.dtype == "float" else None) for item in operands]
+    result = ELEMENTWISE[operation.function](*operands, **dict(operation.options))
+    return jnp.asarray(result).astype(dtype)
+
+
+def _is_integer_array(value: Value) -> bool:
+    return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer)
 
 
 def _along(operation: Along, values: Mapping[str, jax.Array], dtype: np.dtype) -> jax.Array:
     output = operation.output
     keeps = operation.axis in output.labels
     order = output.labels if keeps else (*output.labels, operation.axis)
-    operands = _operands(operation.operands, values, order, dtype)
+    operands = [
+        item if _is_integer_array(item) and not keeps else _as_float(item, dtype)
+        for item in _aligned(operation.operands, values, order)
+    ]
     function = ALONG[operation.function]
-    result = function(*operands, axis=order.index(operation.axis), **dict(operation.options))
-    return jnp.asarray(result).astype(dtype)
+    return jnp.asarray(function(*operands, axis=order.index(operation.axis), **dict(operation.options))).astype(dtype)

@@ -31,6 +31,7 @@ class Numbers:
 
     precision: np.dtype  # of every float
     integer: np.dtype  # int64, or int32 where JAX has no 64-bit numbers
+    device: jax.Device | None = None  # where arrays are put; None leaves them where they are
 
     def dtype(self, dtype: Dtype) -> np.dtype:
         return {"float": self.precision, "int64": self.integer, "bool": np.dtype(bool)}[dtype]
@@ -50,7 +51,7 @@ class Numbers:
             _check_kind(value.dtype, dtype, name)
             if dtype == "int64":
                 self._check_integers(value, name)
-            return value.astype(wanted)
+            return self.placed(value.astype(wanted))
         try:
             array = numpy_array(value)
         except (TypeError, ValueError) as error:
@@ -63,7 +64,25 @@ class Numbers:
         with np.errstate(over="ignore"):
             narrowed = array.astype(wanted)
         # A copy: JAX may otherwise keep the caller's own memory, and see what is written to it later.
-        return jnp.array(narrowed, copy=True)
+        return self.placed(jnp.array(narrowed, copy=True))
+
+    def parameter(self, value: object, name: str) -> jax.Array:
+        """`value` as an array of the run's precision.
+
+        Raises:
+            DtypeError: not of a float type: a parameter that is learned has gradients.
+        """
+        array = value if isinstance(value, jax.Array) else self.array(value, "float", name)
+        given = getattr(value, "dtype", array.dtype)
+        if not jnp.issubdtype(given, jnp.floating):
+            raise mistake("FUSE281", None, name=name, got=str(given))
+        return self.placed(array.astype(self.precision))
+
+    def placed(self, array: jax.Array) -> jax.Array:
+        """`array` on the run's device. A traced one stays: `jit` decides where it runs."""
+        if self.device is None or isinstance(array, jax.core.Tracer):
+            return array
+        return jax.device_put(array, self.device)
 
     def _check_integers(self, array: np.ndarray | jax.Array, name: str) -> None:
         limits = np.iinfo(self.integer)
@@ -105,4 +124,21 @@ def numbers_of(config: ExecutionConfig, floats: Iterable[object] = ()) -> Number
         )
     if precision == "float64" and not x64_enabled():
         raise mistake("FUSE276")
-    return Numbers(np.dtype(precision), np.dtype(np.int64 if x64_enabled() else np.int32))
+    integer = np.dtype(np.int64 if x64_enabled() else np.int32)
+    return Numbers(np.dtype(precision), integer, _device(config.device))
+
+
+def _device(name: str) -> jax.Device | None:
+    """The device that a configuration names: "cpu", "cuda:1", …; None for "auto"."""
+    if name == "auto":
+        return None
+    platform, _, number = name.partition(":")
+    try:
+        devices = jax.devices(platform)
+    except RuntimeError as error:
+        reason = str(error).split("\n", 1)[0]
+        raise mistake("FUSE203", None, engine="jax", device=name, reason=reason) from error
+    if not (number or "0").isdecimal() or int(number or 0) >= len(devices):
+        have = ", ".join(f"{platform}:{index}" for index in range(len(devices)))
+        raise mistake("FUSE203", None, engine="jax", device=name, reason=f"there are {have}")
+    return devices[int(number or 0)]

@@ -32,6 +32,11 @@ def _step(x: jax.Array) -> jax.Array:
     return jnp.where(x > 0, 1.0, 0.0)
 
 
+def _abs(x: jax.Array) -> jax.Array:
+    # JAX's own gradient at 0 is 1; torch's, and the gradient program's, is sign(0).
+    return jnp.where(x == 0, 0, jnp.abs(x))
+
+
 def _leaky_relu(x: jax.Array, slope: Value) -> jax.Array:
     return jnp.where(x > 0, x, slope * x)
 
@@ -75,7 +80,7 @@ ELEMENTWISE: dict[str, Callable[..., jax.Array]] = {
     "exp": jnp.exp,
     "log": jnp.log,
     "sqrt": jnp.sqrt,
-    "abs": jnp.abs,
+    "abs": _abs,
     "sign": jnp.sign,
     "sin": jnp.sin,
     "cos": jnp.cos,
@@ -127,6 +132,8 @@ def _cross_entropy(logits: jax.Array, target: jax.Array, *, axis: int) -> jax.Ar
     if not jnp.issubdtype(target.dtype, jnp.integer):
         return -jnp.sum(target * logs, axis=axis)
     classes = logits.shape[axis]
+    if classes == 0:
+        return jnp.zeros(jnp.squeeze(target, axis).shape, logits.dtype)
     shape = list(jnp.broadcast_shapes(logs.shape, target.shape))
     logs = jnp.broadcast_to(logs, shape)
     shape[axis] = 1

@@ -115,11 +115,12 @@ JAX_MISTAKES: tuple[Mistake, ...] = (
         "FUSE282",
         AxisError,
         "parameter whose size is not known yet",
-        "parameter {name} has axis {axis}, whose size comes from {inputs}",
-        "fn.init(key, inputs) with those inputs (their shapes are enough), or a line such as: axis {axis} = 64",
+        "the size of axis {axis} of parameter {name} is not known yet: {reason}",
+        "fn.init(key, {axis}=64) sets it, so does a line `axis {axis} = 64`; "
+        "fn.init(key, inputs) takes it from the shapes of inputs",
         (
             Example(
-                "parameter W has axis d, whose size comes from X",
+                "the size of axis d of parameter W is not known yet: X gives it",
                 python=(
                     'import fuse_jax, jax\nfn = fuse_jax.compile("input X[b, d]; param W[d]; Y[b] = W[d] X[b, d]")\n'
                     "fn.init(jax.random.key(0))"
@@ -182,10 +183,10 @@ JAX_MISTAKES: tuple[Mistake, ...] = (
         "rename one of them",
         (
             Example(
-                "tensors init and init_ would both be init_ in a module",
+                "tensors program and program_ would both be program_ in a module",
                 python=(
                     "import fuse_jax.nnx\nfrom flax import nnx\n"
-                    'text = "param split[i]; param split_[i]; axis i = 2; Y[i] = split[i] split_[i]"\n'
+                    'text = "param program[i]; param program_[i]; axis i = 2; Y[i] = program[i] program_[i]"\n'
                     "fuse_jax.nnx.FuseModule(text, rngs=nnx.Rngs(0))"
                 ),
             ),

@@ -1,0 +1,77 @@
+"""The JAX engine of a Runner: a plan compiled once for each set of input shapes and types."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Literal
+
+import jax
+import numpy as np
+
+from fuse_jax.dense import run, schedule
+from fuse_jax.dtypes import numbers_of
+from fuse_jax.checked import Watch
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.support import check_supported
+from fuse_ref.ir.nodes import Dtype
+from fuse_ref.plan.steps import Plan
+
+__all__ = ["ENGINE", "JaxEngine", "JaxExecutable"]
+
+_log = logging.getLogger("fuse.jax")
+
+
+class JaxExecutable:
+    """A plan made ready to run. Safe to call from several threads."""
+
+    def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> None:
+        self._config = config
+        self._outputs = outputs
+        self._schedule = schedule(plan, outputs)
+        self._floats = frozenset(tensor.name for tensor in plan.program.tensors if tensor.dtype == "float")
+        self._watch = Watch({t.name: t.span for t in plan.program.tensors}) if config.checked else None
+        # A checked run goes operation by operation, to stop at the first that is wrong.
+        self._call = self._run if config.checked else jax.jit(self._trace)
+
+    def __call__(self, values: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """The outputs by name; every value is an argument of the compiled code, weights and sources too."""
+        made = self._call(dict(values))
+        return {name: made[name] for name in self._outputs}
+
+    def _trace(self, values: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        _log.info("compiling for %s", ", ".join(f"{name}{list(value.shape)}" for name, value in values.items()))
+        return self._run(values)
+
+    def _run(self, values: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        numbers = numbers_of(self._config, [value for name, value in values.items() if name in self._floats])
+        made = run(self._schedule, values, numbers, self._watch)
+        return {name: made[name] for name in self._outputs}
+
+
+class JaxEngine:
+    """What `Program.compile(backend="jax")` runs on."""
+
+    name: Literal["jax"] = "jax"
+
+    def prepare(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> JaxExecutable:
+        """Makes `plan` ready; compilation waits for the first call's shapes.
+
+        Raises:
+            RouteError: a step, or a setting, that this engine does not have yet.
+            ConfigError: float64 while JAX has 64-bit numbers switched off.
+        """
+        check_supported(plan, config, self.name)
+        numbers_of(config)
+        return JaxExecutable(plan, config, outputs)
+
+    def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> jax.Array:
+        """`value` as a JAX array that shares no memory with it, on the run's device."""
+        return numbers_of(config, [value]).array(value, dtype, "the value")
+
+    def to_numpy(self, array: jax.Array) -> np.ndarray:
+        """A read-only NumPy array of the same values."""
+        return np.asarray(array)
+
+
+ENGINE = JaxEngine()

@@ -1,0 +1,268 @@
+"""A program as a pure JAX function of its parameters and inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import jax
+import numpy as np
+
+from fuse_jax.binding import bind, check_parameters, merge
+from fuse_jax.dense import run, schedule
+from fuse_jax.dtypes import numbers_of
+from fuse_jax.checked import Watch
+from fuse_jax.initialisers import initialise
+from fuse_jax.sizes import Sizes
+from fuse_ref.analysis.lengths import evaluate
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.support import check_supported
+from fuse_ref.files.paths import Folders
+from fuse_ref.files.sources import read_sources
+from fuse_ref.ir.nodes import FileContent, ProgramIR, Tensor
+from fuse_ref.mistakes import mistake
+from fuse_ref.plan.build import build_plan
+from fuse_ref.plan.checks import check_shapes
+from fuse_ref.plan.steps import Plan
+from fuse_ref.policies import RuntimePolicies
+from fuse_ref.program import Program
+
+__all__ = ["FuseFunction"]
+
+
+class FuseFunction:
+    """A program as a pure function: for `jax.jit`, `grad`, `vmap`, `scan` and Flax.
+
+    Functions of equal program, config, sizes, policies and plan are equal and have one hash, so that
+    `jax.jit` compiles them once. `fuse_jax.compile` makes them.
+
+    Attributes:
+        program: the program.
+        plan: the steps that run, in order; `str(plan)` is a table.
+        config: how to execute.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        sizes: Mapping[str, int] | None = None,
+        hints: Mapping[str, int] | None = None,
+        config: ExecutionConfig | None = None,
+        policies: RuntimePolicies | None = None,
+    ) -> None:
+        self.program = program
+        self.config = ExecutionConfig() if config is None else config
+        self._policies = RuntimePolicies() if policies is None else policies
+        numbers_of(self.config)  # float64 without 64-bit numbers is refused before anything is read
+        self._tensors = {tensor.name: tensor for tensor in program.ir.tensors}
+        self._parameters = tuple(tensor for tensor in program.ir.tensors if tensor.role == "param")
+        stored = _read_sources(program, self._policies) | _read_weights(program.ir, self._policies)
+        self.plan: Plan = build_plan(
+            _with_open_parameters(program.ir, stored, sizes or {}),
+            sizes=sizes,
+            hints=hints,
+            given={name: array.shape for name, array in stored.items()},
+            mode=self.config.mode,
+        )
+        names = {tensor.name for tensor in self._parameters}
+        self._givens = tuple(name for name in self.plan.givens if name not in names)
+        self._first_values = {name: array for name, array in stored.items() if name in names}
+        self._constants = {name: array for name, array in stored.items() if name not in names}
+        self._schedule = schedule(self.plan, program.ir.exports)
+        self._refuse_unsupported()
+        self._watch = Watch({t.name: t.span for t in program.ir.tensors}) if self.config.checked else None
+        self._key = (program.digest, self.config, self._policies, self.plan, _stamp(program, self._policies))
+        self._hash = hash(self._key)
+
+    def __call__(
+        self,
+        params: Mapping[str, object],
+        inputs: Mapping[str, object] | None = None,
+        /,
+        *,
+        key: jax.Array | None = None,
+        training: bool = False,
+        **named: object,
+    ) -> dict[str, jax.Array]:
+        """The exports by name, in text order.
+
+        Args:
+            params: parameter -> array, as `init` makes them. May hold some of `constants` too: those are
+                then arguments of a surrounding `jit` instead of constants in its code.
+            inputs, named: given tensor -> array. Arrays of floats or integers are cast to the run's precision
+                for float inputs; integers stay what they are.
+            key: for random operations; none of the present ones is random.
+            training: whether dropout is on; no present operation asks.
+
+        Raises:
+            AxisError: shapes that do not fit; under `jit` it is raised while tracing.
+            DtypeError: a value of a type that its tensor does not take.
+            InputError, UnboundTensorError: a name that is missing or cannot be given.
+        """
+        given = merge(inputs, named)
+        params = check_parameters(params, [t.name for t in self._parameters], self._constants)
+        floats = [value for name, value in given.items() if self._is_float(name)]
+        numbers = numbers_of(self.config, floats)
+        values = bind(self._tensors, self._givens, given, numbers)
+        for tensor in self._parameters:
+            values[tensor.name] = numbers.parameter(params[tensor.name], tensor.name)
+        for name, array in self._constants.items():
+            values[name] = numbers.array(params.get(name, array), self._tensors[name].dtype, name)
+        self._check_shapes(values)
+        made = run(self._schedule, values, numbers, self._watch)
+        return {name: self._exported(name, made[name]) for name in self.program.ir.exports}
+
+    def init(
+        self, key: jax.Array, inputs: Mapping[str, object] | None = None, **sizes: int
+    ) -> dict[str, jax.Array]:
+        """First values of the parameters, by name: from the weight store, else from their initialisers.
+
+        Args:
+            key: `jax.random.key(…)`. Each parameter's values depend on the key and its own name and shape.
+            inputs: given tensor -> array, of which only the shape counts (`jax.ShapeDtypeStruct` will do).
+                Needed where a parameter's size comes from an input.
+            sizes: axis letter -> size, for axes that the program leaves open.
+
+        Raises:
+            AxisError: a size that is not known, or does not fit.
+        """
+        known = self._sizes(inputs, sizes)
+        return {tensor.name: self._first_value(tensor, key, known) for tensor in self._parameters}
+
+    def init_parameter(
+        self, name: str, key: jax.Array, inputs: Mapping[str, object] | None = None, **sizes: int
+    ) -> jax.Array:
+        """The first value of one parameter, as `init` makes it."""
+        tensor = next(tensor for tensor in self._parameters if tensor.name == name)
+        return self._first_value(tensor, key, self._sizes(inputs, sizes))
+
+    def _sizes(self, inputs: Mapping[str, object] | None, sizes: Mapping[str, int]) -> Sizes:
+        # np.shape reads lists too; arrays of any kind, and jax.ShapeDtypeStruct, say their own.
+        shapes = {
+            name: tuple(value.shape) if hasattr(value, "shape") else np.shape(value)  # type: ignore[arg-type]
+            for name, value in merge(inputs, {}).items()
+        }
+        return Sizes(self.plan, self.program.ir, shapes, sizes)
+
+    def _first_value(self, tensor: Tensor, key: jax.Array, known: Sizes) -> jax.Array:
+        numbers = numbers_of(self.config)
+        shape = known.shape(tensor)
+        if tensor.name not in self._first_values:
+            return numbers.placed(initialise(key, tensor.name, shape, tensor.initialiser, numbers.precision))
+        stored = self._first_values[tensor.name]
+        if stored.shape != shape:
+            origin = "the weight store"
+            raise mistake("FUSE311", tensor.span, name=tensor.name, got=stored.shape, origin=origin, expected=shape)
+        return numbers.array(stored, "float", tensor.name)
+
+    @property
+    def constants(self) -> dict[str, jax.Array]:
+        """Sources and stored weights by name, which calls use by themselves."""
+        numbers = numbers_of(self.config)
+        # Concrete arrays also where the caller is being traced.
+        with jax.ensure_compile_time_eval():
+            return {n: numbers.array(array, self._tensors[n].dtype, n) for n, array in self._constants.items()}
+
+    def initial_state(self) -> dict[str, jax.Array]:
+        """The state before the first position of every stream: {} for a program without streams."""
+        return {}
+
+    def step(
+        self,
+        params: Mapping[str, object],
+        state: Mapping[str, object],
+        inputs: Mapping[str, object] | None = None,
+        /,
+        *,
+        key: jax.Array | None = None,
+        training: bool = False,
+    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+        """Outputs and the next state; as a call, with the streams' state given and taken."""
+        for name in state:
+            raise mistake("FUSE283", name=name)
+        return self(params, inputs, key=key, training=training), {}
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, FuseFunction) and self._key == other._key)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __copy__(self) -> FuseFunction:
+        return self  # nothing in it changes
+
+    def __deepcopy__(self, memo: object) -> FuseFunction:
+        return self
+
+    def __repr__(self) -> str:
+        names = [tensor.name for tensor in self._parameters]
+        takes = ", ".join([f"params {{{', '.join(names)}}}", *self._givens])
+        return f"<FuseFunction ({takes}) -> {', '.join(self.program.ir.exports)}>"
+
+    def _is_float(self, name: str) -> bool:
+        return name in self._tensors and self._tensors[name].dtype == "float"
+
+    def _check_shapes(self, values: Mapping[str, jax.Array]) -> None:
+        shapes = {name: tuple(value.shape) for name, value in values.items()}
+        for name in self._constants:
+            self._expect(name, shapes[name], self._constants[name].shape)
+        check_shapes(self.plan, {name: shape for name, shape in shapes.items() if name not in self._constants})
+        for tensor in self._parameters:
+            lengths = self.plan.shape(tensor.name)
+            expected = tuple(evaluate(length, lambda name, position: shapes[name][position]) for length in lengths)
+            self._expect(tensor.name, shapes[tensor.name], expected)
+
+    def _expect(self, name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
+        if got != expected:
+            raise mistake("FUSE279", self._tensors[name].span, name=name, got=got, expected=expected)
+
+    def _exported(self, name: str, value: jax.Array) -> jax.Array:
+        limit = self.config.dense_limit
+        if value.dtype == bool and value.size > limit:
+            raise mistake("FUSE284", self._tensors[name].span, name=name, elements=value.size, limit=limit)
+        return value
+
+    def _refuse_unsupported(self) -> None:
+        # Steps that no export needs, such as queries, do not run here; the others keep their numbers.
+        needed = [
+            step if step in self._schedule.routed else dataclasses.replace(step, unsupported="")
+            for step in self.plan.steps
+        ]
+        check_supported(dataclasses.replace(self.plan, steps=tuple(needed)), self.config, "jax", self._policies)
+
+
+def _read_sources(program: Program, policies: RuntimePolicies) -> dict[str, np.ndarray]:
+    return read_sources(program.ir, Folders.of(program.path, policies.roots))
+
+
+def _read_weights(program: ProgramIR, policies: RuntimePolicies) -> dict[str, np.ndarray]:
+    names = [tensor.name for tensor in program.tensors if tensor.role in ("param", "free")]
+    return {name: policies.store.load(name) for name in names if name in policies.store}
+
+
+def _with_open_parameters(program: ProgramIR, stored: Iterable[str], sizes: Mapping[str, int]) -> ProgramIR:
+    """The program in which a parameter whose size only `init` or its own array can tell counts as given."""
+    known = {axis.name for axis in program.axes if axis.size is not None or any(n in sizes for n in axis.letters)}
+    for tensor in program.tensors:
+        if tensor.role in ("input", "free", "source") or tensor.name in stored:
+            known.update(tensor.axes)
+    tensors = tuple(
+        dataclasses.replace(tensor, role="free")
+        if tensor.role == "param" and tensor.name not in stored and not known.issuperset(tensor.axes)
+        else tensor
+        for tensor in program.tensors
+    )
+    return dataclasses.replace(program, tensors=tensors)
+
+
+def _stamp(program: Program, policies: RuntimePolicies) -> tuple[tuple[str, int, int], ...]:
+    """Which files were read and when they were last changed: functions over other contents are not equal."""
+    folders = Folders.of(program.path, policies.roots)
+    stamps = []
+    for equation in program.ir.equations:
+        if isinstance(equation.body, FileContent):
+            path = folders.place(equation.body.path, equation.body.key, "read").path
+            state = path.stat()
+            stamps.append((str(path), state.st_mtime_ns, state.st_size))
+    return tuple(stamps)

@@ -1,0 +1,56 @@
+"""What the Flax modules share: names of attributes, inputs by position, one export as a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+
+import jax
+
+from fuse_jax.binding import merge
+from fuse_jax.function import FuseFunction
+from fuse_ref.mistakes import mistake
+
+__all__ = ["attribute_names", "inputs_by_name", "result_of"]
+
+
+def attribute_names(function: FuseFunction, reserved: Collection[str]) -> Mapping[str, str]:
+    """Parameter -> attribute of a module: dots become `__`, names that the module itself uses end in `_`.
+
+    Raises:
+        ConfigError: two parameters that would be one attribute.
+    """
+    attributes: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for name in function.program.params:
+        attribute = name.replace(".", "__")
+        if attribute in reserved:
+            attribute += "_"
+        if attribute in owners:
+            raise mistake("FUSE286", first=owners[attribute], second=name, attribute=attribute)
+        owners[attribute] = name
+        attributes[name] = attribute
+    return MappingProxyType(attributes)
+
+
+def inputs_by_name(function: FuseFunction, args: Sequence[object], named: Mapping[str, object]) -> dict[str, object]:
+    """Inputs of a module's call by name: positional ones are in the order of the `input` lines.
+
+    Raises:
+        InputError: too many, or one given twice.
+    """
+    if len(args) == 1 and isinstance(args[0], Mapping):
+        return merge(args[0], named)
+    order = list(function.program.inputs)
+    if len(args) > len(order):
+        known = f"{len(order)}: {', '.join(order)}" if order else "no `input` line"
+        raise mistake("FUSE285", got=len(args), known=known)
+    return merge(dict(zip(order, args, strict=False)), named)
+
+
+def result_of(function: FuseFunction, exports: Mapping[str, jax.Array]) -> jax.Array | dict[str, jax.Array]:
+    """The tensor when the program has one export, else all by name."""
+    if len(function.program.exports) == 1:
+        (value,) = exports.values()
+        return value
+    return dict(exports)

@@ -12,9 +12,9 @@ import numpy as np
 from jax import lax
 
 from fuse_jax import indexing
+from fuse_jax.checked import Watch
 from fuse_jax.contract import align, contract, project
 from fuse_jax.dtypes import Numbers
-from fuse_jax.checked import Watch
 from fuse_jax.operations import ALONG, ELEMENTWISE, Value
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.plan.steps import (
@@ -27,7 +27,6 @@ from fuse_ref.plan.steps import (
     LiteralArray,
     Map,
     Operand,
-    Output,
     Permute,
     Plan,
     Reduce,

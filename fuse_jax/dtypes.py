@@ -90,7 +90,9 @@ class Numbers:
             return
         if isinstance(array, jax.core.Tracer):
             # Its values are not known here, so a type that might not fit is refused.
-            raise mistake("FUSE303", name=name, expected=f"whole numbers that {self.integer} holds", got=str(array.dtype))
+            raise mistake(
+                "FUSE303", name=name, expected=f"whole numbers that {self.integer} holds", got=str(array.dtype)
+            )
         low, high = int(array.min()), int(array.max())
         if low < limits.min or high > limits.max:
             cure = "" if x64_enabled() else "jax.config.update('jax_enable_x64', True) gives JAX 64-bit integers"

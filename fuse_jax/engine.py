@@ -9,9 +9,9 @@ from typing import Literal
 import jax
 import numpy as np
 
+from fuse_jax.checked import Watch
 from fuse_jax.dense import run, schedule
 from fuse_jax.dtypes import numbers_of
-from fuse_jax.checked import Watch
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from fuse_jax.binding import bind, check_parameters, merge
+from fuse_jax.checked import Watch
 from fuse_jax.dense import run, schedule
 from fuse_jax.dtypes import numbers_of
-from fuse_jax.checked import Watch
 from fuse_jax.initialisers import initialise
 from fuse_jax.sizes import Sizes
 from fuse_ref.analysis.lengths import evaluate
@@ -26,6 +26,7 @@ from fuse_ref.plan.checks import check_shapes
 from fuse_ref.plan.steps import Plan
 from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program
+from fuse_ref.weights.arrays import numpy_array
 
 __all__ = ["FuseFunction"]
 
@@ -113,9 +114,7 @@ class FuseFunction:
         made = run(self._schedule, values, numbers, self._watch)
         return {name: self._exported(name, made[name]) for name in self.program.ir.exports}
 
-    def init(
-        self, key: jax.Array, inputs: Mapping[str, object] | None = None, **sizes: int
-    ) -> dict[str, jax.Array]:
+    def init(self, key: jax.Array, inputs: Mapping[str, object] | None = None, **sizes: int) -> dict[str, jax.Array]:
         """First values of the parameters, by name: from the weight store, else from their initialisers.
 
         Args:
@@ -138,11 +137,7 @@ class FuseFunction:
         return self._first_value(tensor, key, self._sizes(inputs, sizes))
 
     def _sizes(self, inputs: Mapping[str, object] | None, sizes: Mapping[str, int]) -> Sizes:
-        # np.shape reads lists too; arrays of any kind, and jax.ShapeDtypeStruct, say their own.
-        shapes = {
-            name: tuple(value.shape) if hasattr(value, "shape") else np.shape(value)  # type: ignore[arg-type]
-            for name, value in merge(inputs, {}).items()
-        }
+        shapes = {name: _shape(value) for name, value in merge(inputs, {}).items()}
         return Sizes(self.plan, self.program.ir, shapes, sizes)
 
     def _first_value(self, tensor: Tensor, key: jax.Array, known: Sizes) -> jax.Array:
@@ -230,6 +225,11 @@ class FuseFunction:
             for step in self.plan.steps
         ]
         check_supported(dataclasses.replace(self.plan, steps=tuple(needed)), self.config, "jax", self._policies)
+
+
+def _shape(value: object) -> tuple[int, ...]:
+    # Arrays of any kind, and jax.ShapeDtypeStruct, say their own; lists are read.
+    return tuple(value.shape) if hasattr(value, "shape") else numpy_array(value).shape
 
 
 def _read_sources(program: Program, policies: RuntimePolicies) -> dict[str, np.ndarray]:

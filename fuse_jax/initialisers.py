@@ -46,9 +46,7 @@ def _ones(key: jax.Array, shape: tuple[int, ...], dtype: np.dtype) -> jax.Array:
     return jnp.ones(shape, dtype)
 
 
-def _normal(
-    key: jax.Array, shape: tuple[int, ...], dtype: np.dtype, mean: float = 0.0, std: float = 1.0
-) -> jax.Array:
+def _normal(key: jax.Array, shape: tuple[int, ...], dtype: np.dtype, mean: float = 0.0, std: float = 1.0) -> jax.Array:
     return mean + std * jax.random.normal(key, shape, dtype)
 
 

@@ -59,10 +59,11 @@ class Sizes:
         Raises:
             AxisError: nothing that is known gives one of its sizes.
         """
-        return tuple(
-            evaluate(length, lambda name, position, axis=axis: self._extent(name, position, tensor, axis))
-            for length, axis in zip(self.plan.shape(tensor.name), tensor.axes, strict=True)
-        )
+        lengths = self.plan.shape(tensor.name)
+        return tuple(self._size(length, tensor, axis) for length, axis in zip(lengths, tensor.axes, strict=True))
+
+    def _size(self, length: Length, parameter: Tensor, axis: str) -> int:
+        return evaluate(length, lambda given, position: self._extent(given, position, parameter, axis))
 
     def _extent(self, given: str, position: int, parameter: Tensor, axis: str) -> int:
         if given in self.shapes:

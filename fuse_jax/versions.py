@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from fuse_ref.errors import FuseError
+from fuse_ref.errors import FuseError, MissingFrameworkError
 from fuse_ref.mistakes import mistake
 
 __all__ = ["LEAST_FLAX", "LEAST_JAX", "require_flax", "require_jax"]
@@ -39,8 +39,8 @@ def _require(module: str, title: str, least: tuple[int, int, int]) -> ModuleType
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        # Only its own absence counts: a module that JAX itself misses is another fault, and shown as such.
-        if error.name != module:
+        # Only its own absence, or jaxlib's, counts: anything else that it misses is another fault, and shown as such.
+        if not _absent(error, module):
             raise
         raise _missing(module, title, least_text, f"{title} is not installed") from error
     if _numbers(found.__version__) < least:
@@ -48,8 +48,18 @@ def _require(module: str, title: str, least: tuple[int, int, int]) -> ModuleType
     return found
 
 
+def _absent(error: BaseException | None, module: str) -> bool:
+    # Without jaxlib JAX raises an error that has no name, and names its cause.
+    while isinstance(error, ModuleNotFoundError):
+        if error.name in (module, f"{module}lib"):
+            return True
+        error = error.__cause__
+    return False
+
+
 def _missing(module: str, title: str, least: str, found: str) -> FuseError:
     error = mistake("FUSE275", framework=title, least=least, found=found)
+    assert isinstance(error, MissingFrameworkError)
     error.name = module
     return error
 

@@ -25,7 +25,6 @@ from fuse_ref.plan.steps import (
     Output,
     Permute,
     ReadIndex,
-    Reduce,
     Write,
     WriteIndex,
 )
@@ -46,12 +45,8 @@ def execute(operations: list[DenseOperation], wanted: str, jit: bool = True, **v
 
 
 DENSE_LAYER = [
-    Contract(
-        out("Y~1", {"b": E("X", 0), "o": E("W", 0)}), Operand("W", ("o", "d")), Operand("X", ("b", "d"))
-    ),
-    Map(
-        out("Y~2", {"b": E("X", 0), "o": E("W", 0)}), "add", (Operand("Y~1", ("b", "o")), Operand("B", ("o",)))
-    ),
+    Contract(out("Y~1", {"b": E("X", 0), "o": E("W", 0)}), Operand("W", ("o", "d")), Operand("X", ("b", "d"))),
+    Map(out("Y~2", {"b": E("X", 0), "o": E("W", 0)}), "add", (Operand("Y~1", ("b", "o")), Operand("B", ("o",)))),
     Map(out("Y", {"b": E("X", 0), "o": E("W", 0)}), "relu", (Operand("Y~2", ("b", "o")),)),
 ]
 
@@ -214,7 +209,12 @@ def test_mixed_types_in_one_operation() -> None:
 
 def test_float32_stays_float32_where_jax_has_float64() -> None:
     with jax.enable_x64(True):
-        assert execute(DENSE_LAYER, "Y", X=np.ones((2, 3), np.float32), W=np.ones((4, 3), np.float32), B=np.ones(4, np.float32)).dtype == np.float32
+        assert (
+            execute(
+                DENSE_LAYER, "Y", X=np.ones((2, 3), np.float32), W=np.ones((4, 3), np.float32), B=np.ones(4, np.float32)
+            ).dtype
+            == np.float32
+        )
         operations = [
             Iota(out("P", {"j": E("X", 0)})),
             Map(out("Y", {"j": E("X", 0)}), "sig", (Operand("P", ("j",)), 0.5)),

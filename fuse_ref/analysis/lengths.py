@@ -7,6 +7,7 @@ evaluate it per call; torch turns it into size nodes of the graph.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
@@ -19,11 +20,14 @@ __all__ = [
     "Linear",
     "Maximum",
     "Minimum",
+    "Times",
     "evaluate",
     "floor_divide",
     "linear",
+    "lower_bound",
     "maximum",
     "minimum",
+    "times",
 ]
 
 
@@ -83,7 +87,17 @@ class Maximum:
         return f"max({', '.join(map(str, self.items))})"
 
 
-Length: TypeAlias = Fixed | Extent | Linear | FloorDivide | Minimum | Maximum
+@dataclass(frozen=True, slots=True)
+class Times:
+    """A product, where indices are flattened into one."""
+
+    items: tuple[Length, ...]  # at least two
+
+    def __str__(self) -> str:
+        return "*".join(map(str, self.items))
+
+
+Length: TypeAlias = Fixed | Extent | Linear | FloorDivide | Minimum | Maximum | Times
 
 
 def linear(terms: Iterable[tuple[Length, int]], offset: int = 0) -> Length:
@@ -135,7 +149,55 @@ def minimum(items: Iterable[Length]) -> Length:
 def maximum(items: Iterable[Length]) -> Length:
     """The greatest of at least one length."""
     folded = _folded(items, max)
+    if len(folded) > 1 and isinstance(folded[-1], Fixed):
+        number = folded[-1].value
+        if any((bound := lower_bound(item)) is not None and bound >= number for item in folded[:-1]):
+            folded.pop()
     return folded[0] if len(folded) == 1 else Maximum(tuple(folded))
+
+
+def lower_bound(length: Length) -> int | None:
+    """A number that the length reaches for every shape, or None where none is known."""
+    match length:
+        case Fixed(value):
+            return value
+        case Extent():
+            return 0
+        case Linear(terms, offset):
+            bounds = [(lower_bound(item), c) for item, c in terms]
+            if any(bound is None or c < 0 for bound, c in bounds):
+                return None
+            return sum((bound or 0) * c for bound, c in bounds) + offset
+        case FloorDivide(numerator, divisor):
+            bound = lower_bound(numerator)
+            return None if bound is None else bound // divisor
+        case Minimum(items):
+            found = [lower_bound(item) for item in items]
+            known = [bound for bound in found if bound is not None]
+            return min(known) if len(known) == len(found) else None
+        case Maximum(items):
+            known = [bound for item in items if (bound := lower_bound(item)) is not None]
+            return max(known, default=None)
+        case Times(items):
+            found = [lower_bound(item) for item in items]
+            known = [bound for bound in found if bound is not None and bound >= 0]
+            return math.prod(known) if len(known) == len(found) else None
+        case _:
+            assert_never(length)
+
+
+def times(items: Iterable[Length]) -> Length:
+    """The product of lengths; 1 of none."""
+    number = 1
+    rest: list[Length] = []
+    for item in items:
+        if isinstance(item, Fixed):
+            number *= item.value
+        else:
+            rest.append(item)
+    if not rest or number == 0:
+        return Fixed(number)
+    return linear([(rest[0] if len(rest) == 1 else Times(tuple(rest)), number)])
 
 
 def evaluate(length: Length, extent: Callable[[str, int], int]) -> int:
@@ -153,5 +215,7 @@ def evaluate(length: Length, extent: Callable[[str, int], int]) -> int:
             return min(evaluate(item, extent) for item in items)
         case Maximum(items):
             return max(evaluate(item, extent) for item in items)
+        case Times(items):
+            return math.prod(evaluate(item, extent) for item in items)
         case _:
             assert_never(length)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from fuse_ref.ir.nodes import Dtype, ProgramIR
 from fuse_ref.analysis.lengths import Length
+from fuse_ref.ir.nodes import Dtype, ProgramIR
 from fuse_ref.source import Span
 
 __all__ = [
@@ -175,9 +175,7 @@ class Write:
     indices: tuple[WriteIndex, ...]  # one per target dimension
 
 
-DenseOperation: TypeAlias = (
-    LiteralArray | Iota | Index | Map | Along | Contract | Reduce | Permute | Expand | Write
-)
+DenseOperation: TypeAlias = LiteralArray | Iota | Index | Map | Along | Contract | Reduce | Permute | Expand | Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +217,27 @@ class SizeCheck:
     expected: Length
     reason: str  # where `expected` comes from: "B (line 3)", "axis d = 64 (line 1)"
     span: Span | None = field(default=None, compare=False, repr=False)  # the tensor's first use on that axis
+    code: str = "FUSE150"  # the row of mistakes whose words an error takes
+    words: tuple[tuple[str, str], ...] = ()  # fill the row's sentence
+    values: tuple[tuple[str, Length], ...] = ()  # likewise, evaluated when the error is raised
+    # For ">=": lengths of which the longest sets `expected`, each with the place it comes from.
+    candidates: tuple[tuple[str, Length], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RangeCheck:
-    """A variable's range must not be negative: a read that never fits."""
+    """A length that must not be negative: below 0, a read never fits or two computed lengths differ.
+
+    It is not always the range itself: an empty given tensor makes a range empty, and is no mistake.
+    """
 
     variable: str
-    length: Length  # before clamping at 0
-    reason: str  # "Filter is longer than Image along x"
+    length: Length
+    reason: str  # "Image[x+dx, y+dy] fits at no x"
     span: Span | None = field(default=None, compare=False, repr=False)
+    code: str = "FUSE153"  # the row of mistakes whose words an error takes
+    words: tuple[tuple[str, str], ...] = ()  # fill the row's sentence
+    values: tuple[tuple[str, Length], ...] = ()  # likewise, evaluated when the error is raised
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,50 @@
+"""All that analysis says about a program, with every mistake it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fuse_ref.analysis.dependencies import Dependencies, find_dependencies
+from fuse_ref.analysis.dtypes import tensor_dtypes
+from fuse_ref.analysis.recurrence import Cycle, classify
+from fuse_ref.analysis.rules import unsafe_rules, unstratified
+from fuse_ref.analysis.shapes import Shapes, find_shapes
+from fuse_ref.errors import FuseError
+from fuse_ref.ir.nodes import Dtype, ProgramIR
+
+__all__ = ["Checked", "check_program"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    dependencies: Dependencies
+    dtypes: Mapping[str, Dtype]
+    cycles: Mapping[tuple[str, ...], Cycle]  # by the tensors of the group
+    shapes: Shapes
+    # A program without sizes may be given them later; the others are wrong whatever comes.
+    errors: tuple[FuseError, ...]
+
+
+def check_program(
+    program: ProgramIR,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    given: Mapping[str, Sequence[int]] | None = None,
+) -> Checked:
+    """Dependencies, dtypes, cycles and shapes of `program`.
+
+    Args:
+        program: what to look at.
+        sizes: axis letter -> size, like lines `axis letter = size`.
+        given: tensor -> shape, where it is known.
+
+    Raises:
+        AxisError: `sizes` or `given` does not fit the program.
+    """
+    dependencies = find_dependencies(program)
+    cycles = {group.tensors: classify(program, dependencies, group) for group in dependencies.groups if group.cyclic}
+    errors = [*unsafe_rules(program), *unstratified(program, dependencies, cycles)]
+    shapes = find_shapes(program, sizes=sizes, given=given)
+    errors.extend(shapes.errors)
+    return Checked(dependencies, tensor_dtypes(program, dependencies), cycles, shapes, tuple(errors))

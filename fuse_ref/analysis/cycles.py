@@ -1,0 +1,221 @@
+"""Lengths that need themselves: recurrences, and reads whose variables limit each other.
+
+Along a stepped axis a recurrence's range is the largest for which every read stays inside. A read of
+the group itself only shifts the bound of another range (`X[t]` in `X[t+1] = f(X[t], U[t])` allows
+one step more), so bounds are pushed along such shifts until they settle, as in Bellman and Ford's
+shortest paths. Where they do not settle the group runs backwards, and a base case stops them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fuse_ref.analysis.lengths import Fixed, Length, linear, minimum
+from fuse_ref.analysis.limits import Limit, Slot, affine_part
+from fuse_ref.analysis.solve import AxisNode, LengthNode, Node, RangeNode, Solver, at_least_zero
+from fuse_ref.mistakes import mistake
+
+__all__ = ["solve_cycle"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """The range of `node` is at most the range of `other` plus `shift`."""
+
+    node: RangeNode
+    other: RangeNode
+    shift: int
+    through: LengthNode | AxisNode
+
+
+def solve_cycle(solver: Solver, members: Sequence[Node]) -> None:
+    """Solves unknowns that need each other; everything else they need is solved."""
+    pending = [node for node in members if isinstance(node, RangeNode)]
+    bases = {node: _base(solver, node) for node in members if isinstance(node, LengthNode)}
+    edges = [edge for node in pending for edge in _edges(solver, node, set(members))]
+    bounds = _outer_bounds(solver, pending, set(members), {})
+    settled = _push(bounds, edges)
+    if settled is None:
+        # Backwards: what is read ahead is as long as its base case.
+        stops = {node: length for node, length in bases.items() if length is not None}
+        edges = [edge for edge in edges if edge.through not in stops]
+        settled = _push(_outer_bounds(solver, pending, set(members), stops), edges)
+    if settled is None:
+        _backwards_without_length(solver, members, edges)
+        settled = {node: {Fixed(1): 0} for node in pending}
+    if not any(settled.get(node) for node in pending):
+        settled = _push(_last_resort(solver, pending), edges) or {}
+    for node in pending:
+        bound = settled.get(node, {})
+        if bound:
+            length = minimum([linear([(base, 1)], shift) for base, shift in bound.items()])
+            solver.solution.lengths[node] = at_least_zero(length)
+    _settle_rest(solver, [node for node in pending if node not in solver.solution.lengths])
+    for node in members:
+        if not isinstance(node, RangeNode):
+            solver.solution.lengths[node] = solver.value(node)
+    for node in pending:
+        _note_kept(solver, node)
+
+
+def _base(solver: Solver, node: LengthNode) -> Length | None:
+    """The length that constant writes of a tensor give it."""
+    ends = []
+    for scope, slot in solver.writes.get((node.tensor, node.position), ()):
+        parts = affine_part(slot.index)
+        if parts is not None and parts[0].is_constant:
+            end = solver.written_length(scope, slot)
+            if isinstance(end, Fixed):
+                ends.append(end.value)
+    return Fixed(max(ends)) if ends else None
+
+
+def _edges(solver: Solver, node: RangeNode, members: set[Node]) -> list[_Edge]:
+    fixed = solver.fixed_by_axis(node)
+    if fixed is not None:
+        return [_Edge(node, other, shift, fixed) for other, shift in _writers(solver, fixed)]
+    found = []
+    for limit in solver.limits[node]:
+        source = _source(solver, limit.slot)
+        if source in members and not limit.others and limit.coefficient == 1 and limit.divisor == 1:
+            assert isinstance(source, (LengthNode, AxisNode))
+            for other, shift in _writers(solver, source):
+                if other in members:
+                    found.append(_Edge(node, other, shift - limit.form.offset, source))
+    return found
+
+
+def _source(solver: Solver, slot: Slot) -> Node | None:
+    return None if slot.tensor is None else solver.length_node(slot.tensor, slot.position)
+
+
+def _writers(solver: Solver, node: LengthNode | AxisNode) -> list[tuple[RangeNode, int]]:
+    """The ranges that make a length: it is such a range plus the shift."""
+    if isinstance(node, LengthNode):
+        slots = solver.writes.get((node.tensor, node.position), [])
+    else:
+        slots = [(scope, slot) for scope, slot, _ in solver.contributions(node.axis)]
+    found = []
+    for scope, slot in slots:
+        parts = affine_part(slot.index)
+        if parts is not None and parts[1] == 1 and len(parts[0].terms) == 1 and parts[0].terms[0][1] == 1:
+            found.append((RangeNode(scope, parts[0].terms[0][0]), parts[0].offset))
+    return found
+
+
+def _outer_bounds(
+    solver: Solver, pending: Sequence[RangeNode], members: set[Node], stops: dict[LengthNode, Length]
+) -> dict[RangeNode, dict[Length, int]]:
+    """What limits each range from outside the group; `stops` are lengths of base cases."""
+    bounds: dict[RangeNode, dict[Length, int]] = {}
+    for node in pending:
+        if solver.fixed_by_axis(node) is not None:
+            continue
+        for limit in solver.limits[node]:
+            source = _source(solver, limit.slot)
+            if isinstance(source, LengthNode) and source in stops and not limit.others and limit.coefficient == 1:
+                bounds.setdefault(node, {})[linear([(stops[source], 1)], -limit.form.offset)] = 0
+            elif source not in members and _ready(limit, node, members):
+                bounds.setdefault(node, {})[solver.limit_length(limit, node.scope)] = 0
+    return bounds
+
+
+def _ready(limit: Limit, node: RangeNode, members: set[Node]) -> bool:
+    return all(RangeNode(node.scope, variable) not in members for variable, _ in limit.others)
+
+
+def _push(
+    bounds: dict[RangeNode, dict[Length, int]], edges: Sequence[_Edge]
+) -> dict[RangeNode, dict[Length, int]] | None:
+    """Bounds pushed along the edges until they settle; None when they never do."""
+    found = {node: dict(bound) for node, bound in bounds.items()}
+    for _ in range(len({edge.node for edge in edges}) + 2):
+        changed = False
+        for edge in edges:
+            for base, shift in tuple(found.get(edge.other, {}).items()):
+                mine = found.setdefault(edge.node, {})
+                if base not in mine or mine[base] > shift + edge.shift:
+                    mine[base] = shift + edge.shift
+                    changed = True
+        if not changed:
+            return found
+    return None
+
+
+def _last_resort(solver: Solver, pending: Sequence[RangeNode]) -> dict[RangeNode, dict[Length, int]]:
+    """Nothing bounds the steps: the shortest given tensor on their axis does, else a constant read."""
+    bounds: dict[RangeNode, dict[Length, int]] = {}
+    for node in pending:
+        axis = solver.tables[node.scope].axis.get(node.variable)
+        shortest = None if axis is None else solver.shortest_given(axis)
+        if shortest is not None:
+            bounds[node] = {shortest: 0}
+    if bounds:
+        return bounds
+    for node in pending:
+        for slot in solver.tables[node.scope].writes:
+            assert slot.tensor is not None
+            parts = affine_part(slot.index)
+            needed = solver.constant_read(slot.tensor, slot.position)
+            if needed and parts is not None and parts[0].terms == ((node.variable, 1),):
+                bounds[node] = {Fixed(needed - parts[0].offset): 0}
+    return bounds
+
+
+def _backwards_without_length(solver: Solver, members: Sequence[Node], edges: Sequence[_Edge]) -> None:
+    edge = next(edge for edge in edges if edge.shift < 0)
+    table = solver.tables[edge.node.scope]
+    tensor = edge.through.tensor if isinstance(edge.through, LengthNode) else table.writes[0].tensor
+    variable = edge.node.variable
+    error = mistake("FUSE165", table.scope.span, tensor=tensor, variable=variable, letter=variable.rstrip("'"))
+    solver.solution.unsized.append(error)
+
+
+def _settle_rest(solver: Solver, pending: Sequence[RangeNode]) -> None:
+    """Ranges that nothing outside bounds: limits with one unknown variable, then the axis.
+
+    In `Y[i, j] = X[i+j] Z[2*i]` the range of `i` follows from `Z`, and then that of `j` from `X`.
+    """
+    waiting = list(pending)
+    while waiting:
+        unknown: set[Node] = set(waiting)
+        ready = []
+        for node in waiting:
+            usable = [limit for limit in solver.limits[node] if _usable(solver, limit, node, unknown)]
+            if usable:
+                ready.append((node, [solver.limit_length(limit, node.scope) for limit in usable]))
+        if not ready:
+            break
+        for node, lengths in ready:
+            solver.solution.lengths[node] = at_least_zero(minimum(lengths))
+            waiting.remove(node)
+    for node in waiting:
+        solver.solution.lengths[node] = _unlimited(solver, node)
+
+
+def _usable(solver: Solver, limit: Limit, node: RangeNode, unknown: set[Node]) -> bool:
+    source = _source(solver, limit.slot)
+    known = source is None or source in solver.solution.lengths
+    return known and _ready(limit, node, unknown)
+
+
+def _unlimited(solver: Solver, node: RangeNode) -> Length:
+    axis = solver.tables[node.scope].axis.get(node.variable)
+    if axis is not None and not solver.known.axes[axis].stepped and AxisNode(axis) not in solver.solution.lengths:
+        solver.no_source(node.variable, solver.tables[node.scope])
+        return Fixed(1)
+    return solver.unlimited(node)
+
+
+def _note_kept(solver: Solver, node: RangeNode) -> None:
+    """Reads that the final ranges keep inside for certain; others get a check of their own."""
+    if solver.fixed_by_axis(node) is not None:
+        return
+    ranges = solver.ranges(node.scope)
+    kept = []
+    for limit in solver.limits[node]:
+        room = linear([(solver.limit_length(limit, node.scope), 1), (ranges[node.variable], -1)])
+        if isinstance(room, Fixed) and room.value >= 0:
+            kept.append(limit)
+    solver.solution.kept_inside.update((node.scope, limit.slot.key) for limit in kept)

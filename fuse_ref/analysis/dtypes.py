@@ -1,0 +1,131 @@
+"""Which tensors hold truth values, integers or numbers of the run's precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import assert_never
+
+from fuse_ref.analysis.dependencies import Dependencies
+from fuse_ref.ir.nodes import (
+    And,
+    ArrayLiteral,
+    Call,
+    Case,
+    Compare,
+    Dtype,
+    Equation,
+    Expr,
+    FileContent,
+    Negate,
+    Not,
+    Number,
+    Or,
+    Position,
+    Power,
+    Product,
+    ProgramIR,
+    Project,
+    Read,
+    Sum,
+    SymbolValue,
+)
+
+__all__ = ["expression_dtype", "tensor_dtypes"]
+
+
+def tensor_dtypes(program: ProgramIR, dependencies: Dependencies) -> dict[str, Dtype]:
+    """The dtype of every tensor.
+
+    Boolean by definition; int64 when declared so, or when all definitions are made of integer reads
+    and integer numbers by + - products, negation, and sum, max, min and prod; float otherwise.
+    """
+    found: dict[str, Dtype] = {}
+    for tensor in program.tensors:
+        if tensor.boolean:
+            found[tensor.name] = "bool"
+        elif tensor.role != "computed":
+            found[tensor.name] = tensor.dtype
+    for group in dependencies.groups:
+        members = [name for name in group.tensors if name not in found]
+        # A cycle is integer if it is so on the assumption that its own tensors are.
+        found.update((name, "int64") for name in members)
+        changed = True
+        while changed:
+            changed = False
+            for name in members:
+                equations = [program.equations[i] for i in dependencies.definitions[name]]
+                dtype = _defined(equations, found, cyclic=group.cyclic)
+                if dtype != found[name]:
+                    found[name] = dtype
+                    changed = True
+    return found
+
+
+def _defined(equations: Sequence[Equation], dtypes: Mapping[str, Dtype], *, cyclic: bool) -> Dtype:
+    """The dtype of a numeric tensor with these definitions."""
+    integer = False
+    for equation in equations:
+        if equation.operator == "avg=":
+            return "float"
+        kind = _kind(equation.body, dtypes)
+        if equation.operator in ("max=", "min=") or kind == "float":
+            # inf and -inf, which elements that nothing gives hold, are no integers.
+            return "float"
+        integer = integer or kind == "int64"
+    return "int64" if integer else "float"
+
+
+def expression_dtype(expr: Expr, dtypes: Mapping[str, Dtype]) -> Dtype:
+    """The dtype of an expression whose tensors have `dtypes`."""
+    match expr:
+        case Compare() | Not() | And() | Or():
+            return "bool"
+        case Read(tensor, _, boolean, _):
+            return "bool" if boolean else dtypes[tensor]
+        case Project(operator="any"):
+            return "bool"
+        case _:
+            return "int64" if _kind(expr, dtypes) == "int64" else "float"
+
+
+def _kind(expr: Expr, dtypes: Mapping[str, Dtype]) -> str:
+    """ "int64", "float", or "number" for integer numbers, which follow what they stand beside."""
+    match expr:
+        case Number(value):
+            return "number" if isinstance(value, int) else "float"
+        case Read(tensor, _, boolean, _):
+            return "int64" if not boolean and dtypes[tensor] == "int64" else "float"
+        case Sum(terms, _):
+            return _together(terms, dtypes)
+        case Product(factors, divisors, _):
+            return "float" if divisors else _together(factors, dtypes)
+        case Negate(operand):
+            return _kind(operand, dtypes)
+        case Project(operator, _, body, _):
+            kind = _kind(body, dtypes)
+            return kind if operator in ("sum", "prod") and kind == "int64" else "float"
+        case Call("max" | "min", arguments):
+            return _together(arguments, dtypes)
+        case (
+            Call()
+            | SymbolValue()
+            | Position()
+            | ArrayLiteral()
+            | FileContent()
+            | Power()
+            | Compare()
+            | Not()
+            | And()
+            | Or()
+            | Case()
+        ):
+            return "float"
+        case _:
+            assert_never(expr)
+
+
+def _together(parts: Sequence[Expr], dtypes: Mapping[str, Dtype]) -> str:
+    kinds = {_kind(part, dtypes) for part in parts}
+    if "float" in kinds:
+        return "float"
+    return "int64" if "int64" in kinds else "number"

@@ -1,0 +1,75 @@
+"""Ranges that functions make: the concatenated axis, the classes of one_hot, the sides of a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fuse_ref.ir.index import Affine
+from fuse_ref.ir.nodes import Call, Expr, Number, Read
+from fuse_ref.ir.variables import children, free_variables
+
+__all__ = ["Part", "Produced", "find_produced"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One summand of a produced length: the product of all that is named here."""
+
+    variables: tuple[str, ...]  # ranges of the same equation
+    positions: tuple[tuple[str, int], ...]  # extents of tensors that a concatenated index reads alone
+    count: int  # a number
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A variable of the left-hand side whose positions a function makes."""
+
+    variable: str
+    parts: tuple[Part, ...]  # their sum is the range
+
+
+def find_produced(body: Expr) -> dict[str, Produced]:
+    """The variables that functions in `body` make."""
+    found: dict[str, Produced] = {}
+    stack: list[Expr] = [body]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Call):
+            for item in _of_call(node):
+                found.setdefault(item.variable, item)
+        stack.extend(reversed(children(node)))
+    return found
+
+
+def _of_call(call: Call) -> tuple[Produced, ...]:
+    options = dict(call.options)
+    match call.function:
+        case "concat" if call.axis is not None:
+            flattened = options.get("flattened", "").split()
+            return (Produced(call.axis, tuple(_concat_part(a, flattened, call.axis) for a in call.arguments)),)
+        case "one_hot" | "causal_mask":
+            size = call.arguments[-1]
+            count = int(size.value) if isinstance(size, Number) else 0
+            names = (*options.get("rows", "").split(), *((call.axis,) if call.axis else ()))
+            return tuple(Produced(name, (Part((), (), count),)) for name in names) if count else ()
+        case _:
+            return ()
+
+
+def _concat_part(argument: Expr, flattened: list[str], axis: str) -> Part:
+    inside = free_variables(argument)
+    variables = tuple(v for v in flattened if v in inside and v != axis)
+    place = _plain_place(argument, axis) if axis in inside else None
+    return Part(variables, () if place is None else (place,), 1)
+
+
+def _plain_place(expr: Expr, variable: str) -> tuple[str, int] | None:
+    stack: list[Expr] = [expr]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Read):
+            for position, index in enumerate(node.indices):
+                if isinstance(index, Affine) and index.variable == variable:
+                    return node.tensor, position
+        stack.extend(reversed(children(node)))
+    return None

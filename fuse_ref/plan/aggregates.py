@@ -1,0 +1,195 @@
+"""`max=`, `min=`, `avg=`, `prod=`: filters, offset reads that fall outside, and the last projection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fuse_ref.analysis.lengths import Fixed, Length
+from fuse_ref.ir.index import Affine
+from fuse_ref.ir.nodes import (
+    And,
+    ArrayLiteral,
+    Call,
+    Compare,
+    Equation,
+    Expr,
+    Not,
+    Number,
+    Operator,
+    Product,
+    Project,
+    Read,
+)
+from fuse_ref.ir.operations import NEUTRAL
+from fuse_ref.ir.variables import children, free_variables
+from fuse_ref.plan.steps import Expand, Index, Output, ReadIndex
+from fuse_ref.plan.values import Builder, Lowered, Value
+
+if TYPE_CHECKING:
+    from fuse_ref.plan.expressions import Expressions
+
+__all__ = ["Combination", "average", "combination"]
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """What one equation gives: its value over the left-hand side's variables."""
+
+    value: Lowered
+    count: Lowered  # for averages that are finished later: of how many combinations `value` is the sum
+
+
+def combination(
+    expressions: Expressions, equation: Equation, operator: Operator, target: tuple[str, ...], *, count: bool
+) -> Combination:
+    """The right-hand side of one equation, projected onto `target` where its operator says so.
+
+    Args:
+        operator: of the tensor: a fact or literal beside `max=` equations takes theirs.
+        count: leave an average as a sum and a count.
+    """
+    builder = expressions.builder
+    if operator == "=":
+        return Combination(expressions.lower(equation.body), 1)
+    filters, body = _filters(equation.body)
+    holds = _holds(expressions, filters, body)
+    value = builder.float(expressions.lower(body)) if operator == "avg=" else builder.number(expressions.lower(body))
+    variables = [v for v in dict.fromkeys((*free_variables(equation.body),)) if v not in target]
+    if not count and holds is None and not variables:
+        return Combination(value, 1)
+    array = value if isinstance(value, Value) else builder.literal(value, "float")
+    if operator == "avg=":
+        return _averaged(expressions, array, holds, variables, count=count)
+    neutral = NEUTRAL[operator]
+    if holds is not None:
+        array = builder.map("where", (holds, builder.float(array), neutral), "float")
+    array = builder.expand(array, variables)
+    return Combination(builder.reduce(operator.rstrip("="), array, variables), 1)
+
+
+def _averaged(
+    expressions: Expressions, value: Value, holds: Value | None, variables: Sequence[str], *, count: bool
+) -> Combination:
+    builder = expressions.builder
+    if holds is None and not count:
+        return Combination(builder.reduce("avg", builder.expand(value, variables), variables), 1)
+    ones: Value = builder.literal(1, "float")
+    if holds is not None:
+        value = builder.map("where", (holds, value, 0), "float")
+        ones = builder.map("to_number", (holds,), "float")
+    total = builder.reduce("sum", builder.expand(value, variables), variables)
+    number = builder.reduce("sum", builder.expand(ones, variables), variables)
+    if count:
+        return Combination(total, number)
+    return Combination(_quotient(builder, total, number), 1)
+
+
+def _quotient(builder: Builder, total: Lowered, number: Lowered) -> Lowered:
+    """Sums divided by counts; 0 where nothing was counted."""
+    if not isinstance(number, Value):
+        return builder.arithmetic("divide", (total, number))
+    some = builder.map("greater", (number, 0), "bool")
+    safe = builder.map("where", (some, number, 1), "float")
+    return builder.map("where", (some, builder.arithmetic("divide", (total, safe)), 0), "float")
+
+
+def average(builder: Builder, pieces: Sequence[tuple[Lowered, Lowered]]) -> Lowered:
+    """The average over all combinations of all equations: of each, the sums and the counts."""
+    total, number = pieces[0]
+    for value, count in pieces[1:]:
+        total = builder.arithmetic("add", (total, value))
+        number = builder.arithmetic("add", (number, count))
+    return _quotient(builder, total, number)
+
+
+# Filters ------------------------------------------------------------------------------------------
+
+
+def _filters(body: Expr) -> tuple[list[Expr], Expr]:
+    """Truth values that are conjuncts or factors of the whole right-hand side, and what is left."""
+    match body:
+        case Product(factors, divisors, span):
+            filters = [factor for factor in factors if _is_filter(factor)]
+            rest = tuple(factor for factor in factors if not _is_filter(factor))
+            if len(rest) == 1 and not divisors:
+                return filters, rest[0]
+            return filters, Product(rest, divisors, span) if rest or divisors else Number(1)
+        case And(operands):
+            filters = [operand for operand in operands if _is_filter(operand)]
+            rest = tuple(operand for operand in operands if not _is_filter(operand))
+            return filters, Product(rest, ()) if rest else Number(1)
+        case _ if _is_filter(body):
+            return [body], Number(1)
+        case _:
+            return [], body
+
+
+def _is_filter(expr: Expr) -> bool:
+    match expr:
+        case Read(boolean=boolean):
+            return boolean
+        case Not() | Compare():
+            return True
+        case And(operands):
+            return all(_is_filter(operand) for operand in operands)
+        case _:
+            return False
+
+
+def _holds(expressions: Expressions, filters: Sequence[Expr], body: Expr) -> Value | None:
+    """Whether a combination counts; None when all do."""
+    builder = expressions.builder
+    conditions = [builder.truth(expressions.lower(item)) for item in filters]
+    for read in _outside(expressions, (*filters, body)):
+        conditions.append(read)
+    result: Value | None = None
+    for condition in conditions:
+        if not isinstance(condition, Value):
+            if condition:
+                continue
+            condition = builder.literal(False, "bool")
+        result = condition if result is None else builder.map("and", (result, condition), "bool")
+    return result
+
+
+def _outside(expressions: Expressions, exprs: Sequence[Expr]) -> Iterator[Value]:
+    """For each read that may fall outside: whether it lies inside. Reads under a projection are its own matter."""
+    stack = list(reversed(exprs))
+    seen: set[tuple[Length, Affine]] = set()
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Project):
+            continue
+        if isinstance(node, (Read, ArrayLiteral)):
+            for position, index in enumerate(node.indices):
+                if not isinstance(index, Affine) or index.is_constant:
+                    continue
+                tensor = node.tensor if isinstance(node, Read) else None
+                size = 0 if isinstance(node, Read) else node.shape[position]
+                length = Fixed(size) if tensor is None else expressions.tensors.shapes[tensor][position]
+                inside = expressions.shapes.inside(tensor, size, position, index, length)
+                whole = index.variable is not None and expressions.shapes.ranges[index.variable] == length
+                if not inside and not whole and (length, index) not in seen:
+                    seen.add((length, index))
+                    yield _lies_inside(expressions.builder, length, index)
+        if isinstance(node, Call) and node.axis is not None and node.axis not in free_variables(node):
+            continue
+        stack.extend(reversed(children(node)))
+
+
+def _lies_inside(builder: Builder, length: Length, index: Affine) -> Value:
+    """Ones read at `index` are 0 where it falls outside."""
+    one = builder.literal(1, "float")
+    label = "0"
+    ones = builder.add(Expand(Output("", (label,), (length,), "float"), one.operand))
+    labels = tuple(variable for variable, _ in index.terms)
+    position = ReadIndex(index.terms, Fixed(index.offset), False)
+    return _truth(builder, builder.add(Index(builder.output(labels, "float"), ones.name, (position,))))
+
+
+def _truth(builder: Builder, value: Value) -> Value:
+    found = builder.truth(value)
+    assert isinstance(found, Value)
+    return found

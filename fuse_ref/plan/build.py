@@ -1,0 +1,330 @@
+"""From what a program means to the plan that engines run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from fuse_ref.analysis.check import Checked, check_program
+from fuse_ref.analysis.dependencies import Group
+from fuse_ref.analysis.extents import Finding
+from fuse_ref.analysis.lengths import Extent, linear
+from fuse_ref.analysis.shapes import Shapes
+from fuse_ref.analysis.sizes import axes_of_letter, unknown_axis
+from fuse_ref.errors import FuseError
+from fuse_ref.ir.nodes import ProgramIR, Read
+from fuse_ref.ir.variables import reads
+from fuse_ref.mistakes import mistake
+from fuse_ref.plan.estimates import OPEN_SIZE, Estimates
+from fuse_ref.plan.lower import Definition, lower_sink, lower_tensor
+from fuse_ref.plan.references import Tensors
+from fuse_ref.plan.schedule import schedule
+from fuse_ref.plan.steps import Output, Plan, RangeCheck, Shape, SizeCheck, Step
+from fuse_ref.plan.values import Builder, Unsupported
+
+__all__ = ["build_plan"]
+
+Mode = Literal["auto", "single", "fixpoint", "demand"]
+
+
+def build_plan(
+    program: ProgramIR,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    hints: Mapping[str, int] | None = None,
+    given: Mapping[str, Sequence[int]] | None = None,
+    mode: Mode = "auto",
+) -> Plan:
+    """The plan of `program`; it serves every batch size.
+
+    Args:
+        program: what to plan.
+        sizes: axis letter -> size; each means exactly a line `axis letter = size`.
+        hints: axis letter -> size that contraction orders assume while the axis is open; 128 without.
+        given: tensor -> shape, for weights and sources whose shape is known now.
+        mode: "single" refuses cycles that are no recurrence; "fixpoint" iterates every cycle.
+
+    Raises:
+        AxisError: sizes that do not fit each other or the text, or an index without a size.
+        ConfigError: mode="single" and a cycle that needs a fixpoint.
+        StratificationError, SafetyError: rules without a meaning.
+        DtypeError: a class target that holds no classes.
+    """
+    checked = check_program(program, sizes=sizes, given=given)
+    _raise_first(checked.errors)
+    return _Planner(program, checked, hints or {}, given or {}, mode).plan()
+
+
+def _raise_first(errors: Sequence[FuseError]) -> None:
+    if errors:
+        first, *others = errors
+        first.others = tuple(others)
+        raise first
+
+
+class _Planner:
+    def __init__(
+        self,
+        program: ProgramIR,
+        checked: Checked,
+        hints: Mapping[str, int],
+        given: Mapping[str, Sequence[int]],
+        mode: Mode,
+    ) -> None:
+        self.program = program
+        self.checked = checked
+        self.given = given
+        self.mode = mode
+        shapes = checked.shapes
+        known = shapes.known
+        self.tensors = Tensors(known.tensors, known.axes, shapes.tensors, checked.dtypes)
+        self.hints = self._hints(hints, shapes)
+        self.estimates = Estimates(self._assumed())
+
+    def plan(self) -> Plan:
+        needed = self._needed()
+        steps = [*self._loads(needed), *self._tensor_steps(needed), *self._answers(), *self._stores()]
+        size_checks, range_checks = _checks(self.checked.shapes.checks)
+        roles = [(tensor.name, tensor.role) for tensor in self.program.tensors]
+        weights = tuple(name for name, role in roles if role == "free" and name in self.given)
+        inputs = [name for name, role in roles if role == "input"]
+        free = [name for name, role in roles if role == "free" and name not in self.given]
+        return Plan(
+            program=self.program,
+            steps=tuple(_merged(schedule(steps))),
+            shapes=tuple(Shape(name, lengths) for name, lengths in self.checked.shapes.tensors.items()),
+            size_checks=size_checks,
+            range_checks=range_checks,
+            givens=(*inputs, *free),
+            parameters=tuple(name for name, role in roles if role == "param"),
+            sources=tuple(name for name, role in roles if role == "source"),
+            weights=weights,
+            sizes=self.checked.shapes.known.added,
+            hints=self.hints,
+        )
+
+    # Sizes that are assumed -----------------------------------------------------------------------
+
+    def _hints(self, hints: Mapping[str, int], shapes: Shapes) -> tuple[tuple[str, int], ...]:
+        """What each open axis is taken to be."""
+        by_axis: dict[str, int] = {}
+        for letter, size in hints.items():
+            found = axes_of_letter(self.program, letter)
+            if not found:
+                raise unknown_axis(self.program, letter, "hints")
+            by_axis.update((axis.name, size) for axis in found)
+        open_axes = {
+            axis: None
+            for tensor in self.program.tensors
+            for axis, length in zip(tensor.axes, shapes.tensors[tensor.name], strict=True)
+            if isinstance(length, Extent)
+        }
+        return tuple((axis, by_axis.get(axis, OPEN_SIZE)) for axis in open_axes)
+
+    def _assumed(self) -> dict[tuple[str, int], int]:
+        sizes = dict(self.hints)
+        return {
+            (tensor.name, position): sizes.get(axis, OPEN_SIZE)
+            for tensor in self.program.tensors
+            for position, axis in enumerate(tensor.axes)
+        }
+
+    # What is observed -----------------------------------------------------------------------------
+
+    def _needed(self) -> set[str]:
+        """Tensors that exports, queries and sinks depend on; nobody can see the others."""
+        wanted = [*self.program.exports, *(query.target.tensor for query in self.program.queries)]
+        wanted.extend(read.tensor for sink in self.program.sinks for read in reads(sink.body))
+        dependencies = self.checked.dependencies
+        needed: set[str] = set()
+        while wanted:
+            name = wanted.pop()
+            if name in needed:
+                continue
+            needed.add(name)
+            for number in dependencies.definitions.get(name, ()):
+                wanted.extend(a.tensor for a in dependencies.reads[number] if a.tensor is not None)
+        return needed
+
+    # Steps ----------------------------------------------------------------------------------------
+
+    def _loads(self, needed: set[str]) -> list[Step]:
+        return [
+            Step("Load", (i,), (), (equation.target.tensor,), "host", "a file", span=equation.span)
+            for i, equation in enumerate(self.program.equations)
+            if equation.kind == "source" and equation.target.tensor in needed
+        ]
+
+    def _tensor_steps(self, needed: set[str]) -> list[Step]:
+        logical = self._read_by_logic(needed)
+        steps = []
+        for group in self.checked.dependencies.groups:
+            sources = all(self.program.equations[i].kind == "source" for i in group.equations)
+            if not sources and any(name in needed for name in group.tensors):
+                steps.append(self._step(group, logical))
+        return steps
+
+    def _read_by_logic(self, needed: set[str]) -> set[str]:
+        """Tensors that rules or queries read: their facts stay relations."""
+        specs = self.tensors.specs
+        found = {query.target.tensor for query in self.program.queries}
+        for number, equation in enumerate(self.program.equations):
+            name = equation.target.tensor
+            if specs[name].boolean and name in needed:
+                found.update(a.tensor for a in self.checked.dependencies.reads[number] if a.tensor is not None)
+        return found
+
+    def _step(self, group: Group, logical: set[str]) -> Step:
+        cycle = self.checked.cycles.get(group.tensors)
+        span = self.program.equations[group.equations[0]].span
+        common = (group.equations, group.needs, group.tensors)
+        if cycle is not None:
+            if cycle.kind == "recurrence" and self.mode != "fixpoint":
+                route: Literal["dense", "streaming"] = "streaming" if cycle.virtual else "dense"
+                what = "streams do not run yet" if cycle.virtual else "recurrences do not run yet"
+                return Step("Recurrence", *common, route, cycle.reason, unsupported=what, span=span)
+            if self.mode == "single":
+                raise mistake("FUSE162", span, tensors=" and ".join(group.tensors), reason=cycle.reason)
+            logic = all(self.tensors.specs[name].boolean for name in group.tensors)
+            return Step(
+                "Fixpoint",
+                *common,
+                "logical" if logic else "numeric",
+                cycle.reason,
+                unsupported=f"{'logical' if logic else 'numeric'} fixpoints do not run yet",
+                span=span,
+            )
+        (name,) = group.tensors
+        spec = self.tensors.specs[name]
+        if spec.virtual is not None:
+            reason = f"{name} is a stream"
+            return Step("Recurrence", *common, "streaming", reason, unsupported="streams do not run yet", span=span)
+        kinds = {self.program.equations[i].kind for i in group.equations}
+        if spec.boolean and (not kinds <= {"fact", "literal"} or name in logical):
+            return Step(
+                "Relation",
+                *common,
+                "logical",
+                "acyclic, Boolean head",
+                unsupported="rules over relations do not run yet",
+                span=span,
+            )
+        reason = "written in the text" if kinds <= {"fact", "literal"} else "acyclic, numeric head"
+        return self._dense(group, name, reason)
+
+    def _dense(self, group: Group, name: str, reason: str) -> Step:
+        span = self.program.equations[group.equations[0]].span
+        step = Step("Dense", group.equations, group.needs, group.tensors, "dense", reason, span=span)
+        definitions = [Definition(self.program.equations[i], self.checked.shapes.equations[i]) for i in group.equations]
+        try:
+            builder = lower_tensor(name, definitions, self.tensors, self.estimates.number)
+        except Unsupported as why:
+            return replace(step, unsupported=str(why))
+        return self._with(step, builder)
+
+    def _with(self, step: Step, builder: Builder) -> Step:
+        """`step` with a builder's operations and what they cost."""
+        operations = tuple(builder.operations)
+        outputs = {tensor: self._given_output(tensor) for tensor in step.reads}
+        flops = largest = 0
+        for operation in operations:
+            flops += self.estimates.flops(operation, outputs)
+            outputs[operation.output.out] = operation.output
+            largest = max(largest, self.estimates.elements(operation.output))
+        return replace(
+            step, operations=operations, contractions=tuple(builder.contractions), flops=flops, largest=largest
+        )
+
+    def _given_output(self, tensor: str) -> Output:
+        lengths = self.tensors.shapes[tensor]
+        labels = tuple(str(k) for k in range(len(lengths)))
+        return Output(tensor, labels, lengths, self.tensors.dtypes[tensor])
+
+    def _answers(self) -> list[Step]:
+        steps = []
+        for number, query in enumerate(self.program.queries):
+            name = query.target.tensor
+            boolean = self.tensors.specs[name].boolean
+            why = "queries of relations do not run yet" if boolean else ""
+            steps.append(Step("Answer", (number,), (name,), (), "host", query.text, unsupported=why, span=query.span))
+        return steps
+
+    def _stores(self) -> list[Step]:
+        steps = []
+        for number, sink in enumerate(self.program.sinks):
+            names = tuple(dict.fromkeys(read.tensor for read in reads(sink.body)))
+            step = Step("Store", (number,), names, (), "host", f"to {sink.path}", span=sink.span)
+            shapes = self.checked.shapes.sinks[number]
+            if not self._whole(sink.body, sink.variables):
+                hidden = f"sink~{number}"
+                try:
+                    builder = lower_sink(hidden, sink, shapes, self.tensors, self.estimates.number)
+                    step = self._with(replace(step, writes=(hidden,)), builder)
+                except Unsupported as why:
+                    step = replace(step, unsupported=str(why))
+            steps.append(step)
+        return steps
+
+    def _whole(self, body: object, variables: tuple[str, ...]) -> bool:
+        """Whether a sink writes a tensor just as it is."""
+        if not isinstance(body, Read) or (body.boolean and not self.tensors.specs[body.tensor].boolean):
+            return False
+        plain = tuple(getattr(index, "variable", None) for index in body.indices)
+        return plain == variables and len(plain) == len(self.tensors.specs[body.tensor].axes)
+
+
+def _merged(steps: Sequence[Step]) -> list[Step]:
+    """Neighbouring dense equations share one step; one that cannot run stands alone, so that errors name it."""
+    merged: list[Step] = []
+    for step in steps:
+        last = merged[-1] if merged else None
+        if last is not None and last.kind == step.kind == "Dense" and not last.unsupported and not step.unsupported:
+            reads = (*last.reads, *(name for name in step.reads if name not in (*last.reads, *last.writes)))
+            merged[-1] = replace(
+                last,
+                equations=(*last.equations, *step.equations),
+                reads=reads,
+                writes=(*last.writes, *step.writes),
+                reason=last.reason if last.reason == step.reason else "acyclic, numeric head",
+                operations=(*last.operations, *step.operations),
+                contractions=(*last.contractions, *step.contractions),
+                flops=last.flops + step.flops,
+                largest=max(last.largest, step.largest),
+            )
+        else:
+            merged.append(step)
+    return merged
+
+
+def _checks(findings: Sequence[Finding]) -> tuple[tuple[SizeCheck, ...], tuple[RangeCheck, ...]]:
+    sizes: list[SizeCheck] = []
+    ranges: list[RangeCheck] = []
+    for found in findings:
+        if found.given is not None and isinstance(found.actual, Extent):
+            tensor, position, axis = found.given
+            sizes.append(
+                SizeCheck(
+                    tensor,
+                    position,
+                    axis,
+                    found.relation,
+                    found.expected,
+                    found.reason,
+                    found.span,
+                    found.code,
+                    found.words,
+                    found.values,
+                    found.candidates,
+                )
+            )
+            continue
+        # The parts of an equality; the first that is negative tells both lengths.
+        lengths = [linear([(found.actual, 1), (found.expected, -1)])]
+        if found.relation == "==":
+            lengths.append(linear([(found.expected, 1), (found.actual, -1)]))
+        for length in lengths:
+            ranges.append(
+                RangeCheck(found.variable, length, found.reason, found.span, found.code, found.words, found.values)
+            )
+    return tuple(sizes), tuple(ranges)

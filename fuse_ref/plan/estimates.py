@@ -1,0 +1,67 @@
+"""What a plan costs, with open sizes at their hints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from fuse_ref.analysis.lengths import Length, evaluate
+from fuse_ref.plan.steps import (
+    Along,
+    Contract,
+    DenseOperation,
+    Expand,
+    Index,
+    Iota,
+    LiteralArray,
+    Map,
+    Output,
+    Permute,
+    Reduce,
+    Write,
+)
+
+__all__ = ["OPEN_SIZE", "Estimates"]
+
+OPEN_SIZE = 128  # what an open axis is taken to be without a hint
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """Sizes that are assumed where a call decides them."""
+
+    sizes: Mapping[tuple[str, int], int]  # (given tensor, position) -> assumed extent
+
+    def number(self, length: Length) -> int:
+        """A length with open extents at their hints; at least 1, since it serves to compare costs."""
+        return max(1, evaluate(length, lambda tensor, position: self.sizes.get((tensor, position), OPEN_SIZE)))
+
+    def elements(self, output: Output) -> int:
+        return math.prod(self.number(length) for length in output.lengths)
+
+    def flops(self, operation: DenseOperation, outputs: Mapping[str, Output]) -> int:
+        """Multiplications, additions and function values; moving data counts nothing."""
+        match operation:
+            case Contract(output, left, right):
+                lengths = dict(zip(output.labels, output.lengths, strict=True))
+                for operand in (left, right):
+                    source = outputs.get(operand.value)
+                    if source is not None:
+                        lengths.update(zip(operand.labels, source.lengths, strict=True))
+                return 2 * math.prod(self.number(length) for length in lengths.values())
+            case Map(output):
+                return self.elements(output)
+            case Reduce(_, _, operand) | Write(_, _, operand, _):
+                source = outputs.get(operand.value)
+                return 0 if source is None else self.elements(source)
+            case Along(output, _, operands):
+                first = operands[0]
+                source = None if isinstance(first, (int, float)) else outputs.get(first.value)
+                # Largest, difference, exponential, sum, quotient: five passes for the usual ones.
+                return 5 * self.elements(output if source is None else source)
+            case LiteralArray() | Iota() | Index() | Permute() | Expand():
+                return 0
+            case _:
+                assert_never(operation)

@@ -1,0 +1,246 @@
+"""Expressions of one equation as operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from fuse_ref.analysis.extents import is_open
+from fuse_ref.analysis.lengths import Length
+from fuse_ref.analysis.shapes import ScopeShapes
+from fuse_ref.ir.nodes import (
+    And,
+    ArrayLiteral,
+    Call,
+    Case,
+    Compare,
+    Dtype,
+    Expr,
+    FileContent,
+    Negate,
+    Not,
+    Number,
+    Or,
+    Position,
+    Power,
+    Product,
+    Project,
+    Read,
+    Sum,
+    SymbolValue,
+)
+from fuse_ref.ir.operations import CATALOGUE
+from fuse_ref.mistakes import mistake
+from fuse_ref.plan.numbers import fold
+from fuse_ref.plan.products import lower_product
+from fuse_ref.plan.references import Tensors, position_of, read_literal, read_tensor
+from fuse_ref.plan.values import Builder, Lowered, Unsupported, Value
+
+__all__ = ["Expressions"]
+
+_COMPARISONS = {
+    "<": "less",
+    "<=": "less_equal",
+    ">": "greater",
+    ">=": "greater_equal",
+    "==": "equal",
+    "!=": "not_equal",
+}
+
+
+class Expressions:
+    """Lowers the expressions of one scope.
+
+    Args:
+        builder: where operations go.
+        tensors: what the program's tensors are.
+        shapes: the ranges of this scope.
+        estimate: how many positions a length is taken to be, for contraction orders.
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        tensors: Tensors,
+        shapes: ScopeShapes,
+        estimate: Callable[[Length], int],
+    ) -> None:
+        self.builder = builder
+        self.tensors = tensors
+        self.shapes = shapes
+        self.estimate = estimate
+
+    def is_open(self, length: Length) -> bool:
+        """Whether a length is known only at the call."""
+        return is_open(length)
+
+    def lower(self, expr: Expr) -> Lowered:
+        """The value of `expr`, with one dimension for each of its free variables."""
+        builder = self.builder
+        match expr:
+            case Number(value):
+                return value
+            case SymbolValue(name, variable):
+                return position_of(name, self.tensors.axes[self.shapes.axis_of[variable]])
+            case Position(variable):
+                return builder.iota(variable)
+            case Read(_, _, boolean, _):
+                value = read_tensor(builder, self.tensors, self.shapes, expr)
+                return builder.truth(value) if boolean else value
+            case ArrayLiteral():
+                return read_literal(builder, self.shapes, expr)
+            case Call():
+                return self._call(expr)
+            case Sum(terms):
+                return self._sum(terms)
+            case Product():
+                return lower_product(self, expr, ())
+            case Negate(operand):
+                return self.builder.arithmetic("negate", (self.lower(operand),))
+            case Power(base, exponent):
+                return self._power(self.lower(base), self.lower(exponent))
+            case Compare(operator, left, right):
+                return self._compare(_COMPARISONS[operator], self.lower(left), self.lower(right))
+            case Not(operand):
+                value = builder.truth(self.lower(operand))
+                return builder.map("not", (value,), "bool") if isinstance(value, Value) else not value
+            case And(operands):
+                return self._chain("and", operands, stops=False)
+            case Or(operands):
+                return self._chain("or", operands, stops=True)
+            case Case(branches, default):
+                return self._case(branches, default)
+            case Project(operator, variables, body, _):
+                return self.project(operator, variables, body)
+            case FileContent():
+                raise AssertionError("a source is a step of its own")
+            case _:
+                assert_never(expr)
+
+    # Arithmetic -----------------------------------------------------------------------------------
+
+    def _sum(self, terms: Sequence[Expr]) -> Lowered:
+        total = self.lower(terms[0])
+        for term in terms[1:]:
+            if isinstance(term, Negate):
+                total = self.builder.arithmetic("subtract", (total, self.lower(term.operand)))
+            elif isinstance(term, Number) and term.value < 0:
+                total = self.builder.arithmetic("subtract", (total, -term.value))
+            else:
+                total = self.builder.arithmetic("add", (total, self.lower(term)))
+        return self.builder.number(total)
+
+    def _power(self, base: Lowered, exponent: Lowered) -> Lowered:
+        base = self.builder.float(base)
+        if isinstance(base, Value) and exponent == 2 and not isinstance(exponent, Value):
+            return self.builder.arithmetic("multiply", (base, base))
+        if isinstance(base, Value) and exponent == 1 and not isinstance(exponent, Value):
+            return base
+        return self.builder.arithmetic("power", (base, self.builder.float(exponent)))
+
+    def _compare(self, function: str, left: Lowered, right: Lowered) -> Lowered:
+        left, right = self.builder.number(left), self.builder.number(right)
+        if not isinstance(left, Value) and not isinstance(right, Value):
+            folded = fold(function, (left, right))
+            if folded is not None:
+                return folded
+            left = self.builder.literal(left, "float")
+        whole = all(x.dtype == "int64" if isinstance(x, Value) else isinstance(x, int) for x in (left, right))
+        if not whole:
+            left, right = self.builder.float(left), self.builder.float(right)
+        return self.builder.map(function, (left, right), "bool")
+
+    def _chain(self, function: str, operands: Sequence[Expr], *, stops: bool) -> Lowered:
+        """`and` and `or`: truth values known while planning are taken out."""
+        result: Value | None = None
+        for operand in operands:
+            value = self.builder.truth(self.lower(operand))
+            if not isinstance(value, Value):
+                if value == stops:
+                    return value
+                continue
+            result = value if result is None else self.builder.map(function, (result, value), "bool")
+        return (not stops) if result is None else result
+
+    def _case(self, branches: Sequence[tuple[Expr, Expr]], default: Expr) -> Lowered:
+        result = self.builder.float(self.lower(default))
+        for condition, value in reversed(branches):
+            holds = self.builder.truth(self.lower(condition))
+            chosen = self.builder.float(self.lower(value))
+            if isinstance(holds, Value):
+                result = self.builder.map("where", (holds, chosen, result), "float")
+            elif holds:
+                result = chosen
+        return result
+
+    # Functions ------------------------------------------------------------------------------------
+
+    def _call(self, call: Call) -> Lowered:
+        row = CATALOGUE.get(call.function)
+        if row is None:
+            raise Unsupported(f"{call.function}(...) is not supported by the engines yet")
+        arguments = tuple(self.lower(argument) for argument in call.arguments)
+        if row.kind == "elementwise":
+            return self._elementwise(call, arguments)
+        assert call.axis is not None
+        return self._along(call, call.axis, arguments, drops=row.kind == "reduce_axis")
+
+    def _elementwise(self, call: Call, arguments: tuple[Lowered, ...]) -> Lowered:
+        if not call.options:
+            return self.builder.arithmetic(call.function, arguments)
+        numbers = [self.builder.float(argument) for argument in arguments]
+        if not isinstance(numbers[0], Value):
+            numbers[0] = self.builder.literal(numbers[0], "float")
+        return self.builder.map(call.function, tuple(numbers), "float", call.options)
+
+    def _along(self, call: Call, axis: str, arguments: tuple[Lowered, ...], *, drops: bool) -> Lowered:
+        row = CATALOGUE[call.function]
+        operands: list[Lowered] = []
+        for argument, slot in zip(arguments, row.arguments, strict=True):
+            classes = slot.kind == "classes" and not (isinstance(argument, Value) and axis in argument.labels)
+            if classes:
+                operands.append(self._classes(call, axis, argument))
+                continue
+            value = self.builder.float(argument)
+            if slot is row.arguments[0] and not isinstance(value, Value):
+                value = self.builder.literal(value, "float")
+            operands.append(self.builder.expand(value, (axis,)) if isinstance(value, Value) else value)
+        union = self.builder.union(operands)
+        labels = tuple(label for label in union if not (drops and label == axis))
+        return self.builder.along(call.function, tuple(operands), axis, labels, call.options)
+
+    def _classes(self, call: Call, axis: str, target: Lowered) -> Value:
+        if isinstance(target, Value) and target.dtype == "int64":
+            return target
+        if isinstance(target, int) and not isinstance(target, bool):
+            return self.builder.literal(target, "int64")
+        name = "the target"
+        for argument in call.arguments[1:]:
+            if isinstance(argument, Read):
+                name = argument.tensor
+        dtype = target.dtype if isinstance(target, Value) else "float"
+        raise mistake("FUSE163", call.span, axis=axis, target=name, dtype=dtype)
+
+    # Projections ----------------------------------------------------------------------------------
+
+    def project(self, operator: str, variables: tuple[str, ...], body: Expr) -> Lowered:
+        """`body` over all positions of `variables`."""
+        builder = self.builder
+        if operator == "sum":
+            if isinstance(body, Negate):
+                return self.builder.arithmetic("negate", (self.project("sum", variables, body.operand),))
+            if isinstance(body, Project) and body.operator == "sum" and not set(body.variables) & set(variables):
+                return self.project("sum", (*variables, *body.variables), body.body)
+            if isinstance(body, Product):
+                return lower_product(self, body, variables)
+        lowered = self.lower(body)
+        dtype: Dtype
+        if operator == "any":
+            value: Lowered = builder.truth(lowered)
+            dtype = "bool"
+        else:
+            value = builder.float(lowered) if operator == "avg" else builder.number(lowered)
+            dtype = "float"
+        if not isinstance(value, Value):
+            value = builder.literal(value, dtype)
+        return builder.reduce(operator, builder.expand(value, variables), variables)

@@ -1,0 +1,44 @@
+"""The order of steps: what is needed comes first, and routes change as seldom as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fuse_ref.plan.steps import Step
+
+__all__ = ["schedule"]
+
+# When nothing of the route at hand is ready: files first, then logic that depends on inputs alone.
+_PREFERENCE = ("Load", "Relation", "Fixpoint", "Dense", "Recurrence", "Answer", "Store")
+
+
+def schedule(steps: Sequence[Step]) -> list[Step]:
+    """The steps in an order in which every read is written before; ties keep the given order."""
+    makers = {name: i for i, step in enumerate(steps) for name in step.writes}
+    waits = [
+        {makers[name] for name in step.reads if name in makers and makers[name] != i} for i, step in enumerate(steps)
+    ]
+    followers: list[list[int]] = [[] for _ in steps]
+    for i, needed in enumerate(waits):
+        for j in needed:
+            followers[j].append(i)
+    missing = [len(needed) for needed in waits]
+    ready = [i for i, count in enumerate(missing) if count == 0]
+    order: list[Step] = []
+    route = ""
+    while ready:
+        same = [i for i in ready if steps[i].route == route]
+        # Answers and files written wait until nothing else goes on: they end the program.
+        last = [i for i in ready if steps[i].kind in ("Answer", "Store")]
+        going = [i for i in same if i not in last] or [i for i in ready if i not in last] or last
+        chosen = min(going, key=lambda i: (steps[i].route != route, _PREFERENCE.index(steps[i].kind), i))
+        ready.remove(chosen)
+        order.append(steps[chosen])
+        route = steps[chosen].route
+        for follower in followers[chosen]:
+            missing[follower] -= 1
+            if missing[follower] == 0:
+                ready.append(follower)
+        ready.sort()
+    assert len(order) == len(steps), "steps need each other"
+    return order

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fuse_ref.analysis.dependencies import Dependencies, find_dependencies
-from fuse_ref.analysis.dtypes import tensor_dtypes
+from fuse_ref.analysis.dtypes import tensor_dtypes, wrong_targets
 from fuse_ref.analysis.recurrence import Cycle, classify
 from fuse_ref.analysis.rules import unsafe_rules, unstratified
 from fuse_ref.analysis.shapes import Shapes, find_shapes
@@ -22,8 +22,8 @@ class Checked:
     dtypes: Mapping[str, Dtype]
     cycles: Mapping[tuple[str, ...], Cycle]  # by the tensors of the group
     shapes: Shapes
-    # A program without sizes may be given them later; the others are wrong whatever comes.
-    errors: tuple[FuseError, ...]
+    errors: tuple[FuseError, ...]  # wrong whatever sizes are given
+    unsized: tuple[FuseError, ...]  # lengths that nothing gives; `sizes=` or a weight store may
 
 
 def check_program(
@@ -47,4 +47,6 @@ def check_program(
     errors = [*unsafe_rules(program), *unstratified(program, dependencies, cycles)]
     shapes = find_shapes(program, sizes=sizes, given=given)
     errors.extend(shapes.errors)
-    return Checked(dependencies, tensor_dtypes(program, dependencies), cycles, shapes, tuple(errors))
+    dtypes = tensor_dtypes(program, dependencies)
+    errors.extend(wrong_targets(program, dtypes))
+    return Checked(dependencies, dtypes, cycles, shapes, tuple(errors), shapes.unsized)

@@ -52,9 +52,9 @@ def solve_cycle(solver: Solver, members: Sequence[Node]) -> None:
             length = minimum([linear([(base, 1)], shift) for base, shift in bound.items()])
             solver.solution.lengths[node] = at_least_zero(length)
     _settle_rest(solver, [node for node in pending if node not in solver.solution.lengths])
-    for node in members:
-        if not isinstance(node, RangeNode):
-            solver.solution.lengths[node] = solver.value(node)
+    for member in members:
+        if not isinstance(member, RangeNode):
+            solver.solution.lengths[member] = solver.value(member)
     for node in pending:
         _note_kept(solver, node)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
 from fuse_ref.analysis.dependencies import Dependencies
+from fuse_ref.errors import FuseError
 from fuse_ref.ir.nodes import (
     And,
     ArrayLiteral,
@@ -29,8 +30,10 @@ from fuse_ref.ir.nodes import (
     Sum,
     SymbolValue,
 )
+from fuse_ref.ir.variables import children, free_variables
+from fuse_ref.mistakes import mistake
 
-__all__ = ["expression_dtype", "tensor_dtypes"]
+__all__ = ["expression_dtype", "tensor_dtypes", "wrong_targets"]
 
 
 def tensor_dtypes(program: ProgramIR, dependencies: Dependencies) -> dict[str, Dtype]:
@@ -73,6 +76,23 @@ def _defined(equations: Sequence[Equation], dtypes: Mapping[str, Dtype], *, cycl
             return "float"
         integer = integer or kind == "int64"
     return "int64" if integer else "float"
+
+
+def wrong_targets(program: ProgramIR, dtypes: Mapping[str, Dtype]) -> Iterator[FuseError]:
+    """Calls of cross_entropy whose target has neither the class index nor integer classes."""
+    for body in (*(equation.body for equation in program.equations), *(sink.body for sink in program.sinks)):
+        stack: list[Expr] = [body]
+        while stack:
+            node = stack.pop()
+            stack.extend(reversed(children(node)))
+            if not isinstance(node, Call) or node.function != "cross_entropy" or node.axis is None:
+                continue
+            target = node.arguments[1]
+            if node.axis in free_variables(target) or _kind(target, dtypes) in ("int64", "number"):
+                continue
+            name = target.tensor if isinstance(target, Read) else "the target"
+            dtype = expression_dtype(target, dtypes)
+            yield mistake("FUSE163", node.span, axis=node.axis, target=name, dtype=dtype)
 
 
 def expression_dtype(expr: Expr, dtypes: Mapping[str, Dtype]) -> Dtype:

@@ -74,7 +74,7 @@ def failure(finding: Finding, number: Callable[[Length], int]) -> FuseError:
     if finding.candidates:
         place, size = max(((place, number(length)) for place, length in finding.candidates), key=lambda c: c[1])
         words.update(expected=size, other=because(place))
-    return mistake(finding.code, finding.span, **words)
+    return mistake(finding.code, finding.span, cure=None, **words)
 
 
 def find_checks(solver: Solver, errors: list[FuseError]) -> tuple[Finding, ...]:

@@ -50,6 +50,7 @@ class Shapes:
     sinks: tuple[ScopeShapes, ...]
     checks: tuple[Finding, ...]  # what a call must verify, in order
     errors: tuple[FuseError, ...]  # what is wrong whatever a call gives
+    unsized: tuple[FuseError, ...]  # lengths that nothing gives; then nothing else is checked
 
 
 def find_shapes(
@@ -93,12 +94,12 @@ def find_shapes(
         )
         for tensor in program.tensors
     }
-    errors = list(solution.unsized)
-    checks: tuple[Finding, ...] = ()
-    if not errors:
-        checks = find_checks(solver, errors)
+    errors: list[FuseError] = []
+    checks = () if solution.unsized else find_checks(solver, errors)
     count = len(program.equations)
-    return Shapes(known, tensors, tuple(shapes[:count]), tuple(shapes[count:]), checks, tuple(errors))
+    return Shapes(
+        known, tensors, tuple(shapes[:count]), tuple(shapes[count:]), checks, tuple(errors), tuple(solution.unsized)
+    )
 
 
 def _ranges(solver: Solver, number: int, table: ScopeTable) -> dict[str, Length]:

@@ -52,7 +52,7 @@ def build_plan(
         DtypeError: a class target that holds no classes.
     """
     checked = check_program(program, sizes=sizes, given=given)
-    _raise_first(checked.errors)
+    _raise_first(checked.errors or checked.unsized)
     return _Planner(program, checked, hints or {}, given or {}, mode).plan()
 
 

@@ -41,9 +41,9 @@ def check_shapes(plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> None:
     for item in plan.range_checks:
         if evaluate(item.length, extent) < 0:
             raise _failure(item, shapes)
-    for shape in plan.shapes:
-        if shape.tensor in shapes and shape.tensor in plan.parameters:
-            _parameter(plan, shape.tensor, shape.lengths, shapes)
+    for expected_shape in plan.shapes:
+        if expected_shape.tensor in shapes and expected_shape.tensor in plan.parameters:
+            _parameter(plan, expected_shape.tensor, expected_shape.lengths, shapes)
 
 
 def _failure(check: SizeCheck | RangeCheck, shapes: Mapping[str, tuple[int, ...]]) -> FuseError:
@@ -55,7 +55,7 @@ def _failure(check: SizeCheck | RangeCheck, shapes: Mapping[str, tuple[int, ...]
     if isinstance(check, SizeCheck) and check.candidates:
         place, size = max(((place, number(length)) for place, length in check.candidates), key=lambda found: found[1])
         words.update(expected=size, other=because(place))
-    return mistake(check.code, check.span, **words)
+    return mistake(check.code, check.span, cure=None, **words)
 
 
 def _parameter(plan: Plan, name: str, lengths: tuple[Length, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:

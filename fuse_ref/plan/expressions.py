@@ -30,7 +30,6 @@ from fuse_ref.ir.nodes import (
     SymbolValue,
 )
 from fuse_ref.ir.operations import CATALOGUE
-from fuse_ref.mistakes import mistake
 from fuse_ref.plan.numbers import fold
 from fuse_ref.plan.products import lower_product
 from fuse_ref.plan.references import Tensors, position_of, read_literal, read_tensor
@@ -85,8 +84,8 @@ class Expressions:
             case Position(variable):
                 return builder.iota(variable)
             case Read(_, _, boolean, _):
-                value = read_tensor(builder, self.tensors, self.shapes, expr)
-                return builder.truth(value) if boolean else value
+                array = read_tensor(builder, self.tensors, self.shapes, expr)
+                return builder.truth(array) if boolean else array
             case ArrayLiteral():
                 return read_literal(builder, self.shapes, expr)
             case Call():
@@ -102,8 +101,8 @@ class Expressions:
             case Compare(operator, left, right):
                 return self._compare(_COMPARISONS[operator], self.lower(left), self.lower(right))
             case Not(operand):
-                value = builder.truth(self.lower(operand))
-                return builder.map("not", (value,), "bool") if isinstance(value, Value) else not value
+                truth = builder.truth(self.lower(operand))
+                return builder.map("not", (truth,), "bool") if isinstance(truth, Value) else not truth
             case And(operands):
                 return self._chain("and", operands, stops=False)
             case Or(operands):
@@ -131,24 +130,25 @@ class Expressions:
         return self.builder.number(total)
 
     def _power(self, base: Lowered, exponent: Lowered) -> Lowered:
-        base = self.builder.float(base)
-        if isinstance(base, Value) and exponent == 2 and not isinstance(exponent, Value):
-            return self.builder.arithmetic("multiply", (base, base))
-        if isinstance(base, Value) and exponent == 1 and not isinstance(exponent, Value):
-            return base
-        return self.builder.arithmetic("power", (base, self.builder.float(exponent)))
+        below, above = self.builder.float(base), self.builder.float(exponent)
+        if isinstance(below, Value) and not isinstance(above, Value):
+            if above == 2:
+                return self.builder.arithmetic("multiply", (below, below))
+            if above == 1:
+                return below
+        return self.builder.arithmetic("power", (below, above))
 
     def _compare(self, function: str, left: Lowered, right: Lowered) -> Lowered:
-        left, right = self.builder.number(left), self.builder.number(right)
-        if not isinstance(left, Value) and not isinstance(right, Value):
-            folded = fold(function, (left, right))
+        builder = self.builder
+        first, second = builder.number(left), builder.number(right)
+        if not isinstance(first, Value) and not isinstance(second, Value):
+            folded = fold(function, (first, second))
             if folded is not None:
                 return folded
-            left = self.builder.literal(left, "float")
-        whole = all(x.dtype == "int64" if isinstance(x, Value) else isinstance(x, int) for x in (left, right))
-        if not whole:
-            left, right = self.builder.float(left), self.builder.float(right)
-        return self.builder.map(function, (left, right), "bool")
+            first = builder.literal(first, "float")
+        if not (_is_whole(first) and _is_whole(second)):
+            first, second = builder.float(first), builder.float(second)
+        return builder.map(function, (first, second), "bool")
 
     def _chain(self, function: str, operands: Sequence[Expr], *, stops: bool) -> Lowered:
         """`and` and `or`: truth values known while planning are taken out."""
@@ -199,7 +199,7 @@ class Expressions:
         for argument, slot in zip(arguments, row.arguments, strict=True):
             classes = slot.kind == "classes" and not (isinstance(argument, Value) and axis in argument.labels)
             if classes:
-                operands.append(self._classes(call, axis, argument))
+                operands.append(self._classes(argument))
                 continue
             value = self.builder.float(argument)
             if slot is row.arguments[0] and not isinstance(value, Value):
@@ -209,17 +209,9 @@ class Expressions:
         labels = tuple(label for label in union if not (drops and label == axis))
         return self.builder.along(call.function, tuple(operands), axis, labels, call.options)
 
-    def _classes(self, call: Call, axis: str, target: Lowered) -> Value:
-        if isinstance(target, Value) and target.dtype == "int64":
-            return target
-        if isinstance(target, int) and not isinstance(target, bool):
-            return self.builder.literal(target, "int64")
-        name = "the target"
-        for argument in call.arguments[1:]:
-            if isinstance(argument, Read):
-                name = argument.tensor
-        dtype = target.dtype if isinstance(target, Value) else "float"
-        raise mistake("FUSE163", call.span, axis=axis, target=name, dtype=dtype)
+    def _classes(self, target: Lowered) -> Value:
+        """The target of cross_entropy that lacks the class index: analysis has seen that it is whole."""
+        return target if isinstance(target, Value) else self.builder.literal(target, "int64")
 
     # Projections ----------------------------------------------------------------------------------
 
@@ -244,3 +236,7 @@ class Expressions:
         if not isinstance(value, Value):
             value = builder.literal(value, dtype)
         return builder.reduce(operator, builder.expand(value, variables), variables)
+
+
+def _is_whole(lowered: Lowered) -> bool:
+    return lowered.dtype == "int64" if isinstance(lowered, Value) else isinstance(lowered, int)

@@ -12,7 +12,7 @@ from fuse_ref.ir.nodes import ArrayLiteral, Dtype, Equation, Sink
 from fuse_ref.plan.aggregates import Combination, average, combination
 from fuse_ref.plan.expressions import Expressions
 from fuse_ref.plan.facts import lower_facts
-from fuse_ref.plan.references import Tensors, position_of
+from fuse_ref.plan.references import Tensors, position_of, slice_start
 from fuse_ref.plan.steps import LiteralArray, Output, Write, WriteIndex
 from fuse_ref.plan.values import COMBINE, WRITE, Builder, Lowered, Unsupported, Value
 
@@ -172,9 +172,7 @@ class _Tensor:
                 axis = self.tensors.axes[self.spec.axes[position]]
                 return WriteIndex((), Fixed(position_of(name, axis)), 1)
             case SliceIndex(variable, start, _, step):
-                first = start or 0
-                offset = Fixed(first) if first >= 0 else linear([(length, 1)], first)
-                return WriteIndex(((variable, step),), offset, 1)
+                return WriteIndex(((variable, step),), slice_start(start, length), 1)
             case Gather():
                 raise Unsupported("an integer tensor as index on the left-hand side is not supported yet")
             case Virtual(variable, _):

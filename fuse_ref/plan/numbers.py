@@ -8,13 +8,11 @@ from collections.abc import Callable
 __all__ = ["fold"]
 
 # Only functions whose value a float64 holds exactly as engines see it; others stay operations.
-_FUNCTIONS: dict[str, Callable[..., float]] = {
+_FUNCTIONS: dict[str, Callable[[float], float]] = {
     "abs": abs,
     "cos": math.cos,
     "exp": math.exp,
     "log": math.log,
-    "max": max,
-    "min": min,
     "sin": math.sin,
     "sqrt": math.sqrt,
     "tanh": math.tanh,
@@ -54,11 +52,14 @@ def _value(function: str, arguments: tuple[int | float | bool, ...]) -> int | fl
         case "negate", (a,):
             return -a
         case "power", (a, b):
-            power = math.pow(a, b)
-            return power
-        case _ if function in _COMPARISONS:
-            return _COMPARISONS[function](*arguments)
-        case _ if function in _FUNCTIONS:
-            return _FUNCTIONS[function](*arguments)
+            return math.pow(a, b)
+        case _, (a, b) if function in _COMPARISONS:
+            return _COMPARISONS[function](a, b)
+        case "max", (a, b):
+            return max(a, b)
+        case "min", (a, b):
+            return min(a, b)
+        case _, (a,) if function in _FUNCTIONS:
+            return _FUNCTIONS[function](a)
         case _:
             return None

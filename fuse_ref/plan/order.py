@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from opt_einsum import paths
+from opt_einsum import paths  # type: ignore[import-untyped]
 
 __all__ = ["Order", "choose_order", "expression_of"]
 

@@ -43,14 +43,14 @@ def lower_product(expressions: Expressions, product: Product, summed: tuple[str,
     whole = not product.divisors and isinstance(times, int) and all(v.dtype == "int64" for v in values)
     if not whole:
         values = [_as_float(expressions, value) for value in values]
-    late = [divisor for divisor in divisors if not set(divisor.labels) & set(gone)]
-    for divisor in divisors:
-        if divisor not in late:
-            values = _divided(expressions, values, divisor)
+    late = [over_value for over_value in divisors if not set(over_value.labels) & set(gone)]
+    for over_value in divisors:
+        if over_value not in late:
+            values = _divided(expressions, values, over_value)
     missing = [v for v in gone if not any(v in value.labels for value in values)]
     result = _multiplied(expressions, values, gone, missing, times, over)
-    for divisor in late:
-        result = expressions.builder.arithmetic("divide", (result, divisor))
+    for over_value in late:
+        result = expressions.builder.arithmetic("divide", (result, over_value))
     return result
 
 
@@ -194,6 +194,6 @@ def _pairwise(expressions: Expressions, values: list[Value], kept: tuple[str, ..
         if labels == both:
             remaining.append(_value(expressions.builder.arithmetic("multiply", (left, right))))
         else:
-            dtype = "int64" if left.dtype == right.dtype == "int64" else "float"
-            remaining.append(builder.contract(left, right, labels, dtype))
+            whole = left.dtype == right.dtype == "int64"
+            remaining.append(builder.contract(left, right, labels, "int64" if whole else "float"))
     return remaining[0]

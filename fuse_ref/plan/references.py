@@ -14,7 +14,7 @@ from fuse_ref.ir.nodes import ArrayLiteral, Axis, Dtype, Read, Tensor
 from fuse_ref.plan.steps import Index, LiteralArray, Output, ReadIndex
 from fuse_ref.plan.values import Builder, Unsupported, Value
 
-__all__ = ["Tensors", "position_of", "read_literal", "read_tensor"]
+__all__ = ["Tensors", "position_of", "read_literal", "read_tensor", "slice_start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,11 @@ def _read(
     return builder.add(Index(builder.output(found, dtype), source, tuple(positions)))
 
 
+def slice_start(start: int | None, length: Length) -> Length:
+    """Where a slice begins; negative bounds count from the end."""
+    return linear([(length, 1)], start) if start is not None and start < 0 else Fixed(start or 0)
+
+
 def _position(index: IndexForm, length: Length, axis: Axis | None, inside: bool, source: str) -> ReadIndex:
     match index:
         case Affine(terms, offset):
@@ -90,9 +95,7 @@ def _position(index: IndexForm, length: Length, axis: Axis | None, inside: bool,
             assert axis is not None
             return ReadIndex((), Fixed(position_of(name, axis)), True)
         case SliceIndex(variable, start, _, step):
-            first = start or 0
-            offset = Fixed(first) if first >= 0 else linear([(length, 1)], first)
-            return ReadIndex(((variable, step),), offset, True)
+            return ReadIndex(((variable, step),), slice_start(start, length), True)
         case Quotient():
             raise Unsupported(f"reading at a quotient, as in {source}[i/2], is not supported by the dense engines yet")
         case Gather(read, _):

@@ -92,9 +92,14 @@ class _Layout:
             return
         goes_on = self.current[-1].type in _GOES_ON
         if self.open:
-            # A bracket was forgotten when the next line can only be a statement of its own.
+            # A bracket was forgotten when the next line can only be a statement of its own. Where no later
+            # bracket closes it, a line that looks like one is enough.
+            goes_on = goes_on or self.current[-1].span.start == self.open[-1].span.start
             unclosed = any(opener.span.start in self.never_closed for opener in self.open)
-            if (not goes_on and self._defines(at + 1)) or (unclosed and self._begins_line(at + 1)):
+            defines = self._defines(at + 1)
+            if (not goes_on and (defines or (unclosed and self._begins_line(at + 1)))) or (
+                unclosed and defines and self._begins_line(at + 1)
+            ):
                 self._end()
         elif not goes_on or (self.current[0].type != "AXIS" and self._defines(at + 1)):
             self._end()

@@ -13,7 +13,9 @@ from fuse_ref.source import Source, Span
 
 HERE = Span(Source(""), 0, 0)
 
-NAMES = hs.sampled_from(["i", "x", "p'", "d_k", "_", "_a", "X", "W1", "M''", "Größe", "nn.head", "a.b.c'", "notx", "maxi", "e", "inf"])
+NAMES = hs.sampled_from(
+    ["i", "x", "p'", "d_k", "_", "_a", "X", "W1", "M''", "Größe", "nn.head", "a.b.c'", "notx", "maxi", "e", "inf"]
+)
 PLAIN = hs.sampled_from(["i", "j", "p'", "d_k", "ß"])
 FILES = hs.sampled_from(["w.npy", 'odd "name".npz:key', "a\\b", "two\nlines", "# no comment", "", "ü; ["])
 NUMBERS = hs.one_of(

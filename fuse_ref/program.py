@@ -10,6 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from fuse_ref.analysis.parameters import with_open_parameters
+from fuse_ref.analysis.check import check_program
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.from_syntax import build_program
 from fuse_ref.ir.json import Json, digest, from_json, to_json
@@ -65,11 +67,7 @@ class Program:
         module = parse(source, errors)
         program = build_program(module, errors)
         if not errors:
-            # Sizes, cycles and rules are checked by planning; what only a call can know stays open.
-            try:
-                build_plan(program)
-            except FuseError as error:
-                errors.extend((error, *error.others))
+            errors.extend(check_program(program).errors)
         if errors:
             errors.sort(key=lambda error: -1 if error.span is None else error.span.start)
             first, *others = errors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from fuse_ref.ir.json import digest
 from fuse_ref.plan.steps import Plan
 
 __all__ = ["plan_key"]
@@ -16,7 +17,8 @@ def plan_key(plan: Plan) -> str:
     name lines, take no part; contraction orders do, since they decide rounding.
     """
     parts = (
-        plan.program,
+        # Its repr would hold the lines that sizes come from.
+        digest(plan.program),
         tuple((step.kind, step.equations, step.route, step.operations, step.unsupported) for step in plan.steps),
         plan.shapes,
         tuple((c.tensor, c.position, c.relation, c.expected) for c in plan.size_checks),

@@ -29,7 +29,7 @@ def given(name: str, axes: str = "", low: float = -2.0, high: float = 2.0, **mor
     return Given(name, tuple(axes.split()), low, high, **more)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # equal only to itself: sizes are mappings, which have no hash
 class Case:
     """A program that every engine must run alike.
 
@@ -43,7 +43,6 @@ class Case:
     sizes: tuple[Mapping[str, int], ...]  # two assignments of sizes to letters
     one: str = ""  # the letter that the size-1 run sets to 1; "" takes the first; "-" for none
     differentiable: bool = True
-    keep: tuple[str, ...] = ()  # tensors that have no gradient, such as positions of a step
     relaxed: float = 1.0  # factor on the tolerance of float32, with its reason beside the case
     long: bool = False  # also under inductor, in tests/long
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # source file -> letters of its axes

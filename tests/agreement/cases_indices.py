@@ -9,6 +9,7 @@ __all__ = ["INDEX_CASES"]
 _IJ = ({"i": 2, "j": 3}, {"i": 4, "j": 5})
 _IJK = ({"i": 2, "j": 3, "k": 4}, {"i": 4, "j": 5, "k": 2})
 _I = ({"i": 3}, {"i": 5})
+_XY = ({"x": 2, "y": 3}, {"x": 4, "y": 5})
 _W, _X = given("W", "i j"), given("X", "j")
 _A, _B = given("A", "i j"), given("B", "i j")
 _WINDOW = ({"n": 5, "f": 2}, {"n": 7, "f": 3})
@@ -133,9 +134,22 @@ INDEX_CASES: tuple[Case, ...] = (
         ({"i": 3, "j": 4}, {"i": 4, "j": 5}),
         one="i",
     ),
+    Case(
+        "slices",
+        "Y[i] = W[i, 0:2] X[1:3] - X[-2:] X[0:2]",
+        (given("W", "i j"), given("X", "n")),
+        ({"i": 2, "j": 3, "n": 4}, {"i": 4, "j": 5, "n": 3}),
+    ),
+    Case("slice_written", "Y[i, 0:2] = X[i, 1:3]", (given("X", "i j"),), ({"i": 2, "j": 3}, {"i": 4, "j": 5})),
+    Case("slice_with_step", "Y[i] = exp(-X[i, ::2])", (given("X", "i j"),), _IJ),
     # Left-hand sides and several equations ------------------------------------------------------
     Case("written_at_constants", "Y[0, i] = X[i]\nY[2, i] = 2 X[i] + B[i]", (given("X", "i"), given("B", "i")), _I),
-    Case("written_at_odd_positions", "Y[2*i+1] = X[i]\nY[2*i] = B[i]", (given("X", "i"), given("B", "i")), _I),
+    Case(
+        "written_at_odd_positions",
+        "Y[2*i+1] = X[i]\nY[2*i] = B[i]",
+        (given("X", "i"), given("B", "k")),
+        ({"i": 3, "k": 3}, {"i": 4, "k": 2}),
+    ),
     Case("shifted_write", "Y[i+2] = X[i]", (given("X", "i"),), _I),
     Case("diagonal_write", "Y[i, i] = X[i]", (given("X", "i"),), _I),
     Case("equations_add", "Y[i] = W[i, j] X[j]\nY[i] += B[i]\nY[0] = 3", (_W, _X, given("B", "i")), _IJ),
@@ -158,6 +172,31 @@ INDEX_CASES: tuple[Case, ...] = (
         long=True,
     ),
     Case("pooling_with_offset", "Y[(x+1)/2] max= X[x]", (given("X", "n"),), ({"n": 4}, {"n": 7})),
+    Case("avg_pooling", "Y[x/2] avg= X[x]", (given("X", "n"),), ({"n": 4}, {"n": 7})),
+    Case(
+        "max_of_what_lies_inside",
+        "Y[t] max= X[t-1] A[t]",
+        (given("X", "n"), given("A", "t")),
+        ({"n": 3, "t": 3}, {"n": 4, "t": 5}),
+    ),
+    Case(
+        "filtered_max",
+        "input Edge(x, y)\nY[x] max= Edge(x, y) W[x, y] / 2",
+        (given("Edge", "x y", kind="relation"), given("W", "x y")),
+        _XY,
+    ),
+    Case(
+        "filtered_min",
+        "input Edge(x, y)\nY[y] min= Edge(x, y), D[x] + W[x, y], D[x] > -1",
+        (given("Edge", "x y", kind="relation"), given("W", "x y"), given("D", "x")),
+        _XY,
+    ),
+    Case(
+        "filtered_avg",
+        "input Parent(x, y)\nY[x] avg= Parent(x, y) Age[y] (x != y)",
+        (given("Parent", "x x", kind="relation"), given("Age", "x")),
+        ({"x": 3}, {"x": 5}),
+    ),
     # Broadcasting, scalars, divisors, powers ----------------------------------------------------
     Case("broadcast_sum", "Y[i, j] = U[i] + V[j]", (given("U", "i"), given("V", "j")), _IJ),
     Case(

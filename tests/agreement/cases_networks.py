@@ -199,6 +199,19 @@ NETWORK_CASES: tuple[Case, ...] = (
         ({"i": 2, "j": 3}, {"i": 4, "j": 5}),
     ),
     Case(
+        "relations_in_conditions",
+        "input A(x, y)\ninput B(x)\nY[x, y] = case { A(x, y) -> X[x]; default -> 2 } B(x)\nZ[x] = not A(x, y)\nexport Y, Z",
+        (given("A", "x y", kind="relation"), given("B", "x", kind="relation"), given("X", "x")),
+        ({"x": 2, "y": 3}, {"x": 4, "y": 5}),
+    ),
+    Case(
+        "symbols",
+        "axis x = {Ann, Bob, Cid}\nY[x] = X[Bob] (x != Cid) + W[x] (x == Ann) + X[x]",
+        (given("X", "n"), given("W", "n")),
+        ({"n": 3}, {"n": 3}),
+        one="-",
+    ),
+    Case(
         "source",
         'W[i, j] = "w.npy"\nY[b, i] = W[i, j] X[b, j]\n"out/y.npy" = Y[b, i]\nexport Y',
         (given("X", "b j"),),

@@ -149,6 +149,7 @@ def test_pooling_keeps_a_ragged_block() -> None:
 
 def test_affine_left_hand_sides() -> None:
     np.testing.assert_array_equal(value("Y[2*i+1] = X[i]", X=[7, 8]), [0, 7, 0, 8])
+    np.testing.assert_array_equal(value("Y[2*i] = X[i]\nY[2*i+1] = Z[i]", X=[1, 2], Z=[3, 4, 5]), [1, 3, 2, 4, 0, 5])
     np.testing.assert_array_equal(value("Y[i+2] max= X[i]", X=[7]), [-np.inf, -np.inf, 7])
     np.testing.assert_array_equal(value("Y[0, i] = X[i]\nY[2, i] = 2 X[i]", X=[7, 8]), [[7, 8], [0, 0], [14, 16]])
 
@@ -171,6 +172,8 @@ def test_wrong_sizes_are_never_broadcast() -> None:
         value("Y[x] = sum(dx: F[dx] X[x+dx])", F=[1, 2, 3], X=[1, 2])
     with pytest.raises(OracleAxisError, match="different lengths"):
         run("Y[i] = X[i+1]\nZ[i] = X[i+2]\nS = sum(i: Y[i] Z[i])", {"X": [1, 2, 3, 4]})
+    with pytest.raises(OracleAxisError, match="different lengths"):
+        run("Y[i] = X[i+1]\nY[i] = X[i+2]", {"X": [1, 2, 3, 4]})
     with pytest.raises(OracleAxisError, match="no source of size"):
         value("Y[i] = 3")
     with pytest.raises(OracleAxisError, match="axes"):

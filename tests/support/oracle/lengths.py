@@ -122,7 +122,13 @@ def _check(solver: Solver) -> None:
         if solver.ranges[number, name] == 0:
             raise OracleAxisError(f"a read with {name} in statement {number} never fits")
     for root, proposals in solver.proposals.items():
-        if root not in solver.fixed and root not in solver.axes.stepped and len(set(proposals.values())) > 1:
+        if root in solver.fixed or root in solver.axes.stepped:
+            continue
+        whole = {tensor for tensor, statement in proposals if statement is not None}
+        sizes = {
+            size for (tensor, statement), size in proposals.items() if statement is not None or tensor not in whole
+        }
+        if len(sizes) > 1 or any(size > max(sizes) for size in proposals.values()):
             raise OracleAxisError(f"computed tensors give one axis different lengths: {proposals}")
     for (tensor, place), size in solver.lengths.items():
         root = solver.axes.of(tensor, place)

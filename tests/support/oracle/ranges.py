@@ -66,7 +66,8 @@ class Solver:
         self.lengths: dict[tuple[str, int], float] = {}
         self.ranges: dict[tuple[int, str], float] = {}
         self.least: dict[Node, int] = {}  # what facts and constants on left-hand sides need
-        self.proposals: dict[Node, dict[str, float]] = {}  # lengths that computed tensors would give an axis
+        # Lengths that computed tensors would give an axis: by (tensor, statement), None for all that write parts.
+        self.proposals: dict[Node, dict[tuple[str, int | None], float]] = {}
         self.decided: set[tuple[int, str]] = set()  # variables whose range reads decide
         self.never_fits: set[tuple[int, str]] = set()
         self.step_caps: dict[Node, int] = {}  # steps that nothing else bounds
@@ -123,16 +124,16 @@ class Solver:
                 root = self.axes.of(*key)
                 if not index_variables(index):
                     self.least[root] = max(self.least.get(root, 0), int(extent))
-                elif not isinstance(index, Affine) or index.plain is None or self._decided(item, index.plain):
+                elif not isinstance(index, Affine) or index.plain is None:
+                    # Equations that write parts of one tensor give it the length of the longest.
                     own = self.proposals.setdefault(root, {})
-                    own[key[0]] = max(own.get(key[0], 0), extent)
+                    own[key[0], None] = max(own.get((key[0], None), 0), extent)
+                elif (item.number, index.plain) in self.decided:
+                    self.proposals.setdefault(root, {})[key[0], item.number] = extent
         for tensor, rank in self.loaded.ranks.items():
             for place in range(rank):
                 self.lengths[tensor, place] = self._length_now(tensor, place, extents)
         return self.lengths != before
-
-    def _decided(self, item: Definition, name: str) -> bool:
-        return (item.number, name) in self.decided
 
     def _length_now(self, tensor: str, place: int, extents: Mapping[tuple[str, int], float]) -> float:
         root = self.axes.of(tensor, place)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from typing import Final, Literal, TypeAlias
 
 from fuse_ref.errors import FallbackWarning
 from fuse_ref.evaluate.engine import Engine
 from fuse_ref.evaluate.numpy_engine import ENGINE as NUMPY_ENGINE
+from fuse_ref.evaluate.warn import warn
 
 __all__ = ["Backend", "find_engine"]
 
@@ -30,10 +30,9 @@ def find_engine(backend: Backend) -> Engine:
     except ImportError as error:
         if not _names(error, backend):
             raise
-        warnings.warn(
+        warn(
             f'backend="{backend}" runs on NumPy, since {backend} is not installed (pip install "fuse-torch[{backend}]")',
             FallbackWarning,
-            stacklevel=_outside_stack_level(),
         )
         return NUMPY_ENGINE
     return engine
@@ -43,15 +42,3 @@ def _names(error: ImportError, framework: str) -> bool:
     """Whether what is missing is the framework: torch, or jax or jaxlib."""
     missing = (error.name or "").partition(".")[0]
     return missing in ((framework,) if framework == "torch" else ("jax", "jaxlib"))
-
-
-def _outside_stack_level() -> int:
-    # The warning should point at the user's line, however many of our frames lie between.
-    import sys
-
-    level = 1
-    frame = sys._getframe(1)
-    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("fuse_"):
-        frame = frame.f_back  # type: ignore[assignment]
-        level += 1
-    return level

@@ -53,7 +53,7 @@ def check_supported(plan: Plan, config: ExecutionConfig, engine: str, policies: 
 
 
 def _tensors(step: Step) -> str:
-    names = [name for name in step.writes if not name.startswith(":")]
+    names = [name for name in step.writes if "~" not in name]
     return ", ".join(names or step.reads) or "nothing"
 
 

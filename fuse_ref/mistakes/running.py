@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuse_ref.errors import AxisError, ConfigError, DeviceError, InputError, NonFiniteError, RouteError
+from fuse_ref.errors import AxisError, ConfigError, DeviceError, InputError, NonFiniteError, RouteError, SyntaxFuseError
 from fuse_ref.mistakes.row import Example, Mistake
 
 __all__ = ["RUNNING_MISTAKES"]
@@ -157,5 +157,31 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
         "the state names {name}, but the program has no stream of that name",
         "",
         (Example("the state names H", python='Program("Y[i] = 2 X[i]").compile().load_state({"H": np.zeros(2)})'),),
+    ),
+    Mistake(
+        "FUSE212",
+        RouteError,
+        "query that cannot be answered yet",
+        "the query {query} cannot be answered yet: {reason}",
+        "",
+        (
+            Example(
+                "the query Y[i + 1]? cannot be answered yet",
+                python='Program("Y[i] = 2 X[i]; Y[i+1]?").compile()(X=[1.0, 2.0])',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE213",
+        SyntaxFuseError,
+        "text that is no query",
+        "{query!r} is not one query",
+        'a query is a reference and a question mark: "Ancestor(Alice, x)?", "Y[0, j]?", "Y?"',
+        (
+            Example(
+                "'Y[i]?; X[i]?' is not one query",
+                python=('runner = Program("Y[i] = 2 X[i]").compile(); runner(X=[1.0]); runner.query("Y[i]?; X[i]?")'),
+            ),
+        ),
     ),
 )

@@ -1,0 +1,216 @@
+"""What a call gives, matched to what the plan takes: names, types, casts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from fuse_ref.analysis.lengths import Fixed
+from fuse_ref.config import ExecutionConfig, Precision
+from fuse_ref.errors import FuseError, FuseWarning
+from fuse_ref.evaluate.engine import Array, Engine
+from fuse_ref.evaluate.relation import Symbols
+from fuse_ref.evaluate.truth import SymbolTables, dense_relations
+from fuse_ref.evaluate.warn import warn
+from fuse_ref.ir.nodes import Dtype, Tensor
+from fuse_ref.mistakes import mistake
+from fuse_ref.mistakes.suggest import did_you_mean
+from fuse_ref.plan.steps import Plan
+from fuse_ref.weights.arrays import Framework, framework_of, numpy_array
+
+__all__ = ["Bound", "Cast", "bind", "framework_of_inputs", "gather_inputs", "numeric_array", "resolve_precision"]
+
+_TAKES: Final[dict[Dtype, str]] = {"float": "numbers", "int64": "int64 values", "bool": "truth values"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """An input whose type was changed."""
+
+    tensor: str
+    given: str
+    used: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The plan's givens as arrays of the engine."""
+
+    values: dict[str, Array]
+    casts: tuple[Cast, ...]
+    symbols: Mapping[str, Symbols]  # of each axis that has any
+
+
+def gather_inputs(inputs: object, named: Mapping[str, object]) -> dict[str, object]:
+    """The mapping and the keywords of a call as one dict.
+
+    Raises:
+        InputError: not a mapping, or a tensor given both ways.
+    """
+    if inputs is None:
+        return dict(named)
+    if not isinstance(inputs, Mapping):
+        raise mistake("FUSE302", None, value=type(inputs).__name__)
+    values = dict(inputs)
+    for name, value in named.items():
+        if name in values:
+            raise mistake("FUSE307", None, name=name)
+        values[name] = value
+    return values
+
+
+def framework_of_inputs(values: Mapping[str, object]) -> Framework:
+    """The framework that the inputs are arrays of; NumPy's when there is no other.
+
+    Raises:
+        InputError: arrays of torch and of JAX.
+    """
+    found: tuple[str, Framework] | None = None
+    for name, value in values.items():
+        framework = framework_of(value)
+        if framework is None or framework == "numpy":
+            continue
+        if found is not None and found[1] != framework:
+            raise mistake(
+                "FUSE309", None, first=found[0], first_framework=found[1], second=name, second_framework=framework
+            )
+        found = (name, framework)
+    return "numpy" if found is None else found[1]
+
+
+def resolve_precision(config: ExecutionConfig, plan: Plan, values: Mapping[str, object]) -> Precision:
+    """The precision of one call; "auto" is float64 when every float array among the inputs is, else float32."""
+    if config.precision != "auto":
+        return config.precision
+    kinds = {_kind(values[name]) for name in plan.givens if name in values}
+    floats = {name for kind, name in kinds if kind == "f"}
+    return "float64" if floats == {"float64"} else "float32"
+
+
+def bind(plan: Plan, values: Mapping[str, object], engine: Engine, config: ExecutionConfig) -> Bound:
+    """Every given of `plan` from `values`, of its type and in the run's precision.
+
+    Inputs that the program does not use are ignored with a FuseWarning.
+
+    Raises:
+        InputError, UnboundTensorError, DtypeError, AxisError: what is missing or does not fit.
+    """
+    tensors = {tensor.name: tensor for tensor in plan.program.tensors}
+    bound: dict[str, Array] = {}
+    casts: list[Cast] = []
+    relations: list[Tensor] = []
+    for name in plan.givens:
+        tensor = tensors[name]
+        if name not in values:
+            raise _missing(tensor, plan, values)
+        if tensor.boolean:
+            relations.append(tensor)
+            continue
+        value = values[name]
+        given = _kind(value)[1]
+        bound[name] = numeric_array(name, value, tensor.dtype, engine, config, tensor.span)
+        used = _kind(bound[name])[1]
+        if given not in (used, ""):
+            casts.append(Cast(name, given, used))
+    tables = SymbolTables.of(plan.program)
+    if relations:
+        extents = _fixed_sizes(plan)
+        for name, array in bound.items():
+            for axis, size in zip(tensors[name].axes, array.shape, strict=False):
+                extents[axis] = max(extents.get(axis, 0), size)
+        for name, array in dense_relations(values, relations, tables, extents).items():
+            bound[name] = engine.asarray(array, "bool", config)
+    if len(values) != len(bound):
+        _check_unused(plan, values, tensors)
+    return Bound(bound, tuple(casts), tables.symbols())
+
+
+def _fixed_sizes(plan: Plan) -> dict[str, int]:
+    """Axis -> the greatest length that the plan knows on it: of weights, sources, parameters, literals."""
+    axes = {tensor.name: tensor.axes for tensor in plan.program.tensors}
+    sizes: dict[str, int] = {}
+    for shape in plan.shapes:
+        for axis, length in zip(axes[shape.tensor], shape.lengths, strict=True):
+            if isinstance(length, Fixed):
+                sizes[axis] = max(sizes.get(axis, 0), length.value)
+    return sizes
+
+
+def numeric_array(
+    name: str, value: object, dtype: Dtype, engine: Engine, config: ExecutionConfig, span: Any = None
+) -> Array:
+    """`value` as an array of the engine. Floats become floats of the run; whole numbers are never made of others.
+
+    Raises:
+        DtypeError: a type that `dtype` does not take, or a whole number beyond int64.
+    """
+    if framework_of(value) is None:
+        try:
+            value = numpy_array(value)
+        except (TypeError, ValueError) as error:
+            raise mistake("FUSE304", span, name=name, problem=str(error).split("\n", 1)[0]) from error
+        if value.size == 0 and value.dtype == np.float64:
+            # An empty list says nothing of its type.
+            value = value.astype({"float": np.float64, "int64": np.int64, "bool": np.bool_}[dtype])
+    kind, given = _kind(value)
+    takes = {"float": "fiub", "int64": "iub", "bool": "b"}[dtype]
+    if kind not in takes:
+        cure = "round it and convert it where you mean it: X.astype(np.int64)" if kind == "f" else ""
+        raise mistake("FUSE303", span, cure=cure, name=name, expected=_TAKES[dtype], got=given)
+    if given == "uint64" and dtype == "int64":
+        array = numpy_array(value)
+        if array.size and array.max() > np.iinfo(np.int64).max:
+            raise mistake("FUSE310", span, name=name, value=int(array.max()), dtype="int64")
+    return engine.asarray(value, dtype, config)
+
+
+def _kind(value: object) -> tuple[str, str]:
+    """The kind of an array's type as NumPy's letter, and the type's name; ("", "") for what is no array."""
+    if isinstance(value, np.ndarray):
+        name = value.dtype.name
+        return value.dtype.kind, name if value.dtype.kind not in "USO" else {"U": "str", "S": "bytes"}.get(
+            value.dtype.kind, "object"
+        )
+    if framework_of(value) is None:
+        return "", ""
+    name = str(getattr(value, "dtype", "")).removeprefix("torch.")
+    for prefix, kind in (("float", "f"), ("bfloat", "f"), ("int", "i"), ("uint", "u"), ("bool", "b")):
+        if name.startswith(prefix):
+            return kind, name
+    return "c" if name.startswith("complex") else "?", name
+
+
+def _missing(tensor: Tensor, plan: Plan, values: Mapping[str, object]) -> FuseError:
+    known = {other.name for other in plan.program.tensors}
+    stray = [name for name in values if name not in known]
+    hint = did_you_mean(tensor.name, stray)
+    cure = ""
+    if hint:
+        # The suggestion is what the call gives; the user wants the name that the program has.
+        close = hint.removeprefix("did you mean ").rstrip("?")
+        cure = f"the call gives {close}: did you mean '{tensor.name}'?"
+    code = "FUSE300" if tensor.role == "input" else "FUSE301"
+    return mistake(code, tensor.span, cure=cure, name=tensor.name)
+
+
+def _check_unused(plan: Plan, values: Mapping[str, object], tensors: Mapping[str, Tensor]) -> None:
+    for name in values:
+        if name in plan.givens:
+            continue
+        if name not in tensors:
+            cure = did_you_mean(name, plan.givens)
+            message = f"input {name} is ignored: the program does not use it"
+            warn(f"{message}; {cure}" if cure else message, FuseWarning)
+            continue
+        reason, cure = "the program defines it", ""
+        if name in plan.parameters:
+            reason = "it is a parameter"
+            cure = f"give it by policies=RuntimePolicies(weight_store={{'{name}': …}})"
+        elif name in plan.weights:
+            reason = "it comes from the weight store"
+        elif name in plan.sources:
+            reason = "it is read from a file"
+        raise mistake("FUSE308", tensors[name].span, cure=cure, name=name, reason=reason)

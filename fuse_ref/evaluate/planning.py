@@ -1,0 +1,80 @@
+"""What a Runner asks of plans: sizes of a call as hints, the values that sinks write, a query asked later."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from fuse_ref.errors import FuseError
+from fuse_ref.ir.from_syntax import build_program
+from fuse_ref.ir.nodes import ProgramIR, Read, Sink
+from fuse_ref.language.parser import parse
+from fuse_ref.mistakes import mistake
+from fuse_ref.plan.steps import Plan
+from fuse_ref.source import Source
+
+__all__ = ["ask", "hints_from", "sinks_of"]
+
+
+def hints_from(plan: Plan, shapes: Mapping[str, tuple[int, ...]], known: Mapping[str, int]) -> dict[str, int]:
+    """Axis letter -> its size in a call, for products whose order was chosen with a size that was assumed.
+
+    Empty when no order depends on an assumed size, or when all were assumed rightly.
+
+    Args:
+        shapes: given tensor -> shape.
+        known: letters that the user gave hints for; those stay.
+    """
+    if not any(len(item.path) > 1 and item.assumed for step in plan.steps for item in step.contractions):
+        return {}
+    assumed = dict(plan.hints)
+    letters = {axis.name: axis.letters for axis in plan.program.axes}
+    found: dict[str, int] = {}
+    for tensor in plan.program.tensors:
+        for axis, size in zip(tensor.axes, shapes.get(tensor.name, ()), strict=False):
+            if assumed.get(axis, size) != size:
+                for letter in letters[axis]:
+                    if letter not in known:
+                        found[letter] = max(size, found.get(letter, 0))
+    return found
+
+
+def sinks_of(plan: Plan) -> list[tuple[Sink, str]]:
+    """Each sink of the plan with the name of the value that it writes."""
+    sinks = []
+    for step in plan.steps:
+        if step.kind == "Store":
+            (number,) = step.equations
+            sink = plan.program.sinks[number]
+            if step.writes:
+                (name,) = step.writes
+            else:
+                assert isinstance(sink.body, Read)
+                name = sink.body.tensor
+            sinks.append((sink, name))
+    return sinks
+
+
+def ask(program: ProgramIR, text: str, query: str) -> ProgramIR:
+    """The program with nothing but `query` to answer: no exports, no sinks.
+
+    Args:
+        text: the program's text. The query is read as its last line, so that errors show it in its place.
+
+    Raises:
+        SyntaxFuseError: `query` is no single query.
+        FuseError: it names a tensor that the program does not have, or indices that do not fit.
+    """
+    question = query.strip()
+    if not question.endswith("?"):
+        question += "?"
+    if "\n" in question or ";" in question:
+        raise mistake("FUSE213", None, query=query)
+    errors: list[FuseError] = []
+    module = parse(Source(f"{text}\n{question}", "<query>"), errors)
+    asked = build_program(module, errors)
+    if errors:
+        raise errors[-1]
+    if len(asked.queries) != len(program.queries) + 1:
+        raise mistake("FUSE213", None, query=query)
+    return dataclasses.replace(asked, queries=asked.queries[-1:], exports=(), sinks=())

@@ -1,0 +1,395 @@
+"""The Runner: a compiled program that is called with arrays. One class for all engines."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args
+
+import numpy as np
+
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.answer import Answer, answer
+from fuse_ref.evaluate.binding import Bound, bind, framework_of_inputs, gather_inputs, resolve_precision
+from fuse_ref.evaluate.engine import Array, Engine, Executable
+from fuse_ref.evaluate.engines import Backend, find_engine
+from fuse_ref.evaluate.explanation import Explanation
+from fuse_ref.evaluate.planning import ask, hints_from, sinks_of
+from fuse_ref.evaluate.relation import Relation
+from fuse_ref.evaluate.weighing import known_shapes, parameter_values, weight_values
+from fuse_ref.files.paths import Folders
+from fuse_ref.files.sinks import write_arrays
+from fuse_ref.files.sources import read_sources
+from fuse_ref.ir.nodes import ProgramIR
+from fuse_ref.mistakes import mistake
+from fuse_ref.mistakes.suggest import did_you_mean
+from fuse_ref.plan.build import build_plan
+from fuse_ref.plan.checks import check_shapes
+from fuse_ref.plan.steps import Plan
+from fuse_ref.policies import RuntimePolicies
+
+__all__ = ["Runner", "compile_program"]
+
+BackendChoice: TypeAlias = Literal["auto", "numpy", "torch", "jax"]
+Shapes: TypeAlias = tuple[tuple[int, ...], ...]
+
+_log = logging.getLogger("fuse.runner")
+_KEPT_SHAPES: Final = 256  # sets of shapes whose checks have passed
+
+
+class ProgramLike(Protocol):
+    """What a Runner needs of a Program, which lives in a room to the right."""
+
+    @property
+    def ir(self) -> ProgramIR: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def path(self) -> Path | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A plan made ready for one precision."""
+
+    plan: Plan
+    config: ExecutionConfig  # its precision is resolved
+    executable: Executable
+    fixed: dict[str, Array]  # parameters, weights and sources
+    passed: set[Shapes]  # shapes of the givens whose checks have passed
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One finished call, for what is asked after it."""
+
+    prepared: _Prepared
+    bound: Bound
+    results: dict[str, Array]
+    seconds: float
+    step_seconds: tuple[float, ...]
+    answers: tuple[Answer, ...]
+
+
+class Runner:
+    """A program made ready to run. Calls from several threads are safe; each sees its own last call.
+
+    `runner(X=…)` and `runner({"X": …})` run the program and return its exports in text order, as arrays
+    of the engine; Boolean ones are a `Relation`. Results share no memory with inputs or with each other.
+
+    Raises:
+        FuseError: of the kind that fits; see docs/errors.md.
+    """
+
+    def __init__(
+        self,
+        program: ProgramLike,
+        *,
+        backend: BackendChoice = "auto",
+        config: ExecutionConfig | None = None,
+        policies: RuntimePolicies | None = None,
+        sizes: Mapping[str, int] | None = None,
+        hints: Mapping[str, int] | None = None,
+        device: str | None = None,
+    ) -> None:
+        self._program = program
+        self._config = _config(config, device)
+        self._policies = RuntimePolicies() if policies is None else policies
+        self._folders = Folders.of(program.path, self._policies.roots)
+        self._sources = read_sources(program.ir, self._folders)
+        self._sizes = dict(sizes or {})
+        self._hints = dict(hints or {})
+        self._given = known_shapes(program.ir, self._policies.store, self._sources)
+        self._plan = self._build(program.ir)
+        self._notes: tuple[str, ...] = ()
+        self._lock = threading.RLock()
+        self._engine: Engine | None = None
+        self._reason = "the inputs of the first call decide"
+        if backend != "auto":
+            self._use(backend, f'backend="{backend}"')
+        self._prepared: dict[str, _Prepared] = {}  # by precision
+        self._asked: dict[tuple[str, str], _Prepared] = {}  # by query and precision
+        self._last: _Call | None = None
+        self._local = threading.local()
+
+    # Calls ----------------------------------------------------------------------------------------
+
+    def __call__(self, inputs: Mapping[str, object] | None = None, /, **named: object) -> dict[str, Any]:
+        """Run the program.
+
+        Args:
+            inputs, named: arrays (or nested lists) by name; both together are one mapping.
+
+        Returns:
+            Each export by name, in text order.
+        """
+        call = self._run(gather_inputs(inputs, named))
+        program = call.prepared.plan.program
+        return {name: self._result(name, call) for name in program.exports}
+
+    run = __call__
+
+    def _run(self, values: Mapping[str, object]) -> _Call:
+        start = time.perf_counter()
+        engine = self._engine or self._choose(values)
+        precision = resolve_precision(self._config, self._plan, values)
+        prepared = self._prepared.get(precision)
+        config = dataclasses.replace(self._config, precision=precision) if prepared is None else prepared.config
+        bound = bind(self._plan, values, engine, config)
+        if prepared is None:
+            prepared = self._prepare(engine, config, bound)
+        results = _execute(prepared, bound)
+        step_seconds = getattr(prepared.executable, "step_seconds", ())
+        self._write_sinks(engine, prepared.plan, results)
+        answers = self._answer(engine, prepared.plan, results, bound)
+        call = _Call(prepared, bound, results, time.perf_counter() - start, step_seconds, answers)
+        self._last = self._local.call = call
+        return call
+
+    def _result(self, name: str, call: _Call) -> Any:
+        tensor = call.prepared.plan.program.tensor(name)
+        value = call.results[name]
+        if not tensor.boolean:
+            return value
+        symbols = tuple(call.bound.symbols.get(axis) for axis in tensor.axes)
+        return Relation(np.asarray(_engine(self._engine).to_numpy(value)), symbols)
+
+    # Preparation ----------------------------------------------------------------------------------
+
+    def _build(self, program: ProgramIR, hints: Mapping[str, int] | None = None) -> Plan:
+        return build_plan(
+            program,
+            sizes=self._sizes,
+            hints=self._hints if hints is None else hints,
+            given=self._given,
+            mode=self._config.mode,
+        )
+
+    def _use(self, backend: Backend, reason: str) -> Engine:
+        engine = find_engine(backend)
+        if engine.name != backend:
+            reason = f"{backend} is not installed"
+        self._engine, self._reason = engine, reason
+        return engine
+
+    def _choose(self, values: Mapping[str, object]) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                framework = framework_of_inputs(values)
+                self._use(framework, f"the inputs of the first call are arrays of {framework}")
+            return _engine(self._engine)
+
+    def _prepare(self, engine: Engine, config: ExecutionConfig, bound: Bound) -> _Prepared:
+        with self._lock:
+            prepared = self._prepared.get(config.precision)
+            if prepared is not None:
+                return prepared
+            shapes = {name: value.shape for name, value in bound.values.items()}
+            check_shapes(self._plan, {**self._given, **shapes})
+            if not self._prepared:
+                self._plan_again(shapes)
+            prepared = self._ready(self._plan, engine, config, shapes)
+            self._prepared[config.precision] = prepared
+            return prepared
+
+    def _plan_again(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Choose contraction orders once more with the sizes of the first call."""
+        found = hints_from(self._plan, shapes, self._hints)
+        if not found:
+            return
+        self._plan = self._build(self._program.ir, {**self._hints, **found})
+        sizes = ", ".join(f"{axis} = {size}" for axis, size in found.items())
+        self._notes = (f"contraction orders were planned again with the sizes of the first call: {sizes}",)
+        _log.info("planned again with %s", sizes)
+
+    def _ready(
+        self, plan: Plan, engine: Engine, config: ExecutionConfig, shapes: Mapping[str, tuple[int, ...]]
+    ) -> _Prepared:
+        wanted = (
+            *plan.program.exports,
+            *(query.target.tensor for query in plan.program.queries),
+            *(name for _, name in sinks_of(plan)),
+        )
+        # The engine says first what it cannot run; only then are weights loaded and drawn.
+        executable = engine.prepare(plan, config, tuple(dict.fromkeys(wanted)))
+        store = self._policies.store
+        fixed = weight_values(plan, store, self._sources, engine, config)
+        fixed |= parameter_values(plan, {**self._given, **shapes}, store, engine, config)
+        _log.info("prepared %s for %s in %s", ", ".join(plan.program.exports), engine.name, config.precision)
+        return _Prepared(plan, config, executable, fixed, set())
+
+    # Sinks and answers ----------------------------------------------------------------------------
+
+    def _write_sinks(self, engine: Engine, plan: Plan, results: Mapping[str, Array]) -> None:
+        sinks = sinks_of(plan)
+        if sinks:
+            write_arrays(
+                (
+                    self._folders.place(sink.path, sink.key, "written", sink.span),
+                    "array" if "~" in name else name,
+                    engine.to_numpy(results[name]),
+                )
+                for sink, name in sinks
+            )
+
+    def _answer(self, engine: Engine, plan: Plan, results: Mapping[str, Array], bound: Bound) -> tuple[Answer, ...]:
+        answers = []
+        for query in plan.program.queries:
+            tensor = plan.program.tensor(query.target.tensor)
+            array = engine.to_numpy(results[tensor.name])
+            answers.append(answer(query, array, tensor.boolean, tensor.axes, bound.symbols))
+        return tuple(answers)
+
+    def query(self, text: str) -> Answer:
+        """The answer to `text`, such as `"Y[1, j]?"`, for this thread's last call, or for a run without inputs.
+
+        Raises:
+            SyntaxFuseError: `text` is no query. InputError, UnboundTensorError: nothing ran yet and the
+                program needs inputs. RouteError: the query needs an engine that is not there.
+        """
+        call = self._last_call() or self._run({})
+        engine = _engine(self._engine)
+        key = (text, call.prepared.config.precision)
+        prepared = self._asked.get(key)
+        if prepared is None:
+            with self._lock:
+                plan = self._build(ask(self._program.ir, self._program.source, text))
+                shapes = {name: value.shape for name, value in call.bound.values.items()}
+                executable = engine.prepare(plan, call.prepared.config, (plan.program.queries[0].target.tensor,))
+                fixed = {name: call.prepared.fixed[name] for name in (*plan.parameters, *plan.weights, *plan.sources)}
+                check_shapes(plan, {**self._given, **shapes})
+                prepared = _Prepared(plan, call.prepared.config, executable, fixed, set())
+                self._asked[key] = prepared
+        results = _execute(prepared, call.bound)
+        (found,) = self._answer(engine, prepared.plan, results, call.bound)
+        return found
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """The answers to the program's own queries, in text order, for this thread's last call."""
+        if not self._program.ir.queries:
+            return ()
+        return (self._last_call() or self._run({})).answers
+
+    def why(self, atom: str) -> Any:
+        """The derivation of a fact such as `"Ancestor(Alice, Carol)"`. RouteError until the logic engine is there."""
+        raise mistake("FUSE208", None, call=f"why({atom})")
+
+    def why_not(self, atom: str) -> Any:
+        """Why a fact does not hold. RouteError until the logic engine is there."""
+        raise mistake("FUSE208", None, call=f"why_not({atom})")
+
+    # What there is to know ------------------------------------------------------------------------
+
+    @property
+    def backend(self) -> str:
+        """The engine that runs: "numpy", "torch" or "jax"; "auto" until the first call decides."""
+        return "auto" if self._engine is None else self._engine.name
+
+    @property
+    def plan(self) -> Plan:
+        """The steps that run."""
+        return self._plan
+
+    def explain(self) -> Explanation:
+        """Steps, routes and reasons; after a call also sizes, casts and times."""
+        call = self._last_call()
+        precision = None if self._config.precision == "auto" else self._config.precision
+        return Explanation(
+            plan=self._plan,
+            backend=self.backend,
+            backend_reason=self._reason,
+            precision=precision if call is None else call.prepared.config.precision,
+            shapes={} if call is None else {name: tuple(v.shape) for name, v in call.bound.values.items()},
+            casts=() if call is None else tuple((c.tensor, c.given, c.used) for c in call.bound.casts),
+            seconds=None if call is None else call.seconds,
+            step_seconds=() if call is None else call.step_seconds,
+            iterations={},
+            notes=self._notes,
+        )
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """The windows of the program's streams by name; streams do not run yet, so there are none."""
+        return {}
+
+    def reset_state(self) -> None:
+        """Forget what streams have seen."""
+
+    def load_state(self, state: Mapping[str, object]) -> None:
+        """Go on from a state that `state` gave.
+
+        Raises:
+            InputError: a name that is no stream of the program.
+        """
+        for name in state:
+            raise mistake("FUSE211", None, name=name)
+
+    def _last_call(self) -> _Call | None:
+        return getattr(self._local, "call", self._last)
+
+    def __repr__(self) -> str:
+        return f"<Runner of {', '.join(self._program.ir.exports) or 'no exports'} on {self.backend}>"
+
+
+def _execute(prepared: _Prepared, bound: Bound) -> dict[str, Array]:
+    plan = prepared.plan
+    shapes = tuple([tuple(bound.values[name].shape) for name in plan.givens])
+    if shapes not in prepared.passed:
+        fixed = {name: tuple(value.shape) for name, value in prepared.fixed.items()}
+        check_shapes(plan, {**fixed, **dict(zip(plan.givens, shapes, strict=True))})
+        if len(prepared.passed) >= _KEPT_SHAPES:
+            prepared.passed.clear()
+        prepared.passed.add(shapes)
+    return prepared.executable({**prepared.fixed, **bound.values})
+
+
+def _engine(engine: Engine | None) -> Engine:
+    assert engine is not None, "a call chooses the engine first"
+    return engine
+
+
+def _config(config: ExecutionConfig | None, device: str | None) -> ExecutionConfig:
+    config = ExecutionConfig() if config is None else config
+    return config if device is None else dataclasses.replace(config, device=device)
+
+
+def compile_program(
+    program: ProgramLike,
+    *,
+    backend: BackendChoice = "auto",
+    config: ExecutionConfig | None = None,
+    policies: RuntimePolicies | None = None,
+    sizes: Mapping[str, int] | None = None,
+    hints: Mapping[str, int] | None = None,
+    device: str | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+) -> Runner:
+    """A Runner for `program`; `Program.compile` describes the arguments.
+
+    Raises:
+        ConfigError: an argument with a wrong value. RouteError: `cache_dir`, until there is a cache.
+    """
+    choices = get_args(BackendChoice)
+    if backend not in choices:
+        expected = "one of " + ", ".join(map(repr, choices))
+        cure = did_you_mean(str(backend), choices)
+        raise mistake("FUSE209", None, cure=cure, field="backend", expected=expected, value=repr(backend))
+    for field, value, kind in (("config", config, ExecutionConfig), ("policies", policies, RuntimePolicies)):
+        if value is not None and not isinstance(value, cast(type, kind)):
+            raise mistake("FUSE209", None, field=field, expected=f"a {kind.__name__}", value=repr(value))
+    if cache_dir is not None:
+        if not isinstance(cache_dir, str | PathLike):
+            raise mistake("FUSE209", None, field="cache_dir", expected="a folder", value=repr(cache_dir))
+        raise mistake(
+            "FUSE202", None, setting=f"cache_dir={str(cache_dir)!r}", reason="plans are not kept on disk so far"
+        )
+    return Runner(program, backend=backend, config=config, policies=policies, sizes=sizes, hints=hints, device=device)

@@ -1,0 +1,79 @@
+"""Parameters and weights of a run: from the weight store, else by the initialiser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fuse_ref.analysis.lengths import evaluate
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.binding import numeric_array
+from fuse_ref.evaluate.engine import Array, Engine
+from fuse_ref.ir.nodes import ProgramIR
+from fuse_ref.mistakes import mistake
+from fuse_ref.plan.steps import Plan
+from fuse_ref.weights.initialisers import initialise
+from fuse_ref.weights.store import WeightStore
+
+__all__ = ["known_shapes", "parameter_values", "weight_values"]
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def known_shapes(
+    program: ProgramIR, store: WeightStore, sources: Mapping[str, np.ndarray]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of sources and of what the store has of the program's parameters and free tensors."""
+    shapes = {name: array.shape for name, array in sources.items()}
+    for tensor in program.tensors:
+        if tensor.role in ("param", "free") and tensor.name in store:
+            shapes[tensor.name] = store.shape(tensor.name)
+    return shapes
+
+
+def parameter_values(
+    plan: Plan, shapes: Shapes, store: WeightStore, engine: Engine, config: ExecutionConfig
+) -> dict[str, Array]:
+    """Every parameter of the plan, of the run's precision.
+
+    Args:
+        shapes: of the givens of the call that asks first: they tell the open sizes.
+
+    Raises:
+        AxisError: the store's array does not have the parameter's shape.
+        DtypeError: it does not hold numbers.
+    """
+    values: dict[str, Array] = {}
+    for name in plan.parameters:
+        tensor = plan.program.tensor(name)
+        shape = tuple(max(0, evaluate(n, lambda t, position: shapes[t][position])) for n in plan.shape(name))
+        if name in store:
+            value = store.load(name)
+            if value.shape != shape:
+                origin = "the weight store"
+                raise mistake("FUSE311", tensor.span, name=name, got=value.shape, origin=origin, expected=shape)
+        else:
+            dtype = np.dtype(np.float64 if config.precision == "float64" else np.float32)
+            value = initialise(name, shape, tensor.initialiser, seed=config.seed, dtype=dtype)
+        values[name] = numeric_array(name, value, tensor.dtype, engine, config, tensor.span)
+    return values
+
+
+def weight_values(
+    plan: Plan, store: WeightStore, sources: Mapping[str, np.ndarray], engine: Engine, config: ExecutionConfig
+) -> dict[str, Array]:
+    """The plan's sources, and its free tensors that the store has, of the run's precision; cast once.
+
+    Raises:
+        DtypeError: values that the tensor does not take.
+    """
+    values: dict[str, Array] = {}
+    for name in (*plan.sources, *plan.weights):
+        tensor = plan.program.tensor(name)
+        value = sources[name] if name in sources else store.load(name)
+        if tensor.dtype == "bool" and value.dtype != np.bool_:
+            # Files and stores have no Boolean reading of their own: what is greater than 0 holds.
+            value = value > 0
+        values[name] = numeric_array(name, value, tensor.dtype, engine, config, tensor.span)
+    return values

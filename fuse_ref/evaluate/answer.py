@@ -17,7 +17,7 @@ from fuse_ref.mistakes import mistake
 __all__ = ["Answer", "answer"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Answer:
     """What a query found.
 
@@ -60,6 +60,9 @@ class Answer:
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
+
+    def __repr__(self) -> str:
+        return f"Answer({self.text!r}, {len(self)} row{'s' * (len(self) != 1)})"
 
     def __str__(self) -> str:
         rows = [", ".join(map(str, row)) or "yes" for row in self.rows] or ["no"]

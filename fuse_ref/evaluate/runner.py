@@ -22,7 +22,7 @@ from fuse_ref.evaluate.engines import Backend, find_engine
 from fuse_ref.evaluate.explanation import Explanation
 from fuse_ref.evaluate.planning import ask, hints_from, sinks_of
 from fuse_ref.evaluate.relation import Relation
-from fuse_ref.evaluate.weighing import known_shapes, parameter_values, weight_values
+from fuse_ref.evaluate.weighing import check_parameters, known_shapes, parameter_values, weight_values
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sinks import write_arrays
 from fuse_ref.files.sources import read_sources
@@ -262,10 +262,8 @@ class Runner:
         if prepared is None:
             with self._lock:
                 plan = self._build(ask(self._program.ir, self._program.source, text))
-                shapes = {name: value.shape for name, value in call.bound.values.items()}
                 executable = engine.prepare(plan, call.prepared.config, (plan.program.queries[0].target.tensor,))
                 fixed = {name: call.prepared.fixed[name] for name in (*plan.parameters, *plan.weights, *plan.sources)}
-                check_shapes(plan, {**self._given, **shapes})
                 prepared = _Prepared(plan, call.prepared.config, executable, fixed, set())
                 self._asked[key] = prepared
         results = _execute(prepared, call.bound)
@@ -344,8 +342,10 @@ def _execute(prepared: _Prepared, bound: Bound) -> dict[str, Array]:
     plan = prepared.plan
     shapes = tuple([tuple(bound.values[name].shape) for name in plan.givens])
     if shapes not in prepared.passed:
-        fixed = {name: tuple(value.shape) for name, value in prepared.fixed.items()}
-        check_shapes(plan, {**fixed, **dict(zip(plan.givens, shapes, strict=True))})
+        known = {name: tuple(prepared.fixed[name].shape) for name in (*plan.weights, *plan.sources)}
+        known |= dict(zip(plan.givens, shapes, strict=True))
+        check_shapes(plan, known)
+        check_parameters(plan, prepared.fixed, known)
         if len(prepared.passed) >= _KEPT_SHAPES:
             prepared.passed.clear()
         prepared.passed.add(shapes)

@@ -10,7 +10,7 @@ __all__ = ["warn"]
 
 def warn(message: str, category: type[Warning]) -> None:
     """Warn at the nearest frame outside this project."""
-    level = 2
+    level = 3  # the frame that called our caller
     frame = sys._getframe(1).f_back
     while frame is not None and _ours(str(frame.f_globals.get("__name__", ""))):
         frame = frame.f_back

@@ -16,7 +16,7 @@ from fuse_ref.plan.steps import Plan
 from fuse_ref.weights.initialisers import initialise
 from fuse_ref.weights.store import WeightStore
 
-__all__ = ["known_shapes", "parameter_values", "weight_values"]
+__all__ = ["check_parameters", "known_shapes", "parameter_values", "weight_values"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -38,26 +38,48 @@ def parameter_values(
     """Every parameter of the plan, of the run's precision.
 
     Args:
-        shapes: of the givens of the call that asks first: they tell the open sizes.
+        shapes: of the givens of the call that asks first: they tell the open sizes. What the store has
+            was known to the plan, which has checked it.
 
     Raises:
-        AxisError: the store's array does not have the parameter's shape.
-        DtypeError: it does not hold numbers.
+        DtypeError: the store's array does not hold numbers.
     """
     values: dict[str, Array] = {}
-    for name in plan.parameters:
+    for name, shape in _shapes_of_parameters(plan, shapes).items():
         tensor = plan.program.tensor(name)
-        shape = tuple(max(0, evaluate(n, lambda t, position: shapes[t][position])) for n in plan.shape(name))
         if name in store:
             value = store.load(name)
-            if value.shape != shape:
-                origin = "the weight store"
-                raise mistake("FUSE311", tensor.span, name=name, got=value.shape, origin=origin, expected=shape)
         else:
             dtype = np.dtype(np.float64 if config.precision == "float64" else np.float32)
             value = initialise(name, shape, tensor.initialiser, seed=config.seed, dtype=dtype)
         values[name] = numeric_array(name, value, tensor.dtype, engine, config, tensor.span)
     return values
+
+
+def check_parameters(plan: Plan, values: Mapping[str, Array], shapes: Shapes) -> None:
+    """Parameters keep the sizes that the first call gave them.
+
+    Args:
+        shapes: of the givens of this call.
+
+    Raises:
+        AxisError: this call needs a parameter of another shape.
+    """
+    for name, shape in _shapes_of_parameters(plan, shapes).items():
+        made = tuple(values[name].shape)
+        if made != shape:
+            tensor = plan.program.tensor(name)
+            (axis, size), *_ = (
+                (axis, old) for axis, old, new in zip(tensor.axes, made, shape, strict=True) if old != new
+            )
+            raise mistake("FUSE311", tensor.span, name=name, made=made, needed=shape, axis=axis, size=size)
+
+
+def _shapes_of_parameters(plan: Plan, shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    def extent(tensor: str, position: int) -> int:
+        return shapes[tensor][position]
+
+    return {name: tuple(max(0, evaluate(n, extent)) for n in plan.shape(name)) for name in plan.parameters}
 
 
 def weight_values(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fuse_ref.errors import FuseError
 from fuse_ref.files.paths import Folders, Place
 from fuse_ref.ir.nodes import FileContent, ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
@@ -46,6 +47,8 @@ def read_array(place: Place, folders: Folders) -> np.ndarray:
         raise mistake("FUSE320", place.span, path=place.written, start=folders.start)
     try:
         array = _from_archive(place) if place.path.suffix == ".npz" else _from_npy(place)
+    except FuseError:
+        raise
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise mistake("FUSE323", place.span, path=place.written, problem=_short(error)) from error
     if array.dtype.kind not in "biuf":

@@ -58,7 +58,8 @@ INPUT_MISTAKES: tuple[Mistake, ...] = (
             ),
             Example("X takes numbers, but complex128 was given", python=f"{_SCALE}(X=[1j])"),
             Example(
-                "Edge takes truth values or positions, but float64 was given", python=f"{_EDGE}(Edge=[[0.0, 1.0]])"
+                "Edge takes truth values or positions, but float64 was given",
+                python=f"{_EDGE}(Edge=np.array([[0.0, 1.0]]))",
             ),
         ),
     ),
@@ -146,15 +147,15 @@ INPUT_MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "FUSE311",
         AxisError,
-        "weight of another shape",
-        "{name} is {got} in {origin}, but {expected} in the program",
-        "",
+        "parameter made for another size",
+        "{name} was made as {made} for the sizes of the first call, and this call needs {needed}",
+        "a line `axis {axis} = {size}` says which size is meant",
         (
             Example(
-                "W is (3,) in the weight store, but (2,) in the program",
+                "W was made as (2,) for the sizes of the first call, and this call needs (3,)",
                 python=(
-                    'Program("axis i = 2; param W[i]; Y[i] = W[i] X[i]")'
-                    ".compile(policies=RuntimePolicies(weight_store={'W': np.ones(3)}))(X=[1.0, 2.0])"
+                    'runner = Program("param W[i]; Y[i] = W[i] X[i]").compile(); '
+                    "runner(X=[1.0, 2.0]); runner(X=[1.0, 2.0, 3.0])"
                 ),
             ),
         ),

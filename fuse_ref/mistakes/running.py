@@ -166,7 +166,7 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
         "",
         (
             Example(
-                "the query Y[i + 1]? cannot be answered yet",
+                "the query Y[i+1]? cannot be answered yet",
                 python='Program("Y[i] = 2 X[i]; Y[i+1]?").compile()(X=[1.0, 2.0])',
             ),
         ),

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from fuse_ref.analysis.parameters import with_open_parameters
 from fuse_ref.analysis.check import check_program
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.from_syntax import build_program

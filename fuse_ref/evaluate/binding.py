@@ -21,9 +21,15 @@ from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.steps import Plan
 from fuse_ref.weights.arrays import Framework, framework_of, numpy_array
 
-__all__ = ["Bound", "Cast", "bind", "framework_of_inputs", "gather_inputs", "numeric_array", "resolve_precision"]
+__all__ = ["Binder", "Bound", "Cast", "framework_of_inputs", "gather_inputs", "numeric_array", "resolve_precision"]
 
 _TAKES: Final[dict[Dtype, str]] = {"float": "numbers", "int64": "int64 values", "bool": "truth values"}
+
+# What a NumPy run takes as it is: a call with such arrays looks at nothing else of them.
+_NUMPY_TYPES: Final[dict[str, dict[str, np.dtype]]] = {
+    precision: {"float": np.dtype(precision), "int64": np.dtype(np.int64), "bool": np.dtype(np.bool_)}
+    for precision in ("float32", "float64")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,42 +96,62 @@ def resolve_precision(config: ExecutionConfig, plan: Plan, values: Mapping[str, 
     return "float64" if floats == {"float64"} else "float32"
 
 
-def bind(plan: Plan, values: Mapping[str, object], engine: Engine, config: ExecutionConfig) -> Bound:
-    """Every given of `plan` from `values`, of its type and in the run's precision.
+class Binder:
+    """Matches calls to what a plan takes. Built once: a call costs a microsecond per tensor."""
 
-    Inputs that the program does not use are ignored with a FuseWarning.
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._tensors = {tensor.name: tensor for tensor in plan.program.tensors}
+        given = [self._tensors[name] for name in plan.givens]
+        self._numeric = [tensor for tensor in given if not tensor.boolean]
+        self._relations = [tensor for tensor in given if tensor.boolean]
+        self._symbols = SymbolTables.of(plan.program).symbols()
 
-    Raises:
-        InputError, UnboundTensorError, DtypeError, AxisError: what is missing or does not fit.
-    """
-    tensors = {tensor.name: tensor for tensor in plan.program.tensors}
-    bound: dict[str, Array] = {}
-    casts: list[Cast] = []
-    relations: list[Tensor] = []
-    for name in plan.givens:
-        tensor = tensors[name]
-        if name not in values:
-            raise _missing(tensor, plan, values)
-        if tensor.boolean:
-            relations.append(tensor)
-            continue
-        value = values[name]
-        given = _kind(value)[1]
-        bound[name] = numeric_array(name, value, tensor.dtype, engine, config, tensor.span)
-        used = _kind(bound[name])[1]
-        if given not in (used, ""):
-            casts.append(Cast(name, given, used))
-    tables = SymbolTables.of(plan.program)
-    if relations:
-        extents = _fixed_sizes(plan)
+    def bind(self, values: Mapping[str, object], engine: Engine, config: ExecutionConfig) -> Bound:
+        """Every given of the plan from `values`, of its type and in the run's precision.
+
+        Inputs that the program does not use are ignored with a FuseWarning.
+
+        Raises:
+            InputError, UnboundTensorError, DtypeError, AxisError: what is missing or does not fit.
+        """
+        bound: dict[str, Array] = {}
+        casts: list[Cast] = []
+        types = _NUMPY_TYPES[config.precision] if engine.name == "numpy" else {}
+        for tensor in self._numeric:
+            name = tensor.name
+            if name not in values:
+                raise _missing(tensor, self._plan, values)
+            value = values[name]
+            if type(value) is np.ndarray and value.dtype == types.get(tensor.dtype):
+                bound[name] = value
+                continue
+            given = _kind(value)[1]
+            bound[name] = numeric_array(name, value, tensor.dtype, engine, config, tensor.span)
+            used = _kind(bound[name])[1]
+            if given not in (used, ""):
+                casts.append(Cast(name, given, used))
+        symbols: Mapping[str, Symbols] = self._symbols
+        if self._relations:
+            symbols = self._bind_relations(values, bound, engine, config)
+        if len(values) != len(bound):
+            _check_unused(self._plan, values, self._tensors)
+        return Bound(bound, tuple(casts), symbols)
+
+    def _bind_relations(
+        self, values: Mapping[str, object], bound: dict[str, Array], engine: Engine, config: ExecutionConfig
+    ) -> Mapping[str, Symbols]:
+        for tensor in self._relations:
+            if tensor.name not in values:
+                raise _missing(tensor, self._plan, values)
+        tables = SymbolTables.of(self._plan.program)
+        extents = _fixed_sizes(self._plan)
         for name, array in bound.items():
-            for axis, size in zip(tensors[name].axes, array.shape, strict=False):
+            for axis, size in zip(self._tensors[name].axes, array.shape, strict=False):
                 extents[axis] = max(extents.get(axis, 0), size)
-        for name, array in dense_relations(values, relations, tables, extents).items():
+        for name, array in dense_relations(values, self._relations, tables, extents).items():
             bound[name] = engine.asarray(array, "bool", config)
-    if len(values) != len(bound):
-        _check_unused(plan, values, tensors)
-    return Bound(bound, tuple(casts), tables.symbols())
+        return tables.symbols()
 
 
 def _fixed_sizes(plan: Plan) -> dict[str, int]:

@@ -12,11 +12,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args
 
-import numpy as np
-
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.answer import Answer, answer
-from fuse_ref.evaluate.binding import Bound, bind, framework_of_inputs, gather_inputs, resolve_precision
+from fuse_ref.evaluate.binding import Binder, Bound, framework_of_inputs, gather_inputs, resolve_precision
 from fuse_ref.evaluate.engine import Array, Engine, Executable
 from fuse_ref.evaluate.engines import Backend, find_engine
 from fuse_ref.evaluate.explanation import Explanation
@@ -69,11 +67,10 @@ class _Prepared:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One finished call, for what is asked after it."""
+    """One finished call, for what is asked after it. Inputs are kept for queries, results are not."""
 
     prepared: _Prepared
     bound: Bound
-    results: dict[str, Array]
     seconds: float
     step_seconds: tuple[float, ...]
     answers: tuple[Answer, ...]
@@ -109,6 +106,9 @@ class Runner:
         self._hints = dict(hints or {})
         self._given = known_shapes(program.ir, self._policies.store, self._sources)
         self._plan = self._build(program.ir)
+        self._binder = Binder(self._plan)
+        exports = [program.ir.tensor(name) for name in program.ir.exports]
+        self._exports = tuple((tensor.name, tensor.boolean, tensor.axes) for tensor in exports)
         self._notes: tuple[str, ...] = ()
         self._lock = threading.RLock()
         self._engine: Engine | None = None
@@ -131,36 +131,34 @@ class Runner:
         Returns:
             Each export by name, in text order.
         """
-        call = self._run(gather_inputs(inputs, named))
-        program = call.prepared.plan.program
-        return {name: self._result(name, call) for name in program.exports}
+        call, results = self._run(gather_inputs(inputs, named))
+        return {
+            name: self._relation(results[name], axes, call) if boolean else results[name]
+            for name, boolean, axes in self._exports
+        }
 
     run = __call__
 
-    def _run(self, values: Mapping[str, object]) -> _Call:
+    def _run(self, values: Mapping[str, object]) -> tuple[_Call, dict[str, Array]]:
         start = time.perf_counter()
         engine = self._engine or self._choose(values)
         precision = resolve_precision(self._config, self._plan, values)
         prepared = self._prepared.get(precision)
         config = dataclasses.replace(self._config, precision=precision) if prepared is None else prepared.config
-        bound = bind(self._plan, values, engine, config)
+        bound = self._binder.bind(values, engine, config)
         if prepared is None:
             prepared = self._prepare(engine, config, bound)
         results = _execute(prepared, bound)
         step_seconds = getattr(prepared.executable, "step_seconds", ())
         self._write_sinks(engine, prepared.plan, results)
         answers = self._answer(engine, prepared.plan, results, bound)
-        call = _Call(prepared, bound, results, time.perf_counter() - start, step_seconds, answers)
+        call = _Call(prepared, bound, time.perf_counter() - start, step_seconds, answers)
         self._last = self._local.call = call
-        return call
+        return call, results
 
-    def _result(self, name: str, call: _Call) -> Any:
-        tensor = call.prepared.plan.program.tensor(name)
-        value = call.results[name]
-        if not tensor.boolean:
-            return value
-        symbols = tuple(call.bound.symbols.get(axis) for axis in tensor.axes)
-        return Relation(np.asarray(_engine(self._engine).to_numpy(value)), symbols)
+    def _relation(self, value: Array, axes: tuple[str, ...], call: _Call) -> Relation:
+        symbols = tuple(call.bound.symbols.get(axis) for axis in axes)
+        return Relation(_engine(self._engine).to_numpy(value), symbols)
 
     # Preparation ----------------------------------------------------------------------------------
 
@@ -255,7 +253,7 @@ class Runner:
             SyntaxFuseError: `text` is no query. InputError, UnboundTensorError: nothing ran yet and the
                 program needs inputs. RouteError: the query needs an engine that is not there.
         """
-        call = self._last_call() or self._run({})
+        call = self._last_call() or self._run({})[0]
         engine = _engine(self._engine)
         key = (text, call.prepared.config.precision)
         prepared = self._asked.get(key)
@@ -275,7 +273,7 @@ class Runner:
         """The answers to the program's own queries, in text order, for this thread's last call."""
         if not self._program.ir.queries:
             return ()
-        return (self._last_call() or self._run({})).answers
+        return (self._last_call() or self._run({})[0]).answers
 
     def why(self, atom: str) -> Any:
         """The derivation of a fact such as `"Ancestor(Alice, Carol)"`. RouteError until the logic engine is there."""

@@ -20,6 +20,7 @@ from fuse_ref.evaluate.engines import Backend, find_engine
 from fuse_ref.evaluate.explanation import Explanation
 from fuse_ref.evaluate.planning import ask, hints_from, sinks_of
 from fuse_ref.evaluate.relation import Relation
+from fuse_ref.evaluate.support import check_supported
 from fuse_ref.evaluate.weighing import check_parameters, known_shapes, parameter_values, weight_values
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sinks import write_arrays
@@ -145,6 +146,9 @@ class Runner:
         precision = resolve_precision(self._config, self._plan, values)
         prepared = self._prepared.get(precision)
         config = dataclasses.replace(self._config, precision=precision) if prepared is None else prepared.config
+        if prepared is None:
+            # What cannot run is said before anybody is asked for inputs.
+            check_supported(self._plan, config, engine.name, self._policies)
         bound = self._binder.bind(values, engine, config)
         if prepared is None:
             prepared = self._prepare(engine, config, bound)

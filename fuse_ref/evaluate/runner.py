@@ -374,8 +374,9 @@ def compile_program(
     hints: Mapping[str, int] | None = None,
     device: str | None = None,
     cache_dir: str | PathLike[str] | None = None,
+    kind: type[Runner] = Runner,
 ) -> Runner:
-    """A Runner for `program`; `Program.compile` describes the arguments.
+    """A Runner for `program`; `Program.compile` describes the arguments. `kind` is the class to make.
 
     Raises:
         ConfigError: an argument with a wrong value. RouteError: `cache_dir`, until there is a cache.
@@ -385,13 +386,13 @@ def compile_program(
         expected = "one of " + ", ".join(map(repr, choices))
         cure = did_you_mean(str(backend), choices)
         raise mistake("FUSE209", None, cure=cure, field="backend", expected=expected, value=repr(backend))
-    for field, value, kind in (("config", config, ExecutionConfig), ("policies", policies, RuntimePolicies)):
-        if value is not None and not isinstance(value, cast(type, kind)):
-            raise mistake("FUSE209", None, field=field, expected=f"a {kind.__name__}", value=repr(value))
+    for field, value, expected_kind in (("config", config, ExecutionConfig), ("policies", policies, RuntimePolicies)):
+        if value is not None and not isinstance(value, cast(type, expected_kind)):
+            raise mistake("FUSE209", None, field=field, expected=f"a {expected_kind.__name__}", value=repr(value))
     if cache_dir is not None:
         if not isinstance(cache_dir, str | PathLike):
             raise mistake("FUSE209", None, field="cache_dir", expected="a folder", value=repr(cache_dir))
         raise mistake(
             "FUSE202", None, setting=f"cache_dir={str(cache_dir)!r}", reason="plans are not kept on disk so far"
         )
-    return Runner(program, backend=backend, config=config, policies=policies, sizes=sizes, hints=hints, device=device)
+    return kind(program, backend=backend, config=config, policies=policies, sizes=sizes, hints=hints, device=device)

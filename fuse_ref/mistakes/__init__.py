@@ -19,12 +19,13 @@ from fuse_ref.mistakes.meaning import MEANING_MISTAKES
 from fuse_ref.mistakes.row import Example, Mistake
 from fuse_ref.mistakes.running import RUNNING_MISTAKES
 from fuse_ref.mistakes.syntax import SYNTAX_MISTAKES
+from fuse_ref.mistakes.torch_engine import TORCH_MISTAKES
 from fuse_ref.source import Span
 
 __all__ = ["MISTAKES", "Example", "Mistake", "mistake"]
 
 MISTAKES: dict[str, Mistake] = {}
-for _row in (*SYNTAX_MISTAKES, *MEANING_MISTAKES, *ANALYSIS_MISTAKES, *RUNNING_MISTAKES, *JAX_MISTAKES, *INPUT_MISTAKES):
+for _row in (*SYNTAX_MISTAKES, *MEANING_MISTAKES, *ANALYSIS_MISTAKES, *RUNNING_MISTAKES, *TORCH_MISTAKES, *JAX_MISTAKES, *INPUT_MISTAKES):
     if _row.code in MISTAKES:
         raise AssertionError(f"{_row.code} is given to two mistakes")
     MISTAKES[_row.code] = _row

@@ -72,6 +72,8 @@ def _cross_entropy(emit: Emitter, operation: Along) -> Node:
         classes = emit.method("to", classes, torch.int64)
     classes = emit.aligned(emit.call(torch.unsqueeze, classes, -1), (*target.labels, axis), inner, leading=True)
     taken = emit.call(torch.take_along_dim, logs, classes, -1)
+    scores = (emit.operand(logits), logits.labels.index(axis))
+    taken.meta["fuse_classes"] = (emit.operand(target), target.value, scores, axis)  # for checked runs
     return emit.call(operator.neg, emit.call(torch.squeeze, taken, -1))
 
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from fuse_ref.plan.steps import Contract, DenseOperation, Map, Operand
 from fuse_torch.lowering.emitter import Emitter, Value
+from fuse_torch.lowering.needed import reads
 
 __all__ = ["Bias", "biases", "lower_contract"]
 
@@ -47,7 +48,7 @@ def lower_contract(emit: Emitter, operation: Contract, bias: Bias | None = None)
     return Value(result, output.lengths, output.dtype)
 
 
-def biases(operations: tuple[DenseOperation, ...], kept: frozenset[str], emit: Emitter) -> dict[str, Bias]:
+def biases(operations: tuple[DenseOperation, ...], kept: frozenset[str]) -> dict[str, Bias]:
     """Products that an addition of a vector can join, by the name of the product.
 
     `kept` are the values that something else needs: a product among them stays by itself.
@@ -55,7 +56,7 @@ def biases(operations: tuple[DenseOperation, ...], kept: frozenset[str], emit: E
     products = {item.output.out: item for item in operations if isinstance(item, Contract)}
     uses: dict[str, int] = {}
     for item in operations:
-        for operand in _operands(item):
+        for operand in reads(item):
             uses[operand] = uses.get(operand, 0) + 1
     found: dict[str, Bias] = {}
     for item in operations:
@@ -75,17 +76,6 @@ def biases(operations: tuple[DenseOperation, ...], kept: frozenset[str], emit: E
                 found[product.value] = Bias(contract, item, vector)
                 break
     return found
-
-
-def _operands(operation: DenseOperation) -> list[str]:
-    names: list[str] = []
-    for field in ("operand", "left", "right"):
-        item = getattr(operation, field, None)
-        if item is not None:
-            names.append(item.value)
-    names.extend(item.value for item in getattr(operation, "operands", ()) if isinstance(item, Operand))
-    source = getattr(operation, "source", None)
-    return [*names, source] if source is not None else names
 
 
 def _prepared(emit: Emitter, operation: Contract, operand: Operand) -> _Factor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -31,6 +30,7 @@ from fuse_torch.lowering.along import lower_along
 from fuse_torch.lowering.contract import Bias, biases, lower_contract
 from fuse_torch.lowering.emitter import Emitter, Value, identifier
 from fuse_torch.lowering.indexing import lower_index
+from fuse_torch.lowering.needed import needed_for
 from fuse_torch.lowering.operations import lower_map
 from fuse_torch.lowering.outputs import independent_outputs
 from fuse_torch.lowering.reduce import lower_expand, lower_permute, lower_reduce
@@ -68,19 +68,22 @@ class Lowered:
     needs_precision: bool
 
 
-def lower(plan: Plan, outputs: tuple[str, ...]) -> Lowered:
+def lower(plan: Plan, outputs: tuple[str, ...], taken: frozenset[str] = frozenset()) -> Lowered:
     """The graph that computes `outputs`, tensors or values of `plan`, in that order.
+
+    Attributes of the graph get names that are not in `taken`.
 
     Every node is a call into torch, so the graph runs where Fuse is not installed. Nodes are named
     after the tensors they compute; their meta has `fuse_tensor`, `fuse_lengths` (formulas of the sizes)
-    and `fuse_span` (where it stands in the program).
+    and `fuse_span` (where it stands in the program); `fuse_result` marks the node that is the tensor itself.
     """
-    return _Lowering(plan, outputs).run()
+    return _Lowering(plan, outputs, taken).run()
 
 
 class _Lowering:
-    def __init__(self, plan: Plan, outputs: tuple[str, ...]) -> None:
+    def __init__(self, plan: Plan, outputs: tuple[str, ...], taken: frozenset[str]) -> None:
         self.plan = plan
+        self.taken = set(taken)
         self.outputs = outputs
         self.graph = Graph()
         self.emit = Emitter(self.graph)
@@ -97,14 +100,15 @@ class _Lowering:
             wanted = f"_source_{identifier(name)}"
             self.sources[self._attribute(name, wanted, plan.shape(name), self.tensors[name].dtype)] = name
         needs_precision = self._set_reference([*states, *givens])
-        for operation in self._operations():
+        steps = needed_for(plan, self.outputs).operations
+        for operation in (item for _, operations in steps for item in operations):
             if isinstance(operation, LiteralArray):
                 output = operation.output
                 wanted = f"_literal_{identifier(output.out)}"
                 self.literals[self._attribute(output.out, wanted, output.lengths, output.dtype)] = operation
         self.emit.anchor = list(self.graph.nodes)[-1]
-        for step in plan.steps:
-            self._step(step)
+        for step, operations in steps:
+            self._step(step, operations)
         results = independent_outputs(self.emit, [self.emit.values[name].node for name in self.outputs])
         single = len(results) == 1
         self.graph.output(results[0] if single else dict(zip(self.outputs, results, strict=True)))
@@ -135,11 +139,11 @@ class _Lowering:
 
     def _attribute(self, name: str, wanted: str, lengths: tuple[Length, ...], dtype: Dtype) -> str:
         """A tensor that the graph's owner holds, as value `name`."""
-        taken = {str(node.target) for node in self.graph.nodes if node.op == "get_attr"}
         attribute, count = wanted, 1
-        while attribute in taken:
+        while attribute in self.taken:
             count += 1
             attribute = f"{wanted}_{count}"
+        self.taken.add(attribute)
         node = self.graph.get_attr(attribute)
         self._mark(node, name)
         self.emit.define(name, Value(node, lengths, dtype))
@@ -156,14 +160,9 @@ class _Lowering:
 
     # Operations --------------------------------------------------------------------------------
 
-    def _operations(self) -> Iterable[DenseOperation]:
-        for step in self.plan.steps:
-            yield from step.operations
-
-    def _step(self, step: Step) -> None:
-        kept = frozenset({*self.outputs, *self.tensors})
-        joined = biases(step.operations, kept, self.emit)
-        for operation in step.operations:
+    def _step(self, step: Step, operations: tuple[DenseOperation, ...]) -> None:
+        joined = biases(operations, frozenset({*self.outputs, *self.tensors}))
+        for operation in operations:
             before = len(self.emit.created)
             value = self._value(operation, joined)
             if value is None:
@@ -176,6 +175,7 @@ class _Lowering:
                 value.node._rename(identifier(out))
             if out in self.tensors:
                 self._finish(out, step)
+                value.node.meta["fuse_result"] = True
 
     def _value(self, operation: DenseOperation, joined: dict[str, Bias]) -> Value | None:
         emit = self.emit

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from tests.torch.plans import output, plan_of
 
 from fuse_ref.analysis.lengths import Extent, Fixed, Length
 from fuse_ref.plan.steps import Index, Operand, ReadIndex, Write, WriteIndex
 from fuse_torch.lowering import lower
 from fuse_torch.lowering.lower import graph_module
+from tests.torch.plans import output, plan_of
 
 # Terms of each source dimension, offset, sizes of the variables, sizes of the source, all reads inside.
 Read = tuple[list[tuple[dict[str, int], int]], dict[str, int], tuple[int, ...], bool]

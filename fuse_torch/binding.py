@@ -1,0 +1,149 @@
+"""From the arguments of a module's call to one tensor per given name of the plan."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+
+from fuse_ref.errors import FuseError, FuseWarning
+from fuse_ref.ir.nodes import Role, Tensor
+from fuse_ref.mistakes import mistake
+from fuse_ref.mistakes.suggest import did_you_mean
+from fuse_ref.plan.steps import Plan
+from fuse_torch.relations import is_dense
+
+__all__ = ["ABSENT", "Signature", "bind", "tables", "widened"]
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "not given"
+
+
+ABSENT: Final = _Absent()
+
+_NARROW_INTEGERS = (torch.int8, torch.int16, torch.int32, torch.uint8, torch.uint16, torch.uint32)
+
+_WHY_NOT: dict[Role, str] = {
+    "computed": "the program defines it",
+    "param": "it is a parameter of the module",
+    "source": "it is read from a file",
+    "free": "the weight store has it, so it is a buffer of the module",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a module's call takes."""
+
+    plan: Plan
+    names: tuple[str, ...]  # given tensors in the plan's order
+    variables: tuple[str, ...]  # what they are called in Python: `p'` is p_
+    positional: int  # the first so many may be given by position
+    dense: Callable[[Plan, Mapping[str, Any]], dict[str, torch.Tensor]]  # `dense_tables`, hidden from Dynamo
+
+    def tensor(self, name: str) -> Tensor:
+        return self.plan.program.tensor(name)
+
+    def __repr__(self) -> str:
+        return f"({', '.join(self.names)})"
+
+
+def bind(
+    signature: Signature, given: tuple[Any, ...], rest: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[torch.Tensor, ...]:
+    """The tensors in the order of `signature.names`.
+
+    Args:
+        given: what Python bound to the parameters; `ABSENT` where it bound nothing.
+        rest: further positional arguments.
+        named: keywords that are no Python parameter.
+
+    Raises:
+        InputError, UnboundTensorError: something is missing, surplus or given twice.
+        DtypeError: a value that is no tensor.
+    """
+    values = list(given)
+    surplus = named
+    mapping = _only_mapping(signature, given, rest, named)
+    if mapping is not None:
+        values = [mapping[name] if name in mapping else ABSENT for name in signature.names]
+        surplus = {name: value for name, value in mapping.items() if name not in signature.names}
+    elif rest:
+        taken = signature.names[: signature.positional]
+        raise mistake(
+            "FUSE251",
+            takes=f"{signature.positional} ({', '.join(taken)})" if taken else "none",
+            got=signature.positional + len(rest),
+        )
+    strange: list[str] = []
+    for name, value in surplus.items():
+        if name in signature.names:
+            position = signature.names.index(name)
+            if values[position] is not ABSENT:
+                raise mistake("FUSE307", name=name)
+            values[position] = value
+        else:
+            strange.append(name)
+    for name, value in zip(signature.names, values, strict=True):
+        if value is ABSENT:
+            raise _missing(signature.tensor(name), strange)
+        if not isinstance(value, torch.Tensor) and signature.tensor(name).dtype != "bool":
+            raise mistake("FUSE253", signature.tensor(name).span, name=name, got=type(value).__name__)
+    if strange:
+        _refuse_or_warn(signature, strange)
+    return tables(signature, tuple(values))
+
+
+def _only_mapping(
+    signature: Signature, given: tuple[Any, ...], rest: tuple[Any, ...], named: dict[str, Any]
+) -> Mapping[str, Any] | None:
+    """The mapping, when it is the only argument."""
+    found = [value for value in given if value is not ABSENT] + list(rest)
+    if len(found) == 1 and not named and isinstance(found[0], Mapping):
+        return found[0]
+    return None
+
+
+def _missing(tensor: Tensor, strange: list[str]) -> FuseError:
+    code = "FUSE300" if tensor.role == "input" else "FUSE301"
+    close = [name for name in strange if did_you_mean(name, [tensor.name])]
+    cure = f"the call gives {close[0]!r}: did you mean {tensor.name!r}?" if close else None
+    return mistake(code, tensor.span, cure=cure, name=tensor.name)
+
+
+def _refuse_or_warn(signature: Signature, strange: list[str]) -> None:
+    tensors = {tensor.name: tensor for tensor in signature.plan.program.tensors}
+    for name in strange:
+        if name in tensors:
+            raise mistake("FUSE308", tensors[name].span, name=name, reason=_WHY_NOT[tensors[name].role])
+    if torch.compiler.is_compiling():
+        return  # a warning would break the graph; the same call warns in eager mode
+    for name in strange:
+        # 1 here, 2 bind, 3 forward, 4 and 5 Module.__call__, 6 the caller.
+        warnings.warn(f"input {name} is not used by the program and is ignored", FuseWarning, stacklevel=6)
+
+
+def widened(value: torch.Tensor) -> torch.Tensor:
+    """Narrower integers as int64; anything else as it is, for the checks to refuse."""
+    return value.to(torch.int64) if value.dtype in _NARROW_INTEGERS else value
+
+
+def tables(signature: Signature, values: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
+    """`values` with every Boolean input as a dense truth table."""
+    relations = [
+        value for name, value in zip(signature.names, values, strict=True) if signature.tensor(name).dtype == "bool"
+    ]
+    if all(is_dense(value) for value in relations):
+        return values
+    return _dense(signature, values)
+
+
+def _dense(signature: Signature, values: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
+    given = dict(zip(signature.names, values, strict=True))
+    given.update(signature.dense(signature.plan, given))
+    return tuple(given.values())

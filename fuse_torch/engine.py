@@ -1,0 +1,129 @@
+"""The torch engine of a Runner: a plan's graph, run eagerly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from torch.fx import GraphModule
+
+from fuse_ref.analysis.lengths import Fixed
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.support import check_supported
+from fuse_ref.ir.nodes import Dtype
+from fuse_ref.plan.steps import Plan
+from fuse_ref.weights.arrays import numpy_array
+from fuse_torch.devices import torch_device, torch_precision
+from fuse_torch.lowering.checked import with_checks
+from fuse_torch.lowering.lower import PRECISION, Lowered, graph_module, literal_tensor, lower
+
+__all__ = ["ENGINE", "TorchEngine", "TorchExecutable", "buffers_of"]
+
+
+class TorchExecutable:
+    """A plan made ready to run. Safe to call from several threads.
+
+    Attributes:
+        graph: the plan as a module of torch operations alone.
+    """
+
+    def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> None:
+        self._outputs = outputs
+        self._lowered = lower(plan, outputs)
+        if config.checked:
+            with_checks(self._lowered)
+        self._givens = tuple(slot.tensor.name for slot in self._lowered.givens)
+        self._states = tuple(slot.tensor.name for slot in self._lowered.states)
+        self._dtype = torch_precision(config.precision)
+        self._device = torch_device(config.device)
+        self._graphs: dict[torch.device, GraphModule] = {}
+        self._moved: dict[tuple[str, torch.device], tuple[torch.Tensor, int, torch.Tensor]] = {}
+
+    def __call__(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The outputs by name; they share no memory with `values` or with each other."""
+        if not self._outputs:
+            return {}
+        device = self._where(values)
+        graph = self._graphs.get(device)
+        if graph is None:
+            graph = self._graphs[device] = self._graph(device, values)
+        given = [values[name] for name in self._givens]
+        states = [self._on(device, name, values[name]) for name in self._states]
+        result = graph.forward(*given, *states)
+        return {self._outputs[0]: result} if len(self._outputs) == 1 else result
+
+    def _where(self, values: Mapping[str, torch.Tensor]) -> torch.device:
+        """The device of the run: the one asked for, else where the inputs are."""
+        if self._device is not None:
+            return self._device
+        devices = [values[name].device for name in self._givens]
+        return next((device for device in devices if device.type != "cpu"), torch.device("cpu"))
+
+    def _graph(self, device: torch.device, values: Mapping[str, torch.Tensor]) -> GraphModule:
+        return graph_module(self._lowered, buffers_of(self._lowered, values, self._dtype, device))
+
+    def _on(self, device: torch.device, name: str, value: torch.Tensor) -> torch.Tensor:
+        """A parameter or weight on `device`, moved once for each of its values."""
+        if value.device == device:
+            return value
+        known = self._moved.get((name, device))
+        if known is None or known[0] is not value or known[1] != value._version:
+            known = (value, value._version, value.to(device))
+            self._moved[name, device] = known
+        return known[2]
+
+
+def buffers_of(
+    lowered: Lowered, sources: Mapping[str, torch.Tensor], dtype: torch.dtype, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """The tensors that the owner of a lowered graph holds: literals, sources, and what tells the precision."""
+    buffers = {attribute: sources[tensor].to(device) for attribute, tensor in lowered.sources}
+    for attribute, operation in lowered.literals:
+        shape = tuple(length.value for length in operation.output.lengths if isinstance(length, Fixed))
+        buffers[attribute] = literal_tensor(operation, shape, dtype).to(device)
+    if lowered.needs_precision:
+        buffers[PRECISION] = torch.empty(0, dtype=dtype, device=device)
+    return buffers
+
+
+class TorchEngine:
+    """What `Program.compile(backend="torch")` runs on."""
+
+    name: Literal["torch"] = "torch"
+
+    def prepare(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> TorchExecutable:
+        """Make `plan` ready.
+
+        Raises:
+            RouteError: a step, or a setting, that this engine does not have yet.
+            DeviceError: a device that is not here.
+        """
+        check_supported(plan, config, self.name)
+        return TorchExecutable(plan, config, outputs)
+
+    def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> torch.Tensor:
+        """`value` as a tensor of `dtype` on the run's device; a tensor that fits is taken as it is."""
+        kinds = {"float": torch_precision(config.precision), "int64": torch.int64, "bool": torch.bool}
+        device = torch_device(config.device)
+        if isinstance(value, torch.Tensor):
+            return value.to(device=device, dtype=kinds[dtype])
+        array = np.asarray(numpy_array(value), _NUMPY_TYPES[kinds[dtype]])
+        if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+            array = array.copy()  # torch takes neither
+        return torch.from_numpy(array).to(device)
+
+    def to_numpy(self, array: torch.Tensor) -> np.ndarray:
+        """A NumPy array of the same values, without their history."""
+        return np.asarray(array.detach().cpu().resolve_conj().resolve_neg().numpy())
+
+
+_NUMPY_TYPES: Final = {
+    torch.float32: np.dtype(np.float32),
+    torch.float64: np.dtype(np.float64),
+    torch.int64: np.dtype(np.int64),
+    torch.bool: np.dtype(np.bool_),
+}
+
+ENGINE: Final = TorchEngine()

@@ -1,0 +1,55 @@
+"""`checked=True`: the graph of a plan with a look at every tensor it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.fx import Node
+
+from fuse_ref.evaluate.checked import check_classes, check_finite
+from fuse_ref.source import Span
+from fuse_torch.lowering.lower import Lowered
+
+__all__ = ["with_checks"]
+
+
+def with_checks(lowered: Lowered) -> None:
+    """Put checks into the graph of `lowered`. Compiled code breaks at each of them: checking costs speed."""
+    graph = lowered.graph
+    spans = {tensor.name: tensor.span for tensor in lowered.plan.program.tensors}
+    for equation in lowered.plan.program.equations:
+        spans[equation.target.tensor] = equation.span
+    for node in list(graph.nodes):
+        classes = node.meta.get("fuse_classes")
+        if classes is not None:
+            value, name, (scores, dim), axis = classes
+            with graph.inserting_before(node):
+                graph.call_function(_classes_check(name, axis, dim, spans.get(name)), (value, scores))
+        if node.meta.get("fuse_result") and node.op not in ("placeholder", "get_attr"):
+            _after(node, _finite_check(node.meta["fuse_tensor"], spans.get(node.meta["fuse_tensor"])))
+    graph.lint()
+
+
+def _after(node: Node, check: Callable[..., None]) -> None:
+    with node.graph.inserting_after(node):
+        node.graph.call_function(check, (node,))
+
+
+def _finite_check(name: str, span: Span | None) -> Callable[[torch.Tensor], None]:
+    @torch.compiler.disable(reason=f"fuse: checked=True looks at {name}")
+    def check_finite_values(value: torch.Tensor) -> None:
+        if value.dtype.is_floating_point and not bool(torch.isfinite(value).all()):
+            check_finite(name, value.detach().cpu().numpy(), span)
+
+    return check_finite_values
+
+
+def _classes_check(
+    name: str, axis: str, dim: int, span: Span | None
+) -> Callable[[torch.Tensor, torch.Tensor], None]:
+    @torch.compiler.disable(reason=f"fuse: checked=True looks at the classes {name}")
+    def check_class_numbers(value: torch.Tensor, scores: torch.Tensor) -> None:
+        check_classes(name, value.detach().cpu().numpy(), scores.shape[dim], axis, span)
+
+    return check_class_numbers

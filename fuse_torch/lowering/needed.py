@@ -1,0 +1,84 @@
+"""Which steps and operations of a plan some outputs depend on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
+
+from fuse_ref.plan.steps import (
+    Along,
+    Contract,
+    DenseOperation,
+    Expand,
+    Index,
+    Iota,
+    LiteralArray,
+    Map,
+    Operand,
+    Permute,
+    Plan,
+    Reduce,
+    Step,
+    Write,
+)
+
+__all__ = ["Needed", "needed_for", "reads", "without_unneeded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What of a plan has to run, in order."""
+
+    steps: tuple[int, ...]  # positions in plan.steps
+    operations: tuple[tuple[Step, tuple[DenseOperation, ...]], ...]  # of the dense ones
+
+
+def needed_for(plan: Plan, outputs: Iterable[str]) -> Needed:
+    """What `outputs`, tensors or values of `plan`, depend on."""
+    wanted = set(outputs)
+    steps: list[int] = []
+    operations: list[tuple[Step, tuple[DenseOperation, ...]]] = []
+    for position in reversed(range(len(plan.steps))):
+        step = plan.steps[position]
+        if step.operations:
+            kept: list[DenseOperation] = []
+            for operation in reversed(step.operations):
+                if operation.output.out in wanted:
+                    kept.append(operation)
+                    wanted.update(reads(operation))
+            if kept:
+                steps.append(position)
+                operations.append((step, tuple(reversed(kept))))
+        elif wanted.intersection(step.writes):
+            steps.append(position)
+            wanted.update(step.reads)
+    return Needed(tuple(reversed(steps)), tuple(reversed(operations)))
+
+
+def reads(operation: DenseOperation) -> tuple[str, ...]:
+    """The values that `operation` reads."""
+    match operation:
+        case LiteralArray() | Iota():
+            return ()
+        case Index():
+            return (operation.source,)
+        case Map() | Along():
+            return tuple(item.value for item in operation.operands if isinstance(item, Operand))
+        case Contract():
+            return (operation.left.value, operation.right.value)
+        case Reduce() | Permute() | Expand() | Write():
+            return (operation.operand.value,)
+        case _:
+            assert_never(operation)
+
+
+def without_unneeded(plan: Plan, outputs: Iterable[str]) -> Plan:
+    """`plan` in which steps that `outputs` do not need count as supported: nothing will run them."""
+    needed = needed_for(plan, outputs).steps
+    steps = tuple(
+        step if position in needed else dataclasses.replace(step, unsupported="")
+        for position, step in enumerate(plan.steps)
+    )
+    return dataclasses.replace(plan, steps=steps)

@@ -1,0 +1,260 @@
+"""FuseModule: a Fuse program as an nn.Module."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from fuse_ref.analysis.lengths import Fixed
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.support import check_supported
+from fuse_ref.files.paths import Folders
+from fuse_ref.files.sources import read_sources
+from fuse_ref.ir.nodes import Tensor
+from fuse_ref.mistakes import mistake
+from fuse_ref.plan.build import build_plan
+from fuse_ref.plan.steps import Plan, Step
+from fuse_ref.policies import RuntimePolicies
+from fuse_ref.program import Program, as_program
+from fuse_torch.devices import torch_device, torch_precision
+from fuse_torch.initialise import initialise_
+from fuse_torch.lowering.code import Forward, forward_of
+from fuse_torch.lowering.lower import PRECISION, literal_tensor
+from fuse_torch.lowering.needed import needed_for, without_unneeded
+from fuse_torch.names import Names, module_names
+
+__all__ = ["FuseModule", "StepRoute"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepRoute:
+    """Where one step of a module's plan went."""
+
+    kind: str  # as in the plan: "Dense", "Store", …
+    tensors: tuple[str, ...]  # what the step defines; for sinks and queries, what they read
+    route: str  # "dense"; "load" for files read once; "none" for what a module does not run
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {', '.join(self.tensors)}: {self.route} ({self.reason})"
+
+
+class FuseModule(nn.Module):
+    """A Fuse program as a PyTorch module.
+
+    Its parameters are the program's `param` tensors, under their names; free tensors that the weight
+    store has are buffers. Works with `torch.compile`, `torch.func`, `torch.export`, `copy.deepcopy`,
+    pickle and hooks like any module of torch's own.
+
+    Args:
+        program: a `Program`, or its text.
+        sizes: axis letter -> size, like lines `axis d = 64`. Every axis of a `param` must be known.
+        hints: axis letter -> size that the contraction order assumes while the axis is open.
+        config: how to execute. `precision` is that of the new parameters; `.to()` changes it later.
+        policies: where weights come from and which files may be read.
+        state: `"buffer"` keeps the state of streams in the module, `"carry"` takes and returns it:
+            `m(x, state=s)` gives (result, new state), and `m.initial_state()` is the first.
+
+    Raises:
+        AxisError: sizes that do not fit, or an axis of a parameter without a size.
+        RouteError: a step or a setting that the torch engine cannot run.
+        ConfigError: a setting with a wrong value, or two names that collide.
+    """
+
+    def __init__(
+        self,
+        program: Program | str,
+        *,
+        sizes: Mapping[str, int] | None = None,
+        hints: Mapping[str, int] | None = None,
+        config: ExecutionConfig | None = None,
+        policies: RuntimePolicies | None = None,
+        state: Literal["buffer", "carry"] = "buffer",
+    ) -> None:
+        super().__init__()
+        if state not in ("buffer", "carry"):
+            raise mistake("FUSE256", value=repr(state))
+        program = as_program(program)
+        config = ExecutionConfig() if config is None else config
+        policies = RuntimePolicies() if policies is None else policies
+        tensors = program.ir.tensors
+        sources = read_sources(program.ir, Folders.of(program.path, policies.roots))
+        stored = [t.name for t in tensors if t.role in ("param", "free") and t.name in policies.store]
+        shapes = {name: policies.store.shape(name) for name in stored}
+        shapes.update({name: array.shape for name, array in sources.items()})
+        plan = build_plan(program.ir, sizes=sizes, hints=hints, given=shapes, mode=config.mode)
+        check_supported(without_unneeded(plan, program.ir.exports), config, "torch", policies)
+        by_name = {tensor.name: tensor for tensor in tensors}
+        names = module_names([by_name[name] for name in (*plan.parameters, *plan.weights)])
+        self._blueprint = _Blueprint(program, plan, config, names, state == "carry", frozenset(stored))
+        self._attach()
+        self._create(sources, policies)
+        self.reset_parameters()
+
+    # What a module has -------------------------------------------------------------------------
+
+    @property
+    def program(self) -> Program:
+        """The program that this module computes."""
+        return self._blueprint.program
+
+    @property
+    def plan(self) -> Plan:
+        """The steps that run, in order; `str(plan)` is a table."""
+        return self._blueprint.plan
+
+    @property
+    def names(self) -> Names:
+        """Names of parameters and weights: program -> module, and module -> program."""
+        return self._blueprint.names
+
+    def routes(self) -> tuple[StepRoute, ...]:
+        """Where each step of the plan went, and why."""
+        needed = needed_for(self.plan, self.plan.program.exports).steps
+        return tuple(_route(step, position in needed) for position, step in enumerate(self.plan.steps))
+
+    def forward(self, *args: Any, **inputs: Any) -> Any:
+        """The export, or a dict of the exports by name when there are several.
+
+        Args:
+            args: the inputs in the order of the `input` lines. A mapping as the only argument gives
+                inputs by name.
+            inputs: given tensors by name.
+
+        Raises:
+            InputError, UnboundTensorError: a tensor that is missing, given twice or no input.
+            AxisError: a rank or size that does not fit.
+            DtypeError: a tensor of another type, or no tensor.
+        """
+        return self._function(self, *args, **inputs)
+
+    def initial_state(self) -> dict[str, torch.Tensor]:
+        """The state before the first position of every stream: {} for a program without streams."""
+        return {}
+
+    def reset_state(self) -> None:
+        """Put every stream back to its start. A program without streams has no state."""
+
+    def reset_parameters(self) -> None:
+        """Draw first values for every parameter that did not come from the weight store; refill literals."""
+        tensors = _tensors(self.plan)
+        for name in self.plan.parameters:
+            if name not in self._blueprint.stored:
+                initialise_(getattr(self, self.names[name]), tensors[name])
+        for attribute, operation in self._blueprint.code().lowered.literals:
+            buffer = self.get_buffer(attribute)
+            with torch.no_grad():
+                buffer.copy_(literal_tensor(operation, tuple(buffer.shape), buffer.dtype))
+
+    def extra_repr(self) -> str:
+        return f"({', '.join(self.plan.givens)}) -> {', '.join(self.plan.program.exports)}"
+
+    # Construction and copies -------------------------------------------------------------------
+
+    def _attach(self) -> None:
+        """Take the generated function of the plan, as `forward` itself unless a subclass has its own.
+
+        Bound directly, each program has a code object of its own, which is what Dynamo caches by.
+        """
+        self._function = self._blueprint.code().function
+        if type(self).forward is FuseModule.forward:
+            self.__dict__["forward"] = types.MethodType(self._function, self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        del state["_function"]
+        bound = state.get("forward")
+        if getattr(bound, "__func__", None) is self._function:
+            del state["forward"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "forward" in self.__dict__:  # somebody put a function of their own there
+            self._function = self._blueprint.code().function
+        else:
+            self._attach()
+
+    def _create(self, sources: Mapping[str, np.ndarray], policies: RuntimePolicies) -> None:
+        config, tensors = self._blueprint.config, _tensors(self.plan)
+        device, dtype = torch_device(config.device), torch_precision(config.precision)
+        for name in self.plan.parameters:
+            parameter = nn.Parameter(torch.empty(self._shape(name), dtype=dtype, device=device))
+            if name in self._blueprint.stored:
+                with torch.no_grad():
+                    parameter.copy_(_loaded(policies.store.load(name), tensors[name], dtype))
+            self.register_parameter(self.names[name], parameter)
+        for name in self.plan.weights:
+            weight = _loaded(policies.store.load(name), tensors[name], dtype)
+            self.register_buffer(self.names[name], weight.to(device=device))
+        code = self._blueprint.code()
+        for attribute, name in code.lowered.sources:
+            source = _loaded(sources[name], tensors[name], dtype)
+            self.register_buffer(attribute, source.to(device=device), persistent=False)
+        for attribute, operation in code.lowered.literals:
+            shape = tuple(length.value for length in operation.output.lengths if isinstance(length, Fixed))
+            literal = literal_tensor(operation, shape, dtype)
+            self.register_buffer(attribute, literal.to(device=device), persistent=False)
+        if code.owns_precision:
+            self.register_buffer(PRECISION, torch.empty(0, dtype=dtype, device=device), persistent=False)
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a parameter or weight, which must be known."""
+        tensor, sizes = _tensors(self.plan)[name], []
+        for axis, length in zip(tensor.axes, self.plan.shape(name), strict=True):
+            if not isinstance(length, Fixed):
+                raise mistake("FUSE257", tensor.span, name=name, axis=axis)
+            sizes.append(length.value)
+        return tuple(sizes)
+
+
+@dataclass(frozen=True)
+class _Blueprint:
+    """What a module is made from. Copies of a module share it."""
+
+    program: Program
+    plan: Plan
+    config: ExecutionConfig
+    names: Names
+    carry: bool
+    stored: frozenset[str]  # parameters and weights that came from the weight store
+
+    def code(self) -> Forward:
+        """The generated function and graph; one per plan in the process."""
+        return forward_of(self.plan, self.names, carry=self.carry, checked=self.config.checked)
+
+    def __deepcopy__(self, memo: object) -> _Blueprint:
+        return self  # nothing in it changes
+
+
+def _tensors(plan: Plan) -> dict[str, Tensor]:
+    return {tensor.name: tensor for tensor in plan.program.tensors}
+
+
+def _loaded(array: np.ndarray, tensor: Tensor, precision: torch.dtype) -> torch.Tensor:
+    """An array of a store or file as a tensor of its own memory."""
+    if tensor.dtype != "float" and array.dtype.kind not in ("b" if tensor.dtype == "bool" else "iu"):
+        expected = "truth values" if tensor.dtype == "bool" else "int64 values"
+        raise mistake("FUSE303", tensor.span, name=tensor.name, expected=expected, got=str(array.dtype))
+    kinds = {"float": precision, "int64": torch.int64, "bool": torch.bool}
+    return torch.from_numpy(np.array(array)).to(kinds[tensor.dtype])
+
+
+def _route(step: Step, needed: bool) -> StepRoute:
+    match step.kind:
+        case "Load":
+            return StepRoute(step.kind, step.writes, "load", "read once, when the module was made")
+        case "Store":
+            return StepRoute(step.kind, step.reads, "none", "sinks do not run inside modules")
+        case "Answer":
+            return StepRoute(step.kind, step.reads, "none", "queries do not run inside modules")
+        case _ if not needed:
+            return StepRoute(step.kind, step.writes, "none", "no export needs it")
+        case _:
+            return StepRoute(step.kind, step.writes, step.route, step.reason)

@@ -1,0 +1,97 @@
+"""What happens to a call whose tensors do not fit: the program's own error, in eager and in compiled code.
+
+While Dynamo traces a module there is no value to complain about and no way to raise an error of ours.
+The trace then takes a call of the operator `fuse_torch::refuse` in place of the whole module: it has
+the outputs' shapes, so tracing goes on, and it raises the error when the compiled code runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from fuse_ref.mistakes import mistake
+from fuse_ref.plan.checks import check_shapes
+from fuse_ref.plan.steps import Plan
+
+__all__ = ["refuse", "register", "tracing", "unfit"]
+
+_PLANS: dict[str, Plan] = {}  # by the key that compiled code carries
+
+
+def register(key: str, plan: Plan) -> None:
+    """Let compiled code that carries `key` explain itself."""
+    _PLANS.setdefault(key, plan)
+
+
+def tracing() -> bool:
+    """Whether an error would be lost in a trace. Under torch.export it is not: it rises to the caller."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+
+
+def unfit(plan: Plan, values: Mapping[str, torch.Tensor], precision: torch.dtype) -> None:
+    """Raise what is wrong with `values`, if anything is.
+
+    Args:
+        values: every given, parameter and weight of the plan.
+        precision: of the module.
+
+    Raises:
+        AxisError: a rank or a size.
+        DtypeError: a type.
+    """
+    tensors = {tensor.name: tensor for tensor in plan.program.tensors}
+    kinds = {"float": precision, "int64": torch.int64, "bool": torch.bool}
+    for name in plan.givens:
+        expected, got = kinds[tensors[name].dtype], values[name].dtype
+        if got != expected:
+            cure = ""
+            if expected.is_floating_point and got.is_floating_point:
+                cure = f"cast the input, or move the module: module.to({got})"
+            elif expected.is_floating_point:
+                cure = f"{name}.to({expected})"
+            raise mistake(
+                "FUSE252", tensors[name].span, cure=cure, name=name, expected=_short(expected), got=_short(got)
+            )
+    check_shapes(plan, {name: tuple(value.shape) for name, value in values.items() if name in plan.givens})
+    for name in (*plan.parameters, *plan.weights):
+        fixed = tuple(getattr(length, "value", None) for length in plan.shape(name))
+        shape = tuple(values[name].shape)
+        if shape != fixed:
+            raise mistake("FUSE311", tensors[name].span, name=name, got=shape, origin="the module", expected=fixed)
+
+
+def refuse(plan: Plan, names: Sequence[str], values: Sequence[torch.Tensor], precision: torch.dtype) -> None:
+    """`unfit` with values in a row; returns when nothing is wrong after all."""
+    unfit(plan, dict(zip(names, values, strict=True)), precision)
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+# The operator ----------------------------------------------------------------------------------
+
+_LIBRARY = torch.library.Library("fuse_torch", "FRAGMENT")
+_LIBRARY.define(
+    "refuse(Tensor[] values, str key, ScalarType precision, SymInt[] size, ScalarType dtype) -> Tensor",
+)
+
+
+def _refuse_when_run(
+    values: list[torch.Tensor], key: str, precision: torch.dtype, size: Sequence[int], dtype: torch.dtype
+) -> torch.Tensor:
+    plan = _PLANS[key]
+    refuse(plan, (*plan.givens, *plan.parameters, *plan.weights), values, precision)
+    raise AssertionError(f"values that fit were refused: {[tuple(value.shape) for value in values]}")
+
+
+def _shape_of_refusal(
+    values: list[torch.Tensor], key: str, precision: torch.dtype, size: Sequence[int], dtype: torch.dtype
+) -> torch.Tensor:
+    return values[0].new_empty(size, dtype=dtype)
+
+
+torch.library.impl("fuse_torch::refuse", "CompositeExplicitAutograd", _refuse_when_run, lib=_LIBRARY)
+torch.library.register_fake("fuse_torch::refuse", _shape_of_refusal, lib=_LIBRARY)

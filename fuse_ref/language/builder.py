@@ -107,6 +107,8 @@ class Builder(Transformer[Token, Any]):
             return self.application(items)
         operator, body = items[0], items[-2]
         variables = [item for item in items[2:-3] if not isinstance(item, Token)]
+        if not variables:
+            raise mistake("FUSE056", _join(items[0], items[2]), operator=operator.text)
         names: list[str] = []
         for variable in variables:
             if isinstance(variable, tuple):
@@ -179,7 +181,9 @@ class Builder(Transformer[Token, Any]):
         # A parenthesised operand's span begins with its bracket.
         if isinstance(left, st.Not) and isinstance(left.operand, st.Name) and left.span.text[0] != "(":
             whole = _join(items[0], items[2])
-            raise mistake("FUSE041", whole, found=left.operand.span.text, cure=_not_cure(left, items[1], items[2]))
+            raise mistake(
+                "FUSE041", whole, found=f"'{left.operand.span.text}'", cure=_not_cure(left, items[1], items[2])
+            )
         return st.Compare(items[1].text, left, items[2], _join(items[0], items[2]))
 
     def and_(self, items: list[Any]) -> st.And:

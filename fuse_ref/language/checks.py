@@ -88,6 +88,7 @@ def _target(target: st.Target, errors: list[FuseError], *, normalised: bool = Tr
             assert_never(target)
     for index in indices:
         _expression(index, place, 2, errors)
+        _juxtaposed(index, target.name, errors, symbols=True)
 
 
 def _declared(target: st.Target, what: str, errors: list[FuseError]) -> None:
@@ -127,7 +128,7 @@ def _expression(node: st.Expression, place: _Place, depth: int, errors: list[Fus
         case st.Reference(indices=indices):
             for index in indices:
                 _expression(index, _Place.INDEX, depth, errors)
-                _juxtaposed(index, node, errors)
+                _juxtaposed(index, node.name, errors, symbols=False)
         case st.Sum(terms=parts) | st.Product(factors=parts):
             inner = _Place.AFFINE if place in _VIRTUAL else _Place.VALUE
             for _, part in parts:
@@ -142,6 +143,8 @@ def _expression(node: st.Expression, place: _Place, depth: int, errors: list[Fus
             _expression(operand, _Place.AFFINE if place in _VIRTUAL else _Place.VALUE, depth, errors)
         case st.Projection(body=operand) | st.Not(operand=operand):
             _expression(operand, _Place.VALUE, depth, errors)
+        case st.And(operands=operands) if all(isinstance(operand, st.Number) for operand in operands):
+            errors.append(mistake("FUSE058", node.span))
         case st.And(operands=operands) | st.Or(operands=operands):
             for operand in operands:
                 _expression(operand, _Place.VALUE, depth, errors)
@@ -188,13 +191,18 @@ def _array(node: st.Array, depth: int, errors: list[FuseError]) -> None:
             _array(item, depth + 1, errors)
 
 
-def _juxtaposed(index: st.Expression, reference: st.Reference, errors: list[FuseError]) -> None:
-    """`W[i j]` is read as a product, which no index can be: a comma is missing."""
+def _juxtaposed(index: st.Expression, name: str, errors: list[FuseError], *, symbols: bool) -> None:
+    """`W[i j]` is read as a product, which no index can be: a comma is missing.
+
+    Args:
+        symbols: two capitalised names are symbols, not constants, whose product could be an index.
+    """
     match index:
         case st.Product(factors=((_, st.Name() as left), ("*", st.Name() as right))):
             between = index.span.source.text[left.span.end : right.span.start]
-            if "*" not in between and left.name[:1].islower() and right.name[:1].islower():
-                errors.append(mistake("FUSE035", index.span, left=left.name, right=right.name, name=reference.name))
+            variables = left.name[:1].islower() and right.name[:1].islower()
+            if "*" not in between and (variables or symbols):
+                errors.append(mistake("FUSE035", index.span, left=left.name, right=right.name, name=name))
 
 
 def _short(text: str) -> str:

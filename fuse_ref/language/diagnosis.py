@@ -11,10 +11,12 @@ from collections.abc import Callable
 from fuse_ref.errors import FuseError
 from fuse_ref.language.layout import DEFINITION_SIGNS, PROJECTORS
 from fuse_ref.language.stop import CLOSING, END, EXPECTS_VALUE, OPENING, OPERATORS, Stop
-from fuse_ref.language.tokens import RESERVED, Token
+from fuse_ref.language.tokens import FOREIGN_WORDS, RESERVED, Token
 from fuse_ref.mistakes import mistake
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "python_condition"]
+
+_COMPARISONS = frozenset({"LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "SAME", "DIFFERENT"})
 
 # What a statement that begins with a keyword looks like.
 _FORMS = {
@@ -44,6 +46,14 @@ def diagnose(tokens: tuple[Token, ...], at: int, expected: frozenset[str], start
     return stop.error("FUSE010", found=stop.name, expected=_expectation(stop.expected))
 
 
+def python_condition(tokens: tuple[Token, ...]) -> FuseError | None:
+    """`X if C else Z` is a product of five names to the grammar; nobody means that."""
+    words = {token.text: token for token in tokens if token.type == "NAME" and token.text in {"if", "else", "then"}}
+    if "if" not in words or len(words) == 1:
+        return None
+    return mistake("FUSE028", words["if"].span, found="if", cure=FOREIGN_WORDS["if"])
+
+
 def _question(stop: Stop) -> FuseError:
     for kind in (_reserved_word, _touching, _missing_value, _colon):
         error = kind(stop)
@@ -61,11 +71,24 @@ def _line_begins_with_operator(stop: Stop) -> FuseError | None:
     return stop.error("FUSE015", found=stop.found.text)
 
 
-def _spaced_operator(stop: Stop) -> FuseError | None:
-    """`Y[i] max = …`"""
+def _operator(stop: Stop) -> FuseError | None:
+    """`Y[i] max = …`, `Y[i] mean= …`"""
     found, following = stop.found, stop.following
-    if stop.at and found.type in PROJECTORS - {"SUM"} and following.type == "EQUAL":
+    if stop.at == 0 or stop.inside or stop.sign is not None or following.type != "EQUAL" or stop.first in _FORMS:
+        return None
+    if found.type in PROJECTORS - {"SUM"}:
         return mistake("FUSE023", found.span.to(following.span), word=found.text)
+    if found.type in {"SUM", "NAME"} and found.span.end == following.span.start:
+        cure = {"sum": "'=' sums already", "mean": "write 'avg='"}.get(found.text)
+        return mistake("FUSE027", found.span.to(following.span), cure=cure, found=found.text)
+    return None
+
+
+def _foreign_word(stop: Stop) -> FuseError | None:
+    """`def f(x): …`, `let Y = 3`"""
+    cure = FOREIGN_WORDS.get(stop.tokens[0].text)
+    if stop.at == 1 and cure is not None and stop.found.type in {"NAME", "STRING", "NUMBER"}:
+        return mistake("FUSE028", stop.tokens[0].span, found=stop.tokens[0].text, cure=cure)
     return None
 
 
@@ -74,6 +97,8 @@ def _reserved_word(stop: Stop) -> FuseError | None:
     if found.text in RESERVED and "NAME" in stop.expected and found.type not in {"AND", "OR", "AS", "NOT"}:
         if found.type == "AXIS" and stop.inside == "index" and stop.following.type == "EQUAL":
             return stop.error("FUSE039", found=found.text)
+        if found.type == "DEFAULT" and stop.inside == "case":
+            return None
         return stop.error("FUSE030", found=found.text)
     if before is None:
         return None
@@ -83,7 +108,8 @@ def _reserved_word(stop: Stop) -> FuseError | None:
     projector = before.type in PROJECTORS and found.type != "OPEN_ROUND"
     argument = before.type == "AXIS" and stop.at > 1 and stands_as_name
     if statement or projector or argument:
-        return mistake("FUSE030", before.span, found=before.text)
+        cure = f"a projection is written {before.text}(i: …)" if projector and not stands_as_name else None
+        return mistake("FUSE030", before.span, found=before.text, cure=cure)
     return None
 
 
@@ -163,6 +189,8 @@ def _between_axis_items(stop: Stop) -> bool:
     """Whether the parser stopped at an axis line's own signs, not inside one of its sizes."""
     if stop.inside or stop.before is None:
         return stop.inside == "axis"
+    if "EQUAL" in stop.expected and "PLUS" not in stop.expected:
+        return True
     own_signs = DEFINITION_SIGNS | {"OPEN_SQUARE", "OPEN_INDEX", "OPEN_BRACE"}
     return stop.found.type in own_signs or stop.before.type in {"AXIS", "COMMA", "CLOSE_BRACE"}
 
@@ -199,8 +227,6 @@ def _left_side(stop: Stop) -> FuseError | None:
     if stop.sign is not None or stop.inside or stop.first in _FORMS:
         return None
     match kind:
-        case "SAME" if stop.at:
-            return stop.error("FUSE019")
         case "THEN" if stop.at:
             return stop.error("FUSE025")
         case "TILDE" if stop.at:
@@ -209,13 +235,17 @@ def _left_side(stop: Stop) -> FuseError | None:
             pass
     if before is not None and before.type in OPERATORS | {"FINAL_DOT", "QUESTION", "DOT"}:
         return None
-    if kind not in OPERATORS | PROJECTORS | {END, "NAME", "NUMBER", "STRING", "NOT", "OPEN_ROUND", "CASE"}:
+    if kind in _COMPARISONS and stop.later_sign is None:
+        return stop.error("FUSE019", found=stop.found.text)
+    if kind not in OPERATORS | PROJECTORS | {END, "FINAL_DOT", "NAME", "NUMBER", "STRING", "NOT", "OPEN_ROUND", "CASE"}:
         return None
     if stop.later_sign is not None:
         return mistake("FUSE024", stop.whole, sign=stop.later_sign.text)
-    if kind == END and len(stop.tokens) > 2 and stop.tokens[1].type == "OPEN_INDEX":
-        name, text = stop.tokens[0].text, stop.whole.text
-        return mistake("FUSE018", stop.whole, found=text, fact=f"{name}({text[len(name) + 1 : -1]})")
+    if kind in {END, "FINAL_DOT"} and before is not None and before.type == "CLOSE_SQUARE" and stop.first == "NAME":
+        name, text = stop.tokens[0].text, stop.term.text
+        return mistake("FUSE018", stop.term, found=text, fact=f"{name}({text[len(name) + 1 : -1]})")
+    if kind == "FINAL_DOT":
+        return None
     return mistake("FUSE017", stop.whole, sign="=")
 
 
@@ -237,6 +267,10 @@ def _dot(stop: Stop) -> FuseError | None:
             # Two facts on a line, each with its dot.
             return mistake("FUSE016", following.span, found=f"'{following.text}'")
     return stop.error("FUSE026") if stop.found.type in {"DOT", "FINAL_DOT"} else None
+
+
+def _brace(stop: Stop) -> FuseError | None:
+    return stop.error("FUSE057") if stop.found.type == "OPEN_BRACE" and stop.wants_value else None
 
 
 def _colon(stop: Stop) -> FuseError | None:
@@ -283,12 +317,13 @@ def _after_the_end(stop: Stop) -> FuseError | None:
 
 _KINDS: tuple[Callable[[Stop], FuseError | None], ...] = (
     _line_begins_with_operator,
-    _spaced_operator,
+    _operator,
+    _foreign_word,
     _reserved_word,
     _touching,
     _case,
-    _literal,
     _keyword_statement,
+    _literal,
     _sink,
     _definition_sign,
     _question_mark,
@@ -296,6 +331,7 @@ _KINDS: tuple[Callable[[Stop], FuseError | None], ...] = (
     _negation,
     _tilde,
     _dot,
+    _brace,
     _colon,
     _virtual,
     _missing_value,
@@ -330,5 +366,9 @@ def _expectation(expected: frozenset[str]) -> str:
     elif "STRING" in expected:
         parts.append("a text in quotes")
     signs = [words for kind, words in _SIGNS.items() if kind in expected]
-    parts.extend(signs if len(signs) == 1 else (words for words in signs if words != _SIGNS["OPEN_CALL"]))
+    if len(signs) > 1:
+        # A name could also become a call or a named argument; that is not what one has forgotten.
+        beside_the_point = {"'('"} | ({"'='"} if "PLUS" in expected else set())
+        signs = [words for words in signs if words not in beside_the_point]
+    parts.extend(signs)
     return " or ".join(", ".join(parts).rsplit(", ", 1)) if parts else "the end of the statement"

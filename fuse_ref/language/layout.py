@@ -105,7 +105,7 @@ class _Layout:
             self._end()
 
     def _semicolon(self, token: Token) -> None:
-        if self.open and self.open[-1].type == "OPEN_BRACE":
+        if self.open and (self.open[-1].type == "OPEN_BRACE" or self.open[-1].span.start not in self.never_closed):
             self.current.append(token)
         else:
             self._end()

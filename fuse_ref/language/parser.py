@@ -14,7 +14,7 @@ from fuse_ref.errors import FuseError
 from fuse_ref.language import syntax_tree as st
 from fuse_ref.language.builder import Builder
 from fuse_ref.language.checks import check_question, check_statement
-from fuse_ref.language.diagnosis import diagnose
+from fuse_ref.language.diagnosis import diagnose, python_condition
 from fuse_ref.language.layout import StatementTokens, cut
 from fuse_ref.language.stop import END
 from fuse_ref.language.tokens import Scanner, Token
@@ -77,6 +77,9 @@ def _parse(source: Source, errors: list[FuseError] | None) -> tuple[st.Module, t
     statements = []
     for piece in cut(tokens):
         statement = _parse_piece(grammar.lark, piece, "statement", found)
+        if statement is not None and (error := python_condition(piece.tokens)) is not None:
+            found.append(error)
+            continue
         if statement is not None:
             before = len(found)
             check_statement(statement, found)

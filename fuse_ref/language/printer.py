@@ -49,11 +49,11 @@ def _statement(statement: st.Statement) -> Pieces:
         case st.Input(target=target, dtype=dtype):
             return [Piece(f"input {_line(target)}" if dtype is None else f"input {_line(target)}: {dtype}")]
         case st.Param(target=target, initialiser=initialiser):
-            head = f"param {_line(target)}"
-            return [Piece(head)] if initialiser is None else [Piece(f"{head} ~"), Piece(_line(initialiser))]
+            head = [Piece(f"param {_line(target)}")]
+            return head if initialiser is None else [*suffixed(head, " ~"), Piece(_line(initialiser))]
         case st.Function(name=name, parameters=parameters, body=body):
-            head = f"fn {name}({', '.join(_line(parameter) for parameter in parameters)}) ="
-            return [Piece(head), *_body(body)]
+            head = [Piece(f"fn {name}({', '.join(_line(parameter) for parameter in parameters)}) =")]
+            return [*head, *_body(body)]
         case st.Import(path=path, alias=alias):
             return [Piece(f"import {_quoted(path)}" if alias is None else f"import {_quoted(path)} as {alias}")]
         case _:

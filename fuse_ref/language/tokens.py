@@ -14,7 +14,7 @@ from fuse_ref.errors import FuseError
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Source, Span
 
-__all__ = ["BROKEN", "RESERVED", "Scanner", "Token", "is_name"]
+__all__ = ["BROKEN", "FOREIGN_WORDS", "RESERVED", "Scanner", "Token", "is_name"]
 
 RESERVED = frozenset(
     {"not", "and", "or", "case", "default", "axis", "export", "input", "param", "fn", "import", "in", "as"}
@@ -71,6 +71,8 @@ _FOREIGN = {
     "→": "write '->'",
     "⇐": "write '<-'",
     "∑": "write sum(i: …)",
+    "∏": "write prod(i: …)",
+    "√": "write sqrt(…)",
     "′": "write the prime as '",
     "’": "write the prime as '",
     "‘": 'text stands in "straight" double quotes',
@@ -79,6 +81,24 @@ _FOREIGN = {
     "…": "write the items out",
     "²": "write '**2'",
     "³": "write '**3'",
+}
+# Words with which statements of other languages begin, or that part them. Each is a good name in Fuse; only
+# beside another name at the beginning of a line, or `if` together with `else`, it cannot be meant as one.
+FOREIGN_WORDS = {
+    "def": "write fn head(Q[p, k]) = …",
+    "function": "write fn head(Q[p, k]) = …",
+    "let": "write Y = … alone",
+    "var": "write Y = … alone",
+    "const": "write Y = … alone",
+    "return": "name the program's outputs with 'export'",
+    "print": "write Y? to see a value, export Y to return it",
+    "from": 'write import "layers.fuse" as nn',
+    "for": "an equation holds for all values of its indices; there are no loops",
+    "while": "a tensor that needs itself is iterated; there are no loops",
+    "if": "write case { condition -> value; default -> value }",
+    "output": "write export Y",
+    "tensor": "a tensor is defined by its equation, or declared with 'input' or 'param'",
+    "dim": "write axis d = 64",
 }
 _FOREIGN_SIGN = re.compile("|".join(re.escape(sign) for sign in sorted(_FOREIGN, key=len, reverse=True)))
 # Of these the grammar's terminals would read a part, so they are looked for before it.

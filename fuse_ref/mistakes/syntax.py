@@ -105,7 +105,7 @@ _STRUCTURE = (
         "",
         _shows("Y[i] = X[*3]", "'3' cannot stand here; expected the name of a stream's index"),
         _shows("T axis = 0.1", "'axis' cannot stand here; expected '='"),
-        _shows("axis d e", "'e' cannot stand here; expected '='"),
+        _shows("Y = max(i, j; X[i, j])", "';' cannot stand here; expected an operator, ')', ',' or ':'"),
     ),
     _row(
         "011",
@@ -178,13 +178,15 @@ _STRUCTURE = (
         "'{found}' alone says nothing",
         "a fact has parentheses: {fact}; a number is given with '=': {found} = 1; a question ends in '?'",
         _shows("R[A, B]", "a fact has parentheses: R(A, B)"),
+        _shows("R[A, B].", "a fact has parentheses: R(A, B)"),
     ),
     _row(
         "019",
-        "'==' where '=' is meant",
-        "'==' compares; a definition has one '='",
-        "write '='",
-        _shows("Y[i] == X[i]", "a definition has one '='"),
+        "A comparison where a definition is meant",
+        "'{found}' compares; a definition has '=', a rule '<-'",
+        "write '=' or '<-'",
+        _shows("Y[i] == X[i]", "'==' compares; a definition has '='"),
+        _shows("R(x) <= A(x)", "'<=' compares"),
     ),
     _row(
         "020",
@@ -247,6 +249,30 @@ _STRUCTURE = (
     ),
 )
 
+_WORDS = (
+    _row(
+        "027",
+        "An operator that does not exist",
+        "'{found}=' is not an operator: there are =, +=, max=, min=, avg= and prod=",
+        "write one of these, or '=' with a function on the right-hand side",
+        _shows("Y[i] sum= X[i, j]", "'=' sums already"),
+        _shows("Y[i] mean= X[i, j]", "write 'avg='"),
+        _shows("Y[i] median= X[i, j]", "'median=' is not an operator"),
+    ),
+    _row(
+        "028",
+        "A word of another language",
+        "'{found}' is not a word of Fuse",
+        "",
+        _shows("def f(x): return x", "write fn head(Q[p, k]) = …"),
+        _shows("let Y = 3", "write Y = … alone"),
+        _shows('from "layers.fuse" import head', 'write import "layers.fuse" as nn'),
+        _shows("for i in x", "there are no loops"),
+        _shows("Y[i] = X[i] if X[i] > 0 else 0", "write case { condition -> value; default -> value }"),
+        _shows("Y = if X > 0 then 1 else 0", "'if' is not a word of Fuse"),
+    ),
+)
+
 _NAMES = (
     _row(
         "030",
@@ -258,6 +284,7 @@ _NAMES = (
         _shows("Y[i] = in[i]", "'in' is a word of the language"),
         _shows("Y[i] = X[i, axis]", "'axis' is a word of the language"),
         _shows("Y = sum", "'sum' is a word of the language"),
+        _shows("Y = max X[i]", "a projection is written max(i: …)"),
         _shows("Y = nn.case", "'case' is a word of the language"),
         _shows("export prod", "'prod' is a word of the language"),
     ),
@@ -299,6 +326,7 @@ _NAMES = (
         "'{left} {right}' is read as a product, which is no index of '{name}'",
         "write {left}, {right}",
         _shows("Y[i] = W[i j]", "write i, j"),
+        _shows("Parent(Alice Bob)", "write Alice, Bob"),
     ),
 )
 
@@ -453,6 +481,29 @@ _FORMS = (
         _shows("Y[i] = case { X[i] > 0: 1; default: 0 }", "':' cannot stand here"),
         _shows("Y[i] = case { X[i] > 0 }", "'}' cannot stand here"),
         _shows("Y[i] = case X[i] > 0 -> 1", "'X' cannot stand here"),
+        _shows("Y[i] = case { X[i] > 0 -> 1 default -> 0 }", "'default' cannot stand here"),
+    ),
+    _row(
+        "056",
+        "A projection without indices",
+        "'{operator}(: …)' names no index",
+        "name the indices that are projected: {operator}(i, j: …)",
+        _shows("Y = sum(: X[i])", "'sum(: …)' names no index"),
+    ),
+    _row(
+        "057",
+        "Braces where a value stands",
+        "'{{' cannot stand here: braces hold the branches of a case and the symbols of an axis",
+        "a literal has square brackets: W = [1, 2]",
+        _shows("W = {1, 2}", "a literal has square brackets"),
+    ),
+    _row(
+        "058",
+        "Numbers between commas",
+        "numbers with commas between them are conditions here, not a list",
+        "a literal has square brackets: W = [1, 2]; a long number is written 1_000",
+        _shows("W = (1, 2, 3)", "a literal has square brackets"),
+        _shows("Y = 1,000", "a long number is written 1_000"),
     ),
     _row(
         "054",
@@ -507,6 +558,9 @@ _STATEMENTS = (
         _shows("axis x = {1, 2}", "'1' cannot stand here"),
         _shows("axis x = {Ann Bob}", "'Bob' cannot stand here"),
         _shows("axis x += 3", "'+=' cannot stand here"),
+        _shows("axis d: 64", "':' cannot stand here"),
+        _shows("axis d 64", "'64' cannot stand here"),
+        _shows("axis x = [Ann, Bob]", "'[' cannot stand here"),
     ),
     _row(
         "064",
@@ -613,11 +667,15 @@ _STATEMENTS = (
         "a query is one reference, such as Ancestor(Alice, x)?",
         "ask one question at a time",
         Example(
-            python="fuse_ref.language.parser.parse_query(fuse_ref.source.Source('A(x)?; B(x)?'))",
+            python="from fuse_ref.language.parser import parse_query\n"
+            "from fuse_ref.source import Source\n"
+            "parse_query(Source('A(x)?; B(x)?'))",
             shows="a query is one reference",
         ),
         Example(
-            python="fuse_ref.language.parser.parse_query(fuse_ref.source.Source(''))",
+            python="from fuse_ref.language.parser import parse_query\n"
+            "from fuse_ref.source import Source\n"
+            "parse_query(Source(''))",
             shows="a query is one reference",
         ),
     ),
@@ -649,4 +707,4 @@ _STATEMENTS = (
     ),
 )
 
-SYNTAX_MISTAKES: tuple[Mistake, ...] = (*_CHARACTERS, *_STRUCTURE, *_NAMES, *_CALLS, *_FORMS, *_STATEMENTS)
+SYNTAX_MISTAKES: tuple[Mistake, ...] = (*_CHARACTERS, *_STRUCTURE, *_WORDS, *_NAMES, *_CALLS, *_FORMS, *_STATEMENTS)

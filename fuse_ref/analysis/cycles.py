@@ -218,4 +218,6 @@ def _note_kept(solver: Solver, node: RangeNode) -> None:
         room = linear([(solver.limit_length(limit, node.scope), 1), (ranges[node.variable], -1)])
         if isinstance(room, Fixed) and room.value >= 0:
             kept.append(limit)
+        elif limit.others:
+            solver.solution.unused.append((node, limit))
     solver.solution.kept_inside.update((node.scope, limit.slot.key) for limit in kept)

@@ -123,7 +123,7 @@ def _kind(expr: Expr, dtypes: Mapping[str, Dtype]) -> str:
             return _kind(operand, dtypes)
         case Project(operator, _, body, _):
             kind = _kind(body, dtypes)
-            return kind if operator in ("sum", "prod") and kind == "int64" else "float"
+            return kind if operator in ("sum", "prod", "max", "min") and kind == "int64" else "float"
         case Call("max" | "min", arguments):
             return _together(arguments, dtypes)
         case (

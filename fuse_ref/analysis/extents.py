@@ -280,6 +280,10 @@ def _ranges(solver: Solver) -> Iterator[Finding]:
         for limit in limits:
             if not _trivial(limit):
                 yield _fits(solver, node, limit)
+            if all(coefficient < 0 for _, coefficient in limit.form.terms):
+                yield _reaches(solver, node, limit)
+    for node, limit in solver.solution.unused:
+        yield _reaches(solver, node, limit)
 
 
 def _trivial(limit: Limit) -> bool:
@@ -287,18 +291,29 @@ def _trivial(limit: Limit) -> bool:
     return not limit.others and limit.coefficient > 0 and limit.form.offset <= 0 and not limit.written
 
 
+def _reaches(solver: Solver, node: RangeNode, limit: Limit) -> Finding:
+    """The highest position of a read that no range was made for lies inside."""
+    length = solver.slot_length(limit.slot)
+    need = linear([(highest(limit.form, solver.ranges(node.scope)), 1)], 1)
+    return _never_fits(solver, node, limit, linear([(length, 1), (need, -1)]), need)
+
+
 def _fits(solver: Solver, node: RangeNode, limit: Limit) -> Finding:
-    slot = limit.slot
-    length = solver.slot_length(slot)
     fitting = solver.limit_length(limit, node.scope)
     ranges = solver.ranges(node.scope)
     rest = Affine(tuple((v, c) for v, c in limit.form.terms if v != node.variable), limit.form.offset)
     need = linear([(highest(rest, ranges), 1)], 1)
+    # Nothing fits into an empty tensor, and that is no mistake: then nothing is read.
+    room = maximum([linear([(fitting, 1)], -1), linear([(solver.slot_length(limit.slot), -1)])])
+    return _never_fits(solver, node, limit, room, need)
+
+
+def _never_fits(solver: Solver, node: RangeNode, limit: Limit, room: Length, need: Length) -> Finding:
+    slot = limit.slot
+    length = solver.slot_length(slot)
     words = (("read", slot.text), ("variable", node.variable), ("tensor", slot.tensor or "the literal"))
-    # Nothing fits into an empty tensor, and that is no mistake.
-    actual = maximum([linear([(fitting, 1)], -1), linear([(length, -1)])])
     return Finding(
-        actual,
+        room,
         ">=",
         Fixed(0),
         "FUSE153",

@@ -113,7 +113,8 @@ def linear(terms: Iterable[tuple[Length, int]], offset: int = 0) -> Length:
                     gathered[item] = gathered.get(item, 0) + coefficient * inner_coefficient
             case _:
                 gathered[length] = gathered.get(length, 0) + coefficient
-    kept = tuple((item, c) for item, c in gathered.items() if c != 0)
+    # In one order, so that equal formulas compare equal however they came about.
+    kept = tuple(sorted(((item, c) for item, c in gathered.items() if c != 0), key=lambda term: str(term[0])))
     if not kept:
         return Fixed(offset)
     if offset == 0 and len(kept) == 1 and kept[0][1] == 1:
@@ -137,6 +138,7 @@ def _folded(items: Iterable[Length], choose: Callable[[int, int], int]) -> list[
             number = item.value if number is None else choose(number, item.value)
         elif item not in rest:
             rest.append(item)
+    rest.sort(key=str)
     return rest if number is None else [*rest, Fixed(number)]
 
 

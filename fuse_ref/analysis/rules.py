@@ -87,8 +87,13 @@ def _unbound(expr: Expr, bound: _Variables) -> Iterator[tuple[str, str]]:
                 for variable in free_variables(node):
                     if variable not in inner:
                         yield variable, "of a comparison"
-            case Project(_, variables, body):
+            case Project(operator, variables, body):
                 inner = (around - frozenset(variables)) | _binds(body)
+                if operator != "any":
+                    # `x < y` with a `y` of its own side alone is read as a sum over `y`.
+                    for variable in variables:
+                        if variable not in inner:
+                            yield variable, "of a comparison"
             case _:
                 pass
         stack.extend((child, inner) for child in reversed(children(node)))

@@ -57,6 +57,8 @@ class Solution:
     kept_inside: set[tuple[int, object]] = field(default_factory=set)
     # Ranges that limits gave: the limits, for the check that they are not empty.
     limited: dict[RangeNode, list[Limit]] = field(default_factory=dict)
+    # Limits that no range could be made from, since their variables wait for each other.
+    unused: list[tuple[RangeNode, Limit]] = field(default_factory=list)
     # Lengths that several computed tensors give to one axis: (where, length), the first one counts.
     given_twice: dict[str, list[tuple[str, Length]]] = field(default_factory=dict)
     unsized: list[FuseError] = field(default_factory=list)
@@ -141,7 +143,8 @@ class Solver:
             return (fixed,)
         table = self.tables[node.scope]
         found: dict[Node, None] = {}
-        for slot in table.slices.get(node.variable, ()):
+        if node.variable in table.slices:
+            slot = _deciding_slice(table, node.variable)
             if slot.tensor is not None and not (slot in table.writes and _open_slice(slot.index)):
                 found[self.length_node(slot.tensor, slot.position)] = None
         for limit in self.limits[node]:
@@ -153,7 +156,8 @@ class Solver:
                 found.update((RangeNode(node.scope, v), None) for v in part.variables)
                 found.update((self.length_node(*place), None) for place in part.positions)
         axis = table.axis.get(node.variable)
-        if not found and axis is not None and not self.known.axes[axis].stepped:
+        made = node.variable in table.produced
+        if not found and not made and axis is not None and not self.known.axes[axis].stepped:
             found[AxisNode(axis)] = None
         return tuple(found)
 
@@ -272,8 +276,7 @@ class Solver:
         return floor_divide(linear([(room, 1)], step), step)
 
     def _slice_range(self, table: ScopeTable, variable: str) -> Length:
-        slots = table.slices[variable]
-        slot = next((s for s in slots if s not in table.writes), slots[0])
+        slot = _deciding_slice(table, variable)
         assert isinstance(slot.index, SliceIndex)
         return slice_length(slot.index, lambda: self.slot_length(slot))
 
@@ -382,6 +385,12 @@ class Solver:
         if found:
             return maximum([found[0][1], Fixed(least)]) if least else found[0][1]
         return self._unsized_axis(axis, self.positions[axis][0][0])
+
+
+def _deciding_slice(table: ScopeTable, variable: str) -> Slot:
+    """The slice whose length the others must have: one that is read, where there is one."""
+    slots = table.slices[variable]
+    return next((slot for slot in slots if slot not in table.writes), slots[0])
 
 
 def _open_slice(index: object) -> bool:

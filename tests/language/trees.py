@@ -70,6 +70,11 @@ def keywords(inner: hs.SearchStrategy) -> hs.SearchStrategy:
     )
 
 
+def with_a_condition(operands: tuple[st.Expression, ...]) -> bool:
+    """Numbers alone are refused: whoever writes `1, 2` means a list."""
+    return not all(isinstance(operand, st.Number) for operand in operands)
+
+
 def compound(inner: hs.SearchStrategy) -> hs.SearchStrategy:
     here = hs.just(HERE)
     compared = inner | string
@@ -89,7 +94,7 @@ def compound(inner: hs.SearchStrategy) -> hs.SearchStrategy:
         hs.builds(st.Power, inner, inner, here),
         hs.builds(st.Compare, hs.sampled_from(["<", "<=", ">", ">=", "==", "!="]), compared, compared, here),
         hs.builds(st.Not, inner, here),
-        hs.builds(st.And, several(inner, 2), here),
+        hs.builds(st.And, several(inner, 2).filter(with_a_condition), here),
         hs.builds(st.Or, several(inner, 2), here),
         literal,
     )

@@ -220,4 +220,4 @@ def _note_kept(solver: Solver, node: RangeNode) -> None:
             kept.append(limit)
         elif limit.others:
             solver.solution.unused.append((node, limit))
-    solver.solution.kept_inside.update((node.scope, limit.slot.key) for limit in kept)
+    solver.keep(node.scope, kept)

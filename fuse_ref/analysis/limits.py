@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fuse_ref.analysis.lengths import Fixed, Length, linear
@@ -41,6 +42,15 @@ class Limit:
     coefficient: int  # of the variable
     others: tuple[tuple[str, int], ...]  # the variables of the same sign, with their coefficients
     written: bool  # a write below a declared length, not a read
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Which ends of the axis the slot stays within when the variable keeps to this limit."""
+        if self.coefficient > 0:
+            return ("above",)
+        # Without a positive coefficient the highest position is at 0, where a check of its own looks.
+        falling = all(coefficient < 0 for _, coefficient in self.form.terms)
+        return ("below", "above") if falling else ("below",)
 
 
 @dataclass
@@ -152,13 +162,13 @@ def _limit(slot: Slot, variable: str, *, written: bool) -> list[Limit]:
     return [Limit(slot, form, divisor, coefficient, others, written)]
 
 
-def highest(form: Affine, ranges: dict[str, Length]) -> Length:
+def highest(form: Affine, ranges: Mapping[str, Length]) -> Length:
     """The highest position of an affine form over the variables' ranges."""
     terms = [(linear([(ranges[v], 1)], -1), c) for v, c in form.terms if c > 0]
     return linear([*terms, (Fixed(form.offset), 1)])
 
 
-def lowest(form: Affine, ranges: dict[str, Length]) -> Length:
+def lowest(form: Affine, ranges: Mapping[str, Length]) -> Length:
     """The lowest position of an affine form over the variables' ranges."""
     terms = [(linear([(ranges[v], 1)], -1), c) for v, c in form.terms if c < 0]
     return linear([*terms, (Fixed(form.offset), 1)])

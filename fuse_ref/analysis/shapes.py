@@ -26,7 +26,7 @@ class ScopeShapes:
     scope: Scope
     ranges: Mapping[str, Length]  # variable -> how many positions it runs over, from 0
     axis_of: Mapping[str, str]  # variable -> the axis it reads or writes alone; others have none
-    kept_inside: frozenset[object]  # slots whose reads stay inside because ranges were made so
+    kept: frozenset[tuple[object, str]]  # (slot, side) of reads that ranges were made to keep inside
 
     def inside(self, tensor: str | None, size: int, position: int, index: Index, length: Length) -> bool:
         """Whether a read along an axis of `length` positions is proven to stay within it."""
@@ -34,12 +34,12 @@ class ScopeShapes:
         if parts is None:
             return True
         form, divisor = parts
-        low = lowest(form, dict(self.ranges))
-        kept = (tensor, size, position, index) in self.kept_inside
-        if not (isinstance(low, Fixed) and low.value >= 0) and not (kept and any(c < 0 for _, c in form.terms)):
+        key = (tensor, size, position, index)
+        below = lowest(form, self.ranges)
+        if (key, "below") not in self.kept and not (isinstance(below, Fixed) and below.value >= 0):
             return False
-        room = linear([(length, divisor), (highest(form, dict(self.ranges)), -1)], -1)
-        return kept or (isinstance(room, Fixed) and room.value >= 0)
+        above = linear([(length, divisor), (highest(form, self.ranges), -1)], -1)
+        return (key, "above") in self.kept or (isinstance(above, Fixed) and above.value >= 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,9 @@ def find_shapes(
         else:
             solver.solution.lengths[members[0]] = solver.value(members[0])
     solution = solver.solution
-    kept: dict[int, set[object]] = {}
-    for number, key in solution.kept_inside:
-        kept.setdefault(number, set()).add(key)
+    kept: dict[int, set[tuple[object, str]]] = {}
+    for number, key, side in solution.kept_inside:
+        kept.setdefault(number, set()).add((key, side))
     shapes = [
         ScopeShapes(
             scope, _ranges(solver, number, tables[number]), tables[number].axis, frozenset(kept.get(number, ()))

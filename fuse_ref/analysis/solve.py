@@ -53,8 +53,8 @@ Node: TypeAlias = AxisNode | LengthNode | RangeNode
 @dataclass
 class Solution:
     lengths: dict[Node, Length] = field(default_factory=dict)
-    # Slots that were kept inside when a range was found: (scope, slot key).
-    kept_inside: set[tuple[int, object]] = field(default_factory=set)
+    # Slots that were kept inside when a range was found: (scope, slot key, "above" or "below").
+    kept_inside: set[tuple[int, object, str]] = field(default_factory=set)
     # Ranges that limits gave: the limits, for the check that they are not empty.
     limited: dict[RangeNode, list[Limit]] = field(default_factory=dict)
     # Limits that no range could be made from, since their variables wait for each other.
@@ -248,8 +248,12 @@ class Solver:
     def limited(self, node: RangeNode, found: list[Limit], lengths: list[Length]) -> Length:
         """The range that limits leave; records them for checks."""
         self.solution.limited[node] = found
-        self.solution.kept_inside.update((node.scope, limit.slot.key) for limit in found)
+        self.keep(node.scope, found)
         return at_least_zero(minimum(lengths))
+
+    def keep(self, scope: int, found: Sequence[Limit]) -> None:
+        """Notes that the slots of these limits stay inside."""
+        self.solution.kept_inside.update((scope, limit.slot.key, side) for limit in found for side in limit.sides)
 
     def ranges(self, scope: int) -> dict[str, Length]:
         """The ranges of one scope that are known so far."""

@@ -1,73 +1,73 @@
-"""From what a call gives to one JAX array per given tensor of the plan."""
+"""From what a call gives to one JAX array per tensor that the program takes."""
 
 from __future__ import annotations
 
-import warnings
+import dataclasses
 from collections.abc import Iterable, Mapping
 
 import jax
 
 from fuse_jax.dtypes import Numbers
-from fuse_ref.errors import FuseError, FuseWarning
-from fuse_ref.ir.nodes import Role, Tensor
+from fuse_jax.engine import ENGINE
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.binding import Binder
+from fuse_ref.evaluate.relation import Symbols
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
+from fuse_ref.plan.steps import Plan
 
-__all__ = ["bind", "check_parameters", "merge"]
-
-_WHY_NOT: dict[Role, str] = {
-    "computed": "the program defines it",
-    "param": "it is a parameter, which params hold",
-    "source": "it is read from a file",
-    "free": "the weight store has it",
-}
+__all__ = ["InputBinder", "check_parameters"]
 
 
-def merge(inputs: object, named: Mapping[str, object]) -> dict[str, object]:
-    """Inputs given as a mapping and as keywords, together.
+class InputBinder:
+    """Matches the inputs of calls to what a plan takes. Built once."""
 
-    Raises:
-        InputError: `inputs` is no mapping, or a name is given both ways.
-    """
-    if inputs is None:
-        return dict(named)
-    if not isinstance(inputs, Mapping):
-        cure = "give arrays by name: fn(params, X=array) or fn(params, {'X': array})"
-        raise mistake("FUSE302", None, cure=cure, value=type(inputs).__name__)
-    for name in named:
-        if name in inputs:
-            raise mistake("FUSE307", None, name=name)
-    return {**inputs, **named}
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._tensors = {tensor.name: tensor for tensor in plan.program.tensors}
+        self._binder = Binder(plan)
 
+    def bind(self, given: Mapping[str, object], config: ExecutionConfig, numbers: Numbers) -> dict[str, jax.Array]:
+        """One array per given of the plan, of its type; a name that the program lacks is ignored with a warning.
 
-def bind(
-    tensors: Mapping[str, Tensor], givens: Iterable[str], given: Mapping[str, object], numbers: Numbers
-) -> dict[str, jax.Array]:
-    """One array per tensor of `givens`, of its type; a name that the program lacks is ignored with a warning.
+        Args:
+            given: arrays by name. Relations come as truth values, or, when they are not traced, as
+                positions or tuples of symbols that the program knows.
+            config: its precision is resolved.
 
-    Raises:
-        InputError, UnboundTensorError: a tensor that is missing, or one that cannot be given.
-        DtypeError: a value of a type that its tensor does not take.
-    """
-    wanted = list(givens)
-    strange = [name for name in given if name not in wanted]
-    values: dict[str, jax.Array] = {}
-    for name in wanted:
-        if name not in given:
-            raise _missing(tensors[name], strange)
-        values[name] = numbers.array(given[name], tensors[name].dtype, name)
-    for name in strange:
-        if name in tensors:
-            raise mistake("FUSE308", tensors[name].span, name=name, reason=_WHY_NOT[tensors[name].role])
-        warnings.warn(f"input {name} is not used by the program and is ignored", FuseWarning, stacklevel=3)
-    return values
+        Raises:
+            InputError, UnboundTensorError: a tensor that is missing, or one that cannot be given.
+            DtypeError, AxisError: a value that its tensor does not take.
+        """
+        values = dict(given)
+        traced: dict[str, jax.Array] = {}
+        for name in self._plan.givens:
+            if name not in values:
+                continue
+            value, tensor = values[name], self._tensors[name]
+            if tensor.boolean and isinstance(value, jax.core.Tracer):
+                if value.dtype != bool:
+                    raise mistake("FUSE287", tensor.span, name=name, got=str(value.dtype), arity=len(tensor.axes))
+                traced[name] = value
+                del values[name]
+            elif tensor.dtype == "int64" and not tensor.boolean:
+                values[name] = numbers.array(value, "int64", name)
+        binder = self._binder
+        if traced:
+            kept = tuple(name for name in self._plan.givens if name not in traced)
+            binder = Binder(dataclasses.replace(self._plan, givens=kept))
+        bound = binder.bind(values, ENGINE, config)
+        self._refuse_new_symbols(bound.symbols)
+        return {**bound.values, **traced}
 
-
-def _missing(tensor: Tensor, strange: list[str]) -> FuseError:
-    code = "FUSE300" if tensor.role == "input" else "FUSE301"
-    close = [name for name in strange if did_you_mean(name, [tensor.name])]
-    cure = f"the call gives {close[0]!r}: did you mean {tensor.name!r}?" if close else None
-    return mistake(code, tensor.span, cure=cure, name=tensor.name)
+    def _refuse_new_symbols(self, symbols: Mapping[str, Symbols]) -> None:
+        # A function may be compiled and shared: what its symbols mean does not change from call to call.
+        for axis in self._plan.program.axes:
+            known = axis.symbols or ()
+            for symbol in (symbols.get(axis.name) or ())[len(known) :]:
+                has = "has " + (", ".join(map(repr, known)) or "no symbols")
+                cure = did_you_mean(symbol, known)
+                raise mistake("FUSE288", None, cure=cure, value=repr(symbol), axis=axis.name, has=has)
 
 
 def check_parameters(params: object, names: Iterable[str], allowed: Iterable[str]) -> Mapping[str, object]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
@@ -10,14 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.binding import resolve_precision
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
+from fuse_ref.plan.steps import Plan
 from fuse_ref.weights.arrays import numpy_array
 
-__all__ = ["Numbers", "numbers_of", "x64_enabled"]
+__all__ = ["Numbers", "numbers_of", "resolved", "x64_enabled"]
 
-_EXPECTED = {"float": "numbers", "int64": "whole numbers (an integer type)", "bool": "truth values (bool)"}
-_KINDS = {"float": "fiu", "int64": "iu", "bool": "b"}  # of NumPy's dtypes; ints are cast to float, never the other way
+_EXPECTED = {"float": "numbers", "int64": "int64 values", "bool": "truth values"}
+_KINDS = {"float": "fiub", "int64": "iub", "bool": "b"}  # of NumPy's dtypes; floats are never made whole numbers
 
 
 def x64_enabled() -> bool:
@@ -106,20 +109,14 @@ def _check_kind(given: np.dtype, dtype: Dtype, name: str) -> None:
     raise mistake("FUSE303", name=name, expected=_EXPECTED[dtype], got=str(given))
 
 
-def numbers_of(config: ExecutionConfig, floats: Iterable[object] = ()) -> Numbers:
-    """The types that `config` asks for.
-
-    Args:
-        floats: the values given for float inputs; `precision="auto"` follows them.
+def numbers_of(config: ExecutionConfig) -> Numbers:
+    """The types that `config` asks for; "auto" counts as float32 here, `resolved` looks at the inputs.
 
     Raises:
         ConfigError: float64 while JAX has 64-bit numbers switched off.
         RouteError: a precision that this engine does not have yet.
     """
-    precision = config.precision
-    if precision == "auto":
-        types = [getattr(value, "dtype", None) for value in floats]
-        precision = "float64" if types and all(item == np.float64 for item in types) and x64_enabled() else "float32"
+    precision = "float32" if config.precision == "auto" else config.precision
     if precision in ("bfloat16", "float16"):
         raise mistake(
             "FUSE202", setting=f"precision={precision!r}", reason="the JAX engine computes in float32 and float64"
@@ -128,6 +125,14 @@ def numbers_of(config: ExecutionConfig, floats: Iterable[object] = ()) -> Number
         raise mistake("FUSE276")
     integer = np.dtype(np.int64 if x64_enabled() else np.int32)
     return Numbers(np.dtype(precision), integer, _device(config.device))
+
+
+def resolved(config: ExecutionConfig, plan: Plan, given: Mapping[str, object]) -> ExecutionConfig:
+    """`config` with the precision of one call: "auto" follows the inputs, as far as JAX has 64-bit numbers."""
+    if config.precision != "auto":
+        return config
+    precision = resolve_precision(config, plan, given) if x64_enabled() else "float32"
+    return dataclasses.replace(config, precision=precision)
 
 
 def _device(name: str) -> jax.Device | None:

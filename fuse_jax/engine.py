@@ -29,7 +29,6 @@ class JaxExecutable:
         self._config = config
         self._outputs = outputs
         self._schedule = schedule(plan, outputs)
-        self._floats = frozenset(tensor.name for tensor in plan.program.tensors if tensor.dtype == "float")
         self._watch = Watch({t.name: t.span for t in plan.program.tensors}) if config.checked else None
         # A checked run goes operation by operation, to stop at the first that is wrong.
         self._call = self._run if config.checked else jax.jit(self._trace)
@@ -44,8 +43,7 @@ class JaxExecutable:
         return self._run(values)
 
     def _run(self, values: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        numbers = numbers_of(self._config, [value for name, value in values.items() if name in self._floats])
-        made = run(self._schedule, values, numbers, self._watch)
+        made = run(self._schedule, values, numbers_of(self._config), self._watch)
         return {name: made[name] for name in self._outputs}
 
 
@@ -67,7 +65,7 @@ class JaxEngine:
 
     def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> jax.Array:
         """`value` as a JAX array that shares no memory with it, on the run's device."""
-        return numbers_of(config, [value]).array(value, dtype, "the value")
+        return numbers_of(config).array(value, dtype, "an input")
 
     def to_numpy(self, array: jax.Array) -> np.ndarray:
         """A read-only NumPy array of the same values."""

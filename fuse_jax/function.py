@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import jax
 import numpy as np
 
-from fuse_jax.binding import bind, check_parameters, merge
+from fuse_jax.binding import InputBinder, check_parameters
 from fuse_jax.checked import Watch
 from fuse_jax.dense import run, schedule
-from fuse_jax.dtypes import numbers_of
+from fuse_jax.dtypes import numbers_of, resolved
 from fuse_jax.initialisers import initialise
-from fuse_jax.sizes import Sizes
-from fuse_ref.analysis.lengths import evaluate
+from fuse_jax.sizes import Sizes, with_open_parameters
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.binding import gather_inputs
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sources import read_sources
@@ -23,6 +23,7 @@ from fuse_ref.ir.nodes import FileContent, ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.checks import check_shapes
+from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.steps import Plan
 from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program
@@ -60,20 +61,23 @@ class FuseFunction:
         self._parameters = tuple(tensor for tensor in program.ir.tensors if tensor.role == "param")
         stored = _read_sources(program, self._policies) | _read_weights(program.ir, self._policies)
         self.plan: Plan = build_plan(
-            _with_open_parameters(program.ir, stored, sizes or {}),
+            with_open_parameters(program.ir, sizes=sizes or {}, given=stored),
             sizes=sizes,
             hints=hints,
             given={name: array.shape for name, array in stored.items()},
             mode=self.config.mode,
         )
         names = {tensor.name for tensor in self._parameters}
-        self._givens = tuple(name for name in self.plan.givens if name not in names)
+        # What a call binds: a parameter of open size counts as given in the plan, but params hold it.
+        givens = tuple(name for name in self.plan.givens if name not in names)
+        self._calls = dataclasses.replace(self.plan, program=program.ir, givens=givens, parameters=tuple(names))
+        self._binder = InputBinder(self._calls)
         self._first_values = {name: array for name, array in stored.items() if name in names}
         self._constants = {name: array for name, array in stored.items() if name not in names}
         self._schedule = schedule(self.plan, program.ir.exports)
         self._refuse_unsupported()
         self._watch = Watch({t.name: t.span for t in program.ir.tensors}) if self.config.checked else None
-        self._key = (program.digest, self.config, self._policies, self.plan, _stamp(program, self._policies))
+        self._key = (program.digest, self.config, self._policies, plan_key(self.plan), _stamp(program, self._policies))
         self._hash = hash(self._key)
 
     def __call__(
@@ -101,11 +105,11 @@ class FuseFunction:
             DtypeError: a value of a type that its tensor does not take.
             InputError, UnboundTensorError: a name that is missing or cannot be given.
         """
-        given = merge(inputs, named)
+        given = gather_inputs(inputs, named)
         params = check_parameters(params, [t.name for t in self._parameters], self._constants)
-        floats = [value for name, value in given.items() if self._is_float(name)]
-        numbers = numbers_of(self.config, floats)
-        values = bind(self._tensors, self._givens, given, numbers)
+        config = resolved(self.config, self._calls, given)
+        numbers = numbers_of(config)
+        values = self._binder.bind(given, config, numbers)
         for tensor in self._parameters:
             values[tensor.name] = numbers.parameter(params[tensor.name], tensor.name)
         for name, array in self._constants.items():
@@ -137,7 +141,7 @@ class FuseFunction:
         return self._first_value(tensor, key, self._sizes(inputs, sizes))
 
     def _sizes(self, inputs: Mapping[str, object] | None, sizes: Mapping[str, int]) -> Sizes:
-        shapes = {name: _shape(value) for name, value in merge(inputs, {}).items()}
+        shapes = {name: _shape(value) for name, value in gather_inputs(inputs, {}).items()}
         return Sizes(self.plan, self.program.ir, shapes, sizes)
 
     def _first_value(self, tensor: Tensor, key: jax.Array, known: Sizes) -> jax.Array:
@@ -192,25 +196,16 @@ class FuseFunction:
 
     def __repr__(self) -> str:
         names = [tensor.name for tensor in self._parameters]
-        takes = ", ".join([f"params {{{', '.join(names)}}}", *self._givens])
+        takes = ", ".join([f"params {{{', '.join(names)}}}", *self._calls.givens])
         return f"<FuseFunction ({takes}) -> {', '.join(self.program.ir.exports)}>"
-
-    def _is_float(self, name: str) -> bool:
-        return name in self._tensors and self._tensors[name].dtype == "float"
 
     def _check_shapes(self, values: Mapping[str, jax.Array]) -> None:
         shapes = {name: tuple(value.shape) for name, value in values.items()}
-        for name in self._constants:
-            self._expect(name, shapes[name], self._constants[name].shape)
-        check_shapes(self.plan, {name: shape for name, shape in shapes.items() if name not in self._constants})
-        for tensor in self._parameters:
-            lengths = self.plan.shape(tensor.name)
-            expected = tuple(evaluate(length, lambda name, position: shapes[name][position]) for length in lengths)
-            self._expect(tensor.name, shapes[tensor.name], expected)
-
-    def _expect(self, name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
-        if got != expected:
-            raise mistake("FUSE279", self._tensors[name].span, name=name, got=got, expected=expected)
+        for name, array in self._constants.items():
+            if shapes[name] != array.shape:
+                span = self._tensors[name].span
+                raise mistake("FUSE279", span, name=name, got=shapes[name], expected=array.shape)
+        check_shapes(self.plan, shapes)
 
     def _exported(self, name: str, value: jax.Array) -> jax.Array:
         limit = self.config.dense_limit
@@ -239,21 +234,6 @@ def _read_sources(program: Program, policies: RuntimePolicies) -> dict[str, np.n
 def _read_weights(program: ProgramIR, policies: RuntimePolicies) -> dict[str, np.ndarray]:
     names = [tensor.name for tensor in program.tensors if tensor.role in ("param", "free")]
     return {name: policies.store.load(name) for name in names if name in policies.store}
-
-
-def _with_open_parameters(program: ProgramIR, stored: Iterable[str], sizes: Mapping[str, int]) -> ProgramIR:
-    """The program in which a parameter whose size only `init` or its own array can tell counts as given."""
-    known = {axis.name for axis in program.axes if axis.size is not None or any(n in sizes for n in axis.letters)}
-    for tensor in program.tensors:
-        if tensor.role in ("input", "free", "source") or tensor.name in stored:
-            known.update(tensor.axes)
-    tensors = tuple(
-        dataclasses.replace(tensor, role="free")
-        if tensor.role == "param" and tensor.name not in stored and not known.issuperset(tensor.axes)
-        else tensor
-        for tensor in program.tensors
-    )
-    return dataclasses.replace(program, tensors=tensors)
 
 
 def _stamp(program: Program, policies: RuntimePolicies) -> tuple[tuple[str, int, int], ...]:

@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 import jax
 
-from fuse_jax.binding import merge
 from fuse_jax.function import FuseFunction
+from fuse_ref.evaluate.binding import gather_inputs
 from fuse_ref.mistakes import mistake
 
 __all__ = ["attribute_names", "inputs_by_name", "result_of"]
@@ -40,12 +40,12 @@ def inputs_by_name(function: FuseFunction, args: Sequence[object], named: Mappin
         InputError: too many, or one given twice.
     """
     if len(args) == 1 and isinstance(args[0], Mapping):
-        return merge(args[0], named)
+        return gather_inputs(args[0], named)
     order = list(function.program.inputs)
     if len(args) > len(order):
         known = f"{len(order)}: {', '.join(order)}" if order else "no `input` line"
         raise mistake("FUSE285", got=len(args), known=known)
-    return merge(dict(zip(order, args, strict=False)), named)
+    return gather_inputs(dict(zip(order, args, strict=False)), named)
 
 
 def result_of(function: FuseFunction, exports: Mapping[str, jax.Array]) -> jax.Array | dict[str, jax.Array]:

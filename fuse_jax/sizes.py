@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.analysis.sizes import axes_of_letter, unknown_axis, wrong_rank
@@ -11,7 +11,7 @@ from fuse_ref.ir.nodes import ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
 
-__all__ = ["Sizes"]
+__all__ = ["Sizes", "with_open_parameters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +86,25 @@ def _number(length: Length) -> int | None:
 
     value = evaluate(length, note)
     return None if found else value
+
+
+def with_open_parameters(program: ProgramIR, *, sizes: Mapping[str, int], given: Container[str]) -> ProgramIR:
+    """The program in which a parameter counts as given by the call where nothing else tells its sizes.
+
+    Args:
+        sizes: axis letter -> size, as lines `axis letter = size`.
+        given: tensors whose shape is known.
+    """
+    known = {axis.name for axis in program.axes if axis.size is not None or any(n in sizes for n in axis.letters)}
+    for tensor in program.tensors:
+        if tensor.role in ("input", "free", "source") or tensor.name in given:
+            known.update(tensor.axes)
+    return replace(
+        program,
+        tensors=tuple(
+            replace(tensor, role="free")
+            if tensor.role == "param" and tensor.name not in given and not known.issuperset(tensor.axes)
+            else tensor
+            for tensor in program.tensors
+        ),
+    )

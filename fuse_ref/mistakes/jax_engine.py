@@ -75,13 +75,17 @@ JAX_MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "FUSE279",
         AxisError,
-        "parameter of another shape",
-        "parameter {name} has shape {got}, but the program needs {expected}",
+        "constant of another shape",
+        "{name} has shape {got}, but the function was compiled for {expected}",
         "",
         (
             Example(
-                "parameter W has shape (3, 2), but the program needs (2, 3)",
-                python=_FUNCTION + "fn({'W': np.ones((3, 2))}, X=np.ones((4, 3)))",
+                "F has shape (2,), but the function was compiled for (3,)",
+                python=(
+                    'import fuse_jax\npolicies = RuntimePolicies(weight_store={"F": np.ones(3)})\n'
+                    'fn = fuse_jax.compile("input X[i]; Y[i] = F[i] X[i]", policies=policies)\n'
+                    "fn({'F': np.ones(2)}, X=np.ones(3))"
+                ),
             ),
         ),
     ),
@@ -188,6 +192,40 @@ JAX_MISTAKES: tuple[Mistake, ...] = (
                     "import fuse_jax.nnx\nfrom flax import nnx\n"
                     'text = "param program[i]; param program_[i]; axis i = 2; Y[i] = program[i] program_[i]"\n'
                     "fuse_jax.nnx.FuseModule(text, rngs=nnx.Rngs(0))"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE287",
+        DtypeError,
+        "positions of a relation inside jit",
+        "relation {name} is traced and holds {got}; inside jit it must be an array of bool with {arity} axes",
+        "make the truth values before the jit, or keep the positions out of its arguments",
+        (
+            Example(
+                "relation Edge is traced and holds int32; inside jit it must be an array of bool with 2 axes",
+                python=(
+                    "import fuse_jax, jax\n"
+                    'fn = fuse_jax.compile("input Edge(x, y); Y[x] = Edge(x, y)")\n'
+                    "jax.jit(fn)({}, Edge=np.array([[0, 1]]))"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE288",
+        AxisError,
+        "symbol that a compiled function does not know",
+        "symbol {value} is not on axis {axis}, which {has}",
+        "",
+        (
+            Example(
+                "symbol 'Anne' is not on axis x, which has 'Ann', 'Bob'\nhelp: did you mean 'Ann'?",
+                python=(
+                    "import fuse_jax\n"
+                    'fn = fuse_jax.compile("P(Ann); P(Bob); input Q(x); Z[x] = P(x) Q(x)")\n'
+                    'fn({}, Q=[("Anne",)])'
                 ),
             ),
         ),

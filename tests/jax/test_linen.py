@@ -45,7 +45,7 @@ def test_init_and_apply_with_sizes_from_the_input() -> None:
             jax.jit(m.apply)(variables, x),
         ):
             np.testing.assert_allclose(result, by_hand(variables, x), rtol=1e-5, atol=1e-6)
-    with pytest.raises(AxisError, match="parameter W1 has shape"):
+    with pytest.raises(AxisError, match="axis d is 5 in W1"):
         m.apply(variables, np.ones((4, 3), np.float32))
     with pytest.raises(InputError, match="2 inputs were given by position"):
         m.apply(variables, x, x)

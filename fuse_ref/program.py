@@ -84,6 +84,10 @@ class Program:
         """The program in the file at `path` (UTF-8)."""
         return cls(Path(path).read_text(encoding="utf-8"), path=path)
 
+    def __getstate__(self) -> dict[str, object]:
+        # What properties have cached can be made again, and some of it cannot be pickled.
+        return {name: value for name, value in vars(self).items() if name.startswith("_")}
+
     @property
     def ir(self) -> ProgramIR:
         """What the program means, as data."""

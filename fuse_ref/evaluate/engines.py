@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Final, Literal, TypeAlias
 
-from fuse_ref.errors import FallbackWarning
+from fuse_ref.errors import FallbackWarning, FuseError
 from fuse_ref.evaluate.engine import Engine
 from fuse_ref.evaluate.numpy_engine import ENGINE as NUMPY_ENGINE
 from fuse_ref.evaluate.warn import warn
@@ -30,10 +30,9 @@ def find_engine(backend: Backend) -> Engine:
     except ImportError as error:
         if not _names(error, backend):
             raise
-        warn(
-            f'backend="{backend}" runs on NumPy, since {backend} is not installed (pip install "fuse-torch[{backend}]")',
-            FallbackWarning,
-        )
+        # A framework that is too old says so itself.
+        reason = error.message if isinstance(error, FuseError) else f"{backend} is not installed"
+        warn(f'backend="{backend}" runs on NumPy: {reason} (pip install "fuse-torch[{backend}]")', FallbackWarning)
         return NUMPY_ENGINE
     return engine
 

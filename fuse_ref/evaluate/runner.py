@@ -178,7 +178,7 @@ class Runner:
     def _use(self, backend: Backend, reason: str) -> Engine:
         engine = find_engine(backend)
         if engine.name != backend:
-            reason = f"{backend} is not installed"
+            reason = f'backend="{backend}" is not there'
         self._engine, self._reason = engine, reason
         return engine
 

@@ -130,6 +130,8 @@ def _expression(node: st.Expression, place: _Place, depth: int, errors: list[Fus
                 _expression(index, _Place.INDEX, depth, errors)
                 _juxtaposed(index, node.name, errors, symbols=False)
         case st.Sum(terms=parts) | st.Product(factors=parts):
+            if isinstance(node, st.Product):
+                _spaced_atoms(node, errors)
             inner = _Place.AFFINE if place in _VIRTUAL else _Place.VALUE
             for _, part in parts:
                 _expression(part, inner, depth, errors)
@@ -203,6 +205,19 @@ def _juxtaposed(index: st.Expression, name: str, errors: list[FuseError], *, sym
             variables = left.name[:1].islower() and right.name[:1].islower()
             if "*" not in between and (variables or symbols):
                 errors.append(mistake("FUSE035", index.span, left=left.name, right=right.name, name=name))
+
+
+def _spaced_atoms(product: st.Product, errors: list[FuseError]) -> None:
+    """`Parent (x, y)` is read as a number times two positions: the parenthesis was meant to touch."""
+    for (_, left), (sign, right) in zip(product.factors, product.factors[1:], strict=False):
+        match left, sign, right:
+            case st.Name(), "*", st.And(operands=operands):
+                between = product.span.source.text[left.span.end : right.span.start]
+                plain = all(isinstance(operand, st.Name | st.Number | st.String) for operand in operands)
+                if plain and "*" not in between:
+                    errors.append(mistake("FUSE032", right.span, name=left.name))
+            case _:
+                pass
 
 
 def _short(text: str) -> str:

@@ -13,6 +13,43 @@ from typing import Literal, TypeAlias
 
 from fuse_ref.source import Span
 
+__all__ = [
+    "And",
+    "Application",
+    "Array",
+    "AxisDeclaration",
+    "AxisItem",
+    "Case",
+    "Compare",
+    "Equation",
+    "Export",
+    "Expression",
+    "Fact",
+    "Function",
+    "Import",
+    "Input",
+    "Module",
+    "Name",
+    "Negate",
+    "Normalised",
+    "Not",
+    "Number",
+    "Or",
+    "Param",
+    "Power",
+    "Product",
+    "Projection",
+    "Query",
+    "Reference",
+    "Sink",
+    "Slice",
+    "Statement",
+    "String",
+    "Sum",
+    "Target",
+    "Virtual",
+]
+
 # Expressions ----------------------------------------------------------------------------------
 
 

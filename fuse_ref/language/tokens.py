@@ -194,8 +194,7 @@ def _unreadable(source: Source, start: int) -> Token:
     sign = _FOREIGN_SIGN.match(text, start)
     if sign is None:
         span = Span(source, start, start + 1)
-        name = unicodedata.name(text[start], "no name")
-        return _broken(span, mistake("FUSE001", span, found=text[start], code=f"U+{ord(text[start]):04X}", name=name))
+        return _broken(span, _stray(span))
     span = Span(source, start, sign.end())
     error = mistake("FUSE002", span, found=sign.group(), cure=_FOREIGN[sign.group()])
     match sign.group():
@@ -204,6 +203,13 @@ def _unreadable(source: Source, start: int) -> Token:
         case "/*":
             span = Span(source, start, _end(_BLOCK_COMMENT.match(text, start), start))
     return _broken(span, error)
+
+
+def _stray(span: Span) -> FuseError:
+    char = span.text
+    shown = f"'{char}'" if char.isprintable() else "that does not show"
+    name = unicodedata.name(char, "no name")
+    return mistake("FUSE001", span, found=shown, code=f"U+{ord(char):04X}", name=name)
 
 
 def _end(found: re.Match[str] | None, start: int) -> int:
@@ -218,8 +224,7 @@ def _checked_name(token: Token) -> Token:
             span = Span(token.span.source, start, start + 1)
             if char in _FOREIGN:
                 return _broken(token.span, mistake("FUSE002", span, found=char, cure=_FOREIGN[char]))
-            name = unicodedata.name(char, "no name")
-            return _broken(token.span, mistake("FUSE001", span, found=char, code=f"U+{ord(char):04X}", name=name))
+            return _broken(token.span, _stray(span))
     reserved = [part for part in token.text.split(".") if part in RESERVED]
     if reserved and "." in token.text:
         return _broken(token.span, mistake("FUSE030", token.span, found=reserved[0]))

@@ -20,11 +20,12 @@ _CHARACTERS = (
     _row(
         "001",
         "A character that Fuse does not use",
-        "the character '{found}' ({code}, {name}) has no meaning here",
+        "the character {found} ({code}, {name}) has no meaning here",
         "take it out, or put the text in double quotes",
         _shows("Y = $X", "the character '$' (U+0024, DOLLAR SIGN)"),
         _shows("Y = X[i] ☃", "SNOWMAN"),
         _shows("Y½ = 3", "VULGAR FRACTION ONE HALF"),
+        _shows("Y = \u200bX", "the character that does not show (U+200B, ZERO WIDTH SPACE)"),
     ),
     _row(
         "002",
@@ -303,6 +304,7 @@ _NAMES = (
         "write {name}(…)",
         _shows("Y[i] = sum (j: X[i, j])", "'sum' and its '(' must touch"),
         _shows("Parent (Alice, Bob)", "write Parent(…)"),
+        _shows("Child(x, y) <- Parent (y, x)", "'Parent' and its '(' must touch"),
         _shows("fn head (Q[p]) = Q[p]", "'head' and its '(' must touch"),
     ),
     _row(

@@ -17,7 +17,7 @@ from tests.language.trees import NAMES, expression, modules, nodes, statements
 PROGRAMS = sorted((Path(__file__).parents[1] / "programs").glob("*.fuse"))
 
 QUICK = settings(
-    max_examples=250,
+    max_examples=120,
     deadline=None,
     derandomize=True,  # the same trees in every run
     database=None,
@@ -58,7 +58,7 @@ def test_the_strategies_make_every_node() -> None:
     """Else the tests above would say nothing about the missing ones."""
     seen: set[str] = set()
 
-    @settings(QUICK, max_examples=400)
+    @settings(QUICK, max_examples=300)
     @given(modules)
     def collect(module: st.Module) -> None:
         seen.update(type(node).__name__ for node in nodes(module))

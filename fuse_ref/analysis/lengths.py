@@ -113,8 +113,7 @@ def linear(terms: Iterable[tuple[Length, int]], offset: int = 0) -> Length:
                     gathered[item] = gathered.get(item, 0) + coefficient * inner_coefficient
             case _:
                 gathered[length] = gathered.get(length, 0) + coefficient
-    # In one order, so that equal formulas compare equal however they came about.
-    kept = tuple(sorted(((item, c) for item, c in gathered.items() if c != 0), key=lambda term: str(term[0])))
+    kept = tuple((item, gathered[item]) for item in _ordered(item for item, c in gathered.items() if c != 0))
     if not kept:
         return Fixed(offset)
     if offset == 0 and len(kept) == 1 and kept[0][1] == 1:
@@ -138,8 +137,23 @@ def _folded(items: Iterable[Length], choose: Callable[[int, int], int]) -> list[
             number = item.value if number is None else choose(number, item.value)
         elif item not in rest:
             rest.append(item)
-    rest.sort(key=str)
+    rest = _ordered(rest)
     return rest if number is None else [*rest, Fixed(number)]
+
+
+def _ordered(items: Iterable[Length]) -> list[Length]:
+    """In one order, so that equal formulas compare equal however they came about."""
+    extents: list[Extent] = []
+    others: list[Length] = []
+    for item in items:
+        if isinstance(item, Extent):
+            extents.append(item)
+        else:
+            others.append(item)
+    extents.sort(key=lambda extent: (extent.tensor, extent.position))
+    if len(others) > 1:
+        others.sort(key=str)
+    return [*extents, *others]
 
 
 def minimum(items: Iterable[Length]) -> Length:

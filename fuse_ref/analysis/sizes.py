@@ -58,7 +58,8 @@ class Known:
         return place(tensor, self.tensors[tensor].span or self.first_use.get(tensor))
 
     def span(self, tensor: str) -> Span | None:
-        return self.first_use.get(tensor) or self.tensors[tensor].span
+        """Where the text declares it, else where it first stands."""
+        return self.tensors[tensor].span or self.first_use.get(tensor)
 
 
 def place(what: str, span: Span | None) -> str:

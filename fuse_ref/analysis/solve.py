@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from fuse_ref.analysis.graph import groups
-from fuse_ref.analysis.lengths import Fixed, Length, floor_divide, linear, maximum, minimum, times
+from fuse_ref.analysis.lengths import Fixed, Length, Linear, Maximum, floor_divide, linear, maximum, minimum, times
 from fuse_ref.analysis.limits import Limit, ScopeTable, Slot, affine_part, highest, limits, lowest
 from fuse_ref.analysis.sizes import Known
 from fuse_ref.errors import FuseError
@@ -423,5 +423,17 @@ def slice_length(index: SliceIndex, length: Callable[[], Length]) -> Length:
 
 
 def at_least_zero(length: Length) -> Length:
-    """`length`, or 0 where it would be negative."""
+    """`length`, or 0 where it would be negative.
+
+    Convolutions of convolutions would nest: max(max(a, 0) - f + 1, 0) is written max(a - f + 1, 0).
+    These agree unless both the image and the filter are empty, where no read takes place.
+    """
+    if isinstance(length, Linear):
+        negative = sum(c for _, c in length.terms if c < 0)
+        positive = [(item, c) for item, c in length.terms if c > 0]
+        if len(positive) == 1 and positive[0][1] == 1 and length.offset + negative <= 0:
+            match positive[0][0]:
+                case Maximum((inner, Fixed(0))):
+                    rest = [(item, c) for item, c in length.terms if c < 0]
+                    length = linear([(inner, 1), *rest], length.offset)
     return maximum([length, Fixed(0)])

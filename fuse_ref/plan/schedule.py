@@ -8,9 +8,6 @@ from fuse_ref.plan.steps import Step
 
 __all__ = ["schedule"]
 
-# When nothing of the route at hand is ready: files first, then logic that depends on inputs alone.
-_PREFERENCE = ("Load", "Relation", "Fixpoint", "Dense", "Recurrence", "Answer", "Store")
-
 
 def schedule(steps: Sequence[Step]) -> list[Step]:
     """The steps in an order in which every read is written before; ties keep the given order."""
@@ -31,7 +28,7 @@ def schedule(steps: Sequence[Step]) -> list[Step]:
         # Answers and files written wait until nothing else goes on: they end the program.
         last = [i for i in ready if steps[i].kind in ("Answer", "Store")]
         going = [i for i in same if i not in last] or [i for i in ready if i not in last] or last
-        chosen = min(going, key=lambda i: (steps[i].route != route, _PREFERENCE.index(steps[i].kind), i))
+        chosen = min(going, key=lambda i: (steps[i].route != route, _rank(steps[i]), i))
         ready.remove(chosen)
         order.append(steps[chosen])
         route = steps[chosen].route
@@ -42,3 +39,10 @@ def schedule(steps: Sequence[Step]) -> list[Step]:
         ready.sort()
     assert len(order) == len(steps), "steps need each other"
     return order
+
+
+def _rank(step: Step) -> int:
+    """When nothing of the route at hand is ready: files first, then logic that depends on inputs alone."""
+    if step.kind == "Load":
+        return 0
+    return 1 if step.route == "logical" else 2

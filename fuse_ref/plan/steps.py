@@ -216,7 +216,7 @@ class SizeCheck:
     relation: Literal["==", ">="]
     expected: Length
     reason: str  # where `expected` comes from: "B (line 3)", "axis d = 64 (line 1)"
-    span: Span | None = field(default=None, compare=False, repr=False)  # the tensor's first use on that axis
+    span: Span | None = field(default=None, compare=False, repr=False)  # where the tensor is declared, else first used
     code: str = "FUSE150"  # the row of mistakes whose words an error takes
     words: tuple[tuple[str, str], ...] = ()  # fill the row's sentence
     values: tuple[tuple[str, Length], ...] = ()  # likewise, evaluated when the error is raised

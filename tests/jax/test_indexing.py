@@ -132,47 +132,50 @@ WRITES = [
 ]
 
 
-@pytest.mark.parametrize("operator", NEUTRAL)
 @pytest.mark.parametrize("limit", [64, 0], ids=["pads", "scatter"])
 @pytest.mark.parametrize(
     ("labels", "shape", "positions", "sizes"), [case[1:] for case in WRITES], ids=[c[0] for c in WRITES]
 )
-def test_write_forms(monkeypatch, limit, operator, labels, shape, positions, sizes) -> None:
+def test_write_forms(monkeypatch, limit, labels, shape, positions, sizes) -> None:
     monkeypatch.setattr(indexing, "UNROLL_LIMIT", limit)
     value = np.random.default_rng(1).normal(size=shape).astype(np.float32)
-    result = jax.jit(lambda v: write(v, labels, operator, positions, sizes))(value)
-    assert result.dtype == np.float32
-    np.testing.assert_allclose(result, write_by_loops(value, labels, operator, positions, sizes), rtol=1e-6)
+    results = jax.jit(lambda v: {op: write(v, labels, op, positions, sizes) for op in NEUTRAL})(value)
+    for operator, result in results.items():
+        assert result.dtype == np.float32
+        np.testing.assert_allclose(result, write_by_loops(value, labels, operator, positions, sizes), rtol=1e-6)
 
 
-@pytest.mark.parametrize("operator", NEUTRAL)
 @pytest.mark.parametrize("limit", [64, 0], ids=["pads", "scatter"])
 @pytest.mark.parametrize("seed", range(8))
-def test_random_writes_and_their_gradients(monkeypatch, limit, operator, seed) -> None:
+def test_random_writes_and_their_gradients(monkeypatch, limit, seed) -> None:
     monkeypatch.setattr(indexing, "UNROLL_LIMIT", limit)
     rng = np.random.default_rng(100 + seed)
     labels = "abc"[: rng.integers(1, 4)]
     positions = random_positions(rng, int(rng.integers(1, 4)), labels, divisors=True)
     shape = tuple(int(n) for n in rng.integers(1, 5, size=len(labels)))
     sizes = tuple(int(n) for n in rng.integers(1, 6, size=len(positions)))
-    value = rng.uniform(0.5, 1.5, size=shape)
+    value, weights = rng.uniform(0.5, 1.5, size=shape), rng.normal(size=sizes)
+
+    def total(v, operator):
+        made = write(v, labels, operator, positions, sizes)
+        return jnp.sum(jnp.where(jnp.isfinite(made), made, 0.0) * weights), made
+
+    def all_of_them(v):
+        return {op: jax.grad(total, has_aux=True)(v, op) for op in NEUTRAL}
+
     with jax.enable_x64(True):
-        weights = rng.normal(size=sizes)
-
-        def total(v):
-            made = write(v, labels, operator, positions, sizes)
-            return jnp.sum(jnp.where(jnp.isfinite(made), made, 0.0) * weights), made
-
-        gradient, result = map(np.asarray, jax.jit(jax.grad(total, has_aux=True))(value))
-    expected = write_by_loops(value, labels, operator, positions, sizes)
-    np.testing.assert_allclose(result, expected, rtol=1e-12)
-    kept = np.isfinite(expected)
-    for at in np.ndindex(shape):
-        step = np.zeros(shape)
-        step[at] = 1e-6
-        above = write_by_loops(value + step, labels, operator, positions, sizes)
-        below = write_by_loops(value - step, labels, operator, positions, sizes)
-        assert gradient[at] == pytest.approx(np.sum((above[kept] - below[kept]) * weights[kept]) / 2e-6, abs=1e-6)
+        results = jax.jit(all_of_them)(value)
+    for operator, (gradient, result) in results.items():
+        expected = write_by_loops(value, labels, operator, positions, sizes)
+        np.testing.assert_allclose(result, expected, rtol=1e-12)
+        kept = np.isfinite(expected)
+        for at in np.ndindex(shape):
+            step = np.zeros(shape)
+            step[at] = 1e-6
+            above = write_by_loops(value + step, labels, operator, positions, sizes)
+            below = write_by_loops(value - step, labels, operator, positions, sizes)
+            difference = np.sum((above[kept] - below[kept]) * weights[kept]) / 2e-6
+            assert gradient[at] == pytest.approx(difference, abs=1e-6)
 
 
 def test_ties_of_a_pooled_maximum_share_the_gradient() -> None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fuse_ref.analysis.formulas import at_least_zero
 from fuse_ref.analysis.lengths import Fixed, Length, linear, minimum
 from fuse_ref.analysis.limits import Limit, Slot, affine_part
-from fuse_ref.analysis.solve import AxisNode, LengthNode, Node, RangeNode, Solver, at_least_zero
+from fuse_ref.analysis.solve import AxisNode, LengthNode, Node, RangeNode, Solver
 from fuse_ref.mistakes import mistake
 
 __all__ = ["solve_cycle"]

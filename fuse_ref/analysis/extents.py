@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from fuse_ref.analysis.formulas import slice_length
 from fuse_ref.analysis.lengths import (
     Extent,
     Fixed,
@@ -21,7 +22,7 @@ from fuse_ref.analysis.lengths import (
 )
 from fuse_ref.analysis.limits import Limit, Slot, affine_part, highest
 from fuse_ref.analysis.sizes import because
-from fuse_ref.analysis.solve import AxisNode, RangeNode, Solver, slice_length
+from fuse_ref.analysis.solve import AxisNode, RangeNode, Solver
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Affine, FromEnd, SliceIndex
 from fuse_ref.mistakes import mistake
@@ -228,8 +229,7 @@ def _constants(solver: Solver) -> Iterator[Finding]:
                 continue
         length = solver.slot_length(slot)
         axis = "" if slot.tensor is None else solver.known.tensors[slot.tensor].axes[slot.position]
-        name = slot.tensor or "the literal"
-        words = (("read", slot.text), ("position", position), ("axis", axis), ("tensor", name))
+        words = (("read", slot.text), ("position", position), ("tensor", slot.tensor or "the literal"))
         given = None
         if slot.tensor is not None and (slot.tensor, slot.position) in solver.known.lengths:
             length = solver.known.lengths[slot.tensor, slot.position]
@@ -268,7 +268,7 @@ def _slice_end(solver: Solver, slot: Slot, span: Span) -> Iterator[Finding]:
     if needed:
         length = solver.slot_length(slot)
         axis = "" if slot.tensor is None else solver.known.tensors[slot.tensor].axes[slot.position]
-        words = (("read", slot.text), ("position", str(needed - 1)), ("axis", axis), ("tensor", slot.tensor or "const"))
+        words = (("read", slot.text), ("position", str(needed - 1)), ("tensor", slot.tensor or "the literal"))
         yield Finding(
             length, ">=", Fixed(needed), "FUSE154", words, (("have", length),), slot.text, span, variable=axis
         )

@@ -8,12 +8,13 @@ themselves are recurrences and are left to `analysis.cycles`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
+from fuse_ref.analysis.formulas import at_least_zero, deciding_slice, open_slice, slice_length, written_variables
 from fuse_ref.analysis.graph import groups
-from fuse_ref.analysis.lengths import Fixed, Length, Linear, Maximum, floor_divide, linear, maximum, minimum, times
+from fuse_ref.analysis.lengths import Fixed, Length, floor_divide, linear, maximum, minimum, times
 from fuse_ref.analysis.limits import Limit, ScopeTable, Slot, affine_part, highest, limits, lowest
 from fuse_ref.analysis.sizes import Known
 from fuse_ref.errors import FuseError
@@ -144,8 +145,8 @@ class Solver:
         table = self.tables[node.scope]
         found: dict[Node, None] = {}
         if node.variable in table.slices:
-            slot = _deciding_slice(table, node.variable)
-            if slot.tensor is not None and not (slot in table.writes and _open_slice(slot.index)):
+            slot = deciding_slice(table, node.variable)
+            if slot.tensor is not None and not (slot in table.writes and open_slice(slot.index)):
                 found[self.length_node(slot.tensor, slot.position)] = None
         for limit in self.limits[node]:
             if limit.slot.tensor is not None:
@@ -174,7 +175,7 @@ class Solver:
     def _slot_ranges(self, slots: Sequence[tuple[int, Slot]]) -> tuple[Node, ...]:
         found: dict[Node, None] = {}
         for scope, slot in slots:
-            found.update((RangeNode(scope, v), None) for v in _written_variables(slot))
+            found.update((RangeNode(scope, v), None) for v in written_variables(slot))
         return tuple(found)
 
     def _axis_needs(self, axis: str) -> tuple[Node, ...]:
@@ -190,7 +191,7 @@ class Solver:
             for scope, slot in self.writes.get((tensor, position), ()):
                 variable = slot.index.variable if isinstance(slot.index, Affine) else None
                 if variable is None:
-                    if _written_variables(slot):
+                    if written_variables(slot):
                         found.append((scope, slot, False))
                 elif variable not in self.tables[scope].alone and self._has_limits(scope, variable):
                     found.append((scope, slot, True))
@@ -280,7 +281,7 @@ class Solver:
         return floor_divide(linear([(room, 1)], step), step)
 
     def _slice_range(self, table: ScopeTable, variable: str) -> Length:
-        slot = _deciding_slice(table, variable)
+        slot = deciding_slice(table, variable)
         assert isinstance(slot.index, SliceIndex)
         return slice_length(slot.index, lambda: self.slot_length(slot))
 
@@ -389,51 +390,3 @@ class Solver:
         if found:
             return maximum([found[0][1], Fixed(least)]) if least else found[0][1]
         return self._unsized_axis(axis, self.positions[axis][0][0])
-
-
-def _deciding_slice(table: ScopeTable, variable: str) -> Slot:
-    """The slice whose length the others must have: one that is read, where there is one."""
-    slots = table.slices[variable]
-    return next((slot for slot in slots if slot not in table.writes), slots[0])
-
-
-def _open_slice(index: object) -> bool:
-    """Whether a slice's length does not depend on the axis it is on."""
-    return isinstance(index, SliceIndex) and index.stop is not None and index.stop >= 0 and (index.start or 0) >= 0
-
-
-def _written_variables(slot: Slot) -> tuple[str, ...]:
-    if isinstance(slot.index, SliceIndex):
-        return (slot.index.variable,)
-    parts = affine_part(slot.index)
-    return () if parts is None else tuple(v for v, c in parts[0].terms if c > 0)
-
-
-def slice_length(index: SliceIndex, length: Callable[[], Length]) -> Length:
-    """How many positions a slice takes of an axis whose length `length()` tells."""
-
-    def bound(value: int | None, default: Length | None) -> Length:
-        if value is None:
-            return default if default is not None else length()
-        return Fixed(value) if value >= 0 else linear([(length(), 1)], value)
-
-    start, stop = bound(index.start, Fixed(0)), bound(index.stop, None)
-    span = linear([(stop, 1), (start, -1)], index.step - 1)
-    return at_least_zero(floor_divide(span, index.step))
-
-
-def at_least_zero(length: Length) -> Length:
-    """`length`, or 0 where it would be negative.
-
-    Convolutions of convolutions would nest: max(max(a, 0) - f + 1, 0) is written max(a - f + 1, 0).
-    These agree unless both the image and the filter are empty, where no read takes place.
-    """
-    if isinstance(length, Linear):
-        negative = sum(c for _, c in length.terms if c < 0)
-        positive = [(item, c) for item, c in length.terms if c > 0]
-        if len(positive) == 1 and positive[0][1] == 1 and length.offset + negative <= 0:
-            match positive[0][0]:
-                case Maximum((inner, Fixed(0))):
-                    rest = [(item, c) for item, c in length.terms if c < 0]
-                    length = linear([(inner, 1), *rest], length.offset)
-    return maximum([length, Fixed(0)])

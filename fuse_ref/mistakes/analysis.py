@@ -16,12 +16,15 @@ ANALYSIS_MISTAKES: tuple[Mistake, ...] = (
         "a size of 1 is not repeated: write B[i, 0] to use one position of an axis",
         (
             Example(
-                "axis k is 2 in A (line 1) but 3 in B (line 2)",
-                python='Program("A[i, k] = [[1, 2]]\\nB[k, j] = [[1], [2], [3]]\\nY[i, j] = A[i, k] B[k, j]").plan()',
+                "axis k is 32 in Key (line 2) but 64 in Query (line 1)",
+                python=(
+                    'Program("input Query[p, k]\\ninput Key[q, k]\\nY[p, q] = Query[p, k] Key[q, k]")'
+                    '.compile(backend="numpy")(Query=np.ones((2, 64)), Key=np.ones((3, 32)))'
+                ),
             ),
             Example(
-                "axis d is 3 in W (line 2) but 4 by axis d = 4",
-                python='Program("axis d = 4\\nW[d] = [1, 2, 3]\\nY = W[d] W[d]").plan()',
+                "axis d is 1 in X (line 2) but 4 by axis d = 4",
+                python=('Program("axis d = 4\\nY = X[d] X[d]\\nexport Y").compile(backend="numpy")(X=np.ones(1))'),
             ),
         ),
     ),
@@ -63,9 +66,14 @@ ANALYSIS_MISTAKES: tuple[Mistake, ...] = (
         "FUSE154",
         AxisError,
         "A position beyond the end",
-        "{read} reads position {position}, but axis {axis} of {tensor} has {have}",
+        "{read} reads position {position}, but {tensor} has length {have} there",
         "positions count from 0",
-        (Example("reads position 3, but axis i of X has 2", python='Program("X = [1, 2]\\nY = X[3]").plan()'),),
+        (
+            Example(
+                "X[3] reads position 3, but X has length 2 there",
+                program="X = [1, 2]\nY = X[3]",
+            ),
+        ),
     ),
     Mistake(
         "FUSE155",
@@ -111,7 +119,7 @@ ANALYSIS_MISTAKES: tuple[Mistake, ...] = (
         (
             Example(
                 "axis x is 2 in B (line 2), but facts and constant indices need 6 positions",
-                python='Program("A[5] = 1\\nB[x] = [1, 2]\\nY = A[x] B[x]").plan()',
+                python='Program("A[5] = 1\\nY = A[x] B[x]").compile(backend="numpy")(B=np.ones(2))',
             ),
         ),
     ),

@@ -30,7 +30,7 @@ _CASES = [
         "X[x+d] fits at no position of 'x': X has 2 there, the first read needs 3",
         1,
     ),
-    ("Y = X[3]", {"X": (2,)}, "X[3] reads position 3, but axis X.0 of X has 2", 1),
+    ("Y = X[3]", {"X": (2,)}, "X[3] reads position 3, but X has length 2 there", 1),
     (
         "S[l+1] = U[l] V[l] S[l]",
         {"U": (3,), "V": (5,)},

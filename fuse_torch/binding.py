@@ -71,7 +71,7 @@ def bind(
     surplus = named
     mapping = _only_mapping(signature, given, rest, named)
     if mapping is not None:
-        values = [mapping[name] if name in mapping else ABSENT for name in signature.names]
+        values = [mapping.get(name, ABSENT) for name in signature.names]
         surplus = {name: value for name, value in mapping.items() if name not in signature.names}
     elif rest:
         taken = signature.names[: signature.positional]

@@ -119,7 +119,7 @@ class TorchEngine:
         return np.asarray(array.detach().cpu().resolve_conj().resolve_neg().numpy())
 
 
-_NUMPY_TYPES: Final = {
+_NUMPY_TYPES: Final[dict[torch.dtype, np.dtype]] = {
     torch.float32: np.dtype(np.float32),
     torch.float64: np.dtype(np.float64),
     torch.int64: np.dtype(np.int64),

@@ -94,4 +94,6 @@ def _shape_of_refusal(
 
 
 torch.library.impl("fuse_torch::refuse", "CompositeExplicitAutograd", _refuse_when_run, lib=_LIBRARY)
+# It has no gradient to give: without this line torch would warn of that while compiling for training.
+_LIBRARY.impl("refuse", torch.library.fallthrough_kernel, "Autograd")
 torch.library.register_fake("fuse_torch::refuse", _shape_of_refusal, lib=_LIBRARY)

@@ -71,10 +71,25 @@ def _cross_entropy(emit: Emitter, operation: Along) -> Node:
     if emit.dtype(target) != "int64":
         classes = emit.method("to", classes, torch.int64)
     classes = emit.aligned(emit.call(torch.unsqueeze, classes, -1), (*target.labels, axis), inner, leading=True)
-    taken = emit.call(torch.take_along_dim, logs, classes, -1)
+    # gather does not broadcast; take_along_dim would, but fixes open sizes when it is compiled.
+    logs = _repeated(emit, operation, logs, logits)
+    classes = _repeated(emit, operation, classes, target)
+    taken = emit.call(torch.gather, logs, -1, classes)
     scores = (emit.operand(logits), logits.labels.index(axis))
     taken.meta["fuse_classes"] = (emit.operand(target), target.value, scores, axis)  # for checked runs
     return emit.call(operator.neg, emit.call(torch.squeeze, taken, -1))
+
+
+def _repeated(emit: Emitter, operation: Along, node: Node, operand: Operand) -> Node:
+    """`node`, with the output's dimensions and the axis, repeated along those that `operand` lacks."""
+    output = operation.output
+    if all(label in operand.labels for label in output.labels):
+        return node
+    sizes = [
+        -1 if label in operand.labels else emit.size(length)
+        for label, length in zip(output.labels, output.lengths, strict=True)
+    ]
+    return emit.method("expand", node, (*sizes, -1))
 
 
 ALONG: dict[str, AlongFunction] = {

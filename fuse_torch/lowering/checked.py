@@ -37,7 +37,7 @@ def _after(node: Node, check: Callable[..., None]) -> None:
 
 
 def _finite_check(name: str, span: Span | None) -> Callable[[torch.Tensor], None]:
-    @torch.compiler.disable(reason=f"fuse: checked=True looks at {name}")
+    @torch.compiler.disable(reason=_reason(span, f"checked=True looks at {name}"))
     def check_finite_values(value: torch.Tensor) -> None:
         if value.dtype.is_floating_point and not bool(torch.isfinite(value).all()):
             check_finite(name, value.detach().cpu().numpy(), span)
@@ -45,11 +45,14 @@ def _finite_check(name: str, span: Span | None) -> Callable[[torch.Tensor], None
     return check_finite_values
 
 
-def _classes_check(
-    name: str, axis: str, dim: int, span: Span | None
-) -> Callable[[torch.Tensor, torch.Tensor], None]:
-    @torch.compiler.disable(reason=f"fuse: checked=True looks at the classes {name}")
+def _classes_check(name: str, axis: str, dim: int, span: Span | None) -> Callable[[torch.Tensor, torch.Tensor], None]:
+    @torch.compiler.disable(reason=_reason(span, f"checked=True looks at the classes {name}"))
     def check_class_numbers(value: torch.Tensor, scores: torch.Tensor) -> None:
         check_classes(name, value.detach().cpu().numpy(), scores.shape[dim], axis, span)
 
     return check_class_numbers
+
+
+def _reason(span: Span | None, reason: str) -> str:
+    """Why a graph breaks, in the form that `report()` takes apart."""
+    return f"fuse: «{'' if span is None else span.text}» {reason}"

@@ -16,7 +16,7 @@ from typing import Any, assert_never
 import torch
 from torch.fx.graph import CodeGen
 
-from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum
+from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum, Times
 from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.steps import Plan
 from fuse_torch import refusal
@@ -129,7 +129,6 @@ class _Prologue:
             "tables": tables,
             "tracing": refusal.tracing,
             "refuse": refusal.refuse,
-            "plan": self.plan,
             "stand_in": torch.ops.fuse_torch.refuse.default,
             "Tensor": torch.Tensor,
             "int64": torch.int64,
@@ -206,10 +205,9 @@ class _Prologue:
 
     def _checks(self) -> list[str]:
         used = {check.tensor for check in self.plan.size_checks}
-        for check in self.plan.size_checks:
-            used |= _extents(check.expected)
-        for check in self.plan.range_checks:
-            used |= _extents(check.length)
+        compared = [check.expected for check in self.plan.size_checks]
+        compared += [check.length for check in self.plan.range_checks]
+        used.update(name for length in compared for name in _extents(length))
         lines = [
             f"{self.shape_names[slot.tensor.name]} = {slot.variable}.shape"
             for slot in self.lowered.givens
@@ -224,7 +222,7 @@ class _Prologue:
         lines += [
             f"if {' or '.join(wrong)}:",
             f"    if {self.helper['tracing']}(): return {self._stand_ins(every)}",
-            f"    {self.helper['refuse']}({self.helper['plan']}, {names!r}, {every}, {precision})",
+            f"    {self.helper['refuse']}({self.local['self']}._blueprint.plan, {names!r}, {every}, {precision})",
         ]
         return lines
 
@@ -315,6 +313,8 @@ def _text(length: Length, extent: Callable[[str, int], str]) -> str:
             return f"({' + '.join([*parts, str(offset)])})"
         case FloorDivide(numerator, divisor):
             return f"({_text(numerator, extent)} // {divisor})"
+        case Times(items):
+            return f"({' * '.join(_text(item, extent) for item in items)})"
         case Minimum(items):
             return f"min({', '.join(_text(item, extent) for item in items)})"
         case Maximum(items):
@@ -334,7 +334,7 @@ def _extents(length: Length) -> set[str]:
             return {name for item, _ in terms for name in _extents(item)}
         case FloorDivide(numerator, _):
             return _extents(numerator)
-        case Minimum(items) | Maximum(items):
+        case Times(items) | Minimum(items) | Maximum(items):
             return {name for item in items for name in _extents(item)}
         case _:
             assert_never(length)

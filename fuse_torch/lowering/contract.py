@@ -106,9 +106,7 @@ def _is_linear(x: tuple[str, ...], weight: tuple[str, ...], out: tuple[str, ...]
     return x[-1] == summed and row not in x and summed not in out and out == (*x[:-1], row)
 
 
-def _linear(
-    emit: Emitter, left: _Factor, right: _Factor, out: tuple[str, ...], bias: Bias | None
-) -> Node | None:
+def _linear(emit: Emitter, left: _Factor, right: _Factor, out: tuple[str, ...], bias: Bias | None) -> Node | None:
     for x, weight in ((left, right), (right, left)):
         if _is_linear(x.labels, weight.labels, out):
             if bias is None:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, assert_never
 import torch
 from torch.fx import Graph, Node
 
-from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum
+from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum, Times
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Operand
 
@@ -114,7 +114,8 @@ class Emitter:
 
     def _reference_field(self, field: str) -> Node:
         if field not in self._reference_fields:
-            assert self.reference is not None and self.anchor is not None, "no reference tensor was set"
+            assert self.reference is not None, "the graph's placeholders come first"
+            assert self.anchor is not None, "the graph's placeholders come first"
             with self.graph.inserting_after(self.anchor):
                 self._reference_fields[field] = self.call(getattr, self.reference, field)
         return self._reference_fields[field]
@@ -142,6 +143,11 @@ class Emitter:
                 return self.add(total, offset)
             case FloorDivide(numerator, divisor):
                 return self.floor_divide(self.size(numerator), divisor)
+            case Times(items):
+                product: Size = 1
+                for item in items:
+                    product = self.multiply(product, self.size(item))
+                return product
             case Minimum(items):
                 return self._fold(torch.sym_min, items)
             case Maximum(items):
@@ -174,7 +180,7 @@ class Emitter:
     def subtract(self, left: Size, right: Size) -> Size:
         if isinstance(right, int):
             return self.add(left, -right)
-        return self.call(operator.sub, left, right)
+        return 0 if left is right else self.call(operator.sub, left, right)
 
     def multiply(self, left: Size, right: Size) -> Size:
         if isinstance(left, int) and isinstance(right, int):

@@ -117,9 +117,7 @@ def _span(emit: Emitter, reach: _Reach) -> Size:
     return emit.maximum(reach.widths[0], emit.maximum(reach.widths[1], 1))
 
 
-def _open_dimension(
-    emit: Emitter, view: _View, position: int, reach: _Reach, start: Size, size: Size | None
-) -> None:
+def _open_dimension(emit: Emitter, view: _View, position: int, reach: _Reach, start: Size, size: Size | None) -> None:
     """Turn source dimension `position` into one dimension per term. `size` is known where nothing was padded."""
     dim = view.dims.index(position)
     if not reach.terms:
@@ -141,7 +139,7 @@ def _open_dimension(
         view.dims.append(position)
         dim = len(view.dims) - 1
     if outer:
-        size = last.count if reach.full and last.step == 1 else None
+        size = last.count if last.full and last.step == 1 else None  # the window is exactly as wide
     if size is None or size != last.count or last.step != 1:
         stop = emit.add(start, emit.multiply(last.count, last.step))
         view.node = emit.sliced(view.node, dim, start, stop, last.step)

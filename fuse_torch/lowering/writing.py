@@ -134,10 +134,8 @@ def _scattered(emit: Emitter, operation: Write, block: _Block, targets: list[Siz
             torch.logical_and, emit.call(operator.ge, position, 0), emit.call(operator.lt, position, target)
         )
         inside = reaches if inside is None else emit.call(torch.logical_and, inside, reaches)
-    if inside is None:  # a scalar: everything meets in one place
-        flat = emit.full((), 0, "int64")
-    else:
-        flat = emit.call(torch.where, inside, flat, total)
+    # Without dimensions, everything meets in one place.
+    flat = emit.full((), 0, "int64") if inside is None else emit.call(torch.where, inside, flat, total)
     where = emit.method("reshape", emit.method("expand_as", flat, block.node), (-1,))
     values = emit.method("reshape", block.node, (-1,))
     start = emit.full((emit.add(total, 1),), fill, block.dtype)

@@ -168,9 +168,7 @@ def test_write(name: str, operator: str, open_sizes: bool) -> None:
     labels = "PQR"[: len(shape)]
     made = Write(output("Y", labels, *targets), operator, Operand("X", tuple(sizes)), written)  # type: ignore[arg-type]
     plan = plan_of([made], {"X": (len(sizes), "float"), "M": (len(shape), "float")}, "Y")
-    shapes = tuple(
-        type(item)(item.tensor, tuple(sources)) if item.tensor == "X" else item for item in plan.shapes
-    )
+    shapes = tuple(type(item)(item.tensor, tuple(sources)) if item.tensor == "X" else item for item in plan.shapes)
     object.__setattr__(plan, "shapes", shapes)
     run = graph_module(lower(plan, ("Y",)), {})
     for seed in (0, 1):

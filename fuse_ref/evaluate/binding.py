@@ -41,7 +41,7 @@ class Cast:
     used: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bound:
     """The plan's givens as arrays of the engine."""
 

@@ -82,7 +82,7 @@ class NumpyExecutable:
     """A plan as NumPy calls. For every new set of shapes they are written once; threads share them."""
 
     def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> None:
-        self.step_seconds: tuple[float, ...] = ()  # of the last call to end, one per step of the plan
+        self._local = threading.local()
         self._plan = plan
         self._config = config
         self._outputs = outputs
@@ -120,11 +120,16 @@ class NumpyExecutable:
                 for instruction in instructions:
                     instruction(r)
                 seconds[position] = time.perf_counter() - start
-        self.step_seconds = tuple(seconds)
+        self._local.seconds = seconds
         return {
             name: np.array(r[register]) if copied else np.asarray(r[register])
             for name, register, copied in program.results
         }
+
+    @property
+    def step_seconds(self) -> tuple[float, ...]:
+        """Of this thread's last call, one per step of the plan."""
+        return tuple(getattr(self._local, "seconds", ()))
 
     def _write(self, shapes: Shapes) -> _Program:
         by_name = dict(zip(self._given, shapes, strict=True))

@@ -39,7 +39,7 @@ def hints_from(plan: Plan, shapes: Mapping[str, tuple[int, ...]], known: Mapping
     return found
 
 
-def sinks_of(plan: Plan) -> list[tuple[Sink, str]]:
+def sinks_of(plan: Plan) -> tuple[tuple[Sink, str], ...]:
     """Each sink of the plan with the name of the value that it writes."""
     sinks = []
     for step in plan.steps:
@@ -52,7 +52,7 @@ def sinks_of(plan: Plan) -> list[tuple[Sink, str]]:
                 assert isinstance(sink.body, Read)
                 name = sink.body.tensor
             sinks.append((sink, name))
-    return sinks
+    return tuple(sinks)
 
 
 def ask(program: ProgramIR, text: str, query: str) -> ProgramIR:

@@ -7,21 +7,21 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args
+from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.answer import Answer, answer
 from fuse_ref.evaluate.binding import Binder, Bound, framework_of_inputs, gather_inputs, resolve_precision
-from fuse_ref.evaluate.engine import Array, Engine, Executable
+from fuse_ref.evaluate.engine import Array, Engine
 from fuse_ref.evaluate.engines import Backend, find_engine
 from fuse_ref.evaluate.explanation import Explanation
 from fuse_ref.evaluate.planning import ask, hints_from, sinks_of
+from fuse_ref.evaluate.prepared import Call, Prepared, execute
 from fuse_ref.evaluate.relation import Relation
 from fuse_ref.evaluate.support import check_supported
-from fuse_ref.evaluate.weighing import check_parameters, known_shapes, parameter_values, weight_values
+from fuse_ref.evaluate.weighing import known_shapes, parameter_values, weight_values
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sinks import write_arrays
 from fuse_ref.files.sources import read_sources
@@ -36,10 +36,7 @@ from fuse_ref.policies import RuntimePolicies
 __all__ = ["Runner", "compile_program"]
 
 BackendChoice: TypeAlias = Literal["auto", "numpy", "torch", "jax"]
-Shapes: TypeAlias = tuple[tuple[int, ...], ...]
-
 _log = logging.getLogger("fuse.runner")
-_KEPT_SHAPES: Final = 256  # sets of shapes whose checks have passed
 
 
 class ProgramLike(Protocol):
@@ -53,28 +50,6 @@ class ProgramLike(Protocol):
 
     @property
     def path(self) -> Path | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A plan made ready for one precision."""
-
-    plan: Plan
-    config: ExecutionConfig  # its precision is resolved
-    executable: Executable
-    fixed: dict[str, Array]  # parameters, weights and sources
-    passed: set[Shapes]  # shapes of the givens whose checks have passed
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One finished call, for what is asked after it. Inputs are kept for queries, results are not."""
-
-    prepared: _Prepared
-    bound: Bound
-    seconds: float
-    step_seconds: tuple[float, ...]
-    answers: tuple[Answer, ...]
 
 
 class Runner:
@@ -116,9 +91,10 @@ class Runner:
         self._reason = "the inputs of the first call decide"
         if backend != "auto":
             self._use(backend, f'backend="{backend}"')
-        self._prepared: dict[str, _Prepared] = {}  # by precision
-        self._asked: dict[tuple[str, str], _Prepared] = {}  # by query and precision
-        self._last: _Call | None = None
+        self._prepared: dict[str, Prepared] = {}  # by precision
+        self._settled: Prepared | None = None  # the one that every call uses, once there is one
+        self._asked: dict[tuple[str, str], Prepared] = {}  # by query and precision
+        self._last: Call | None = None
         self._local = threading.local()
 
     # Calls ----------------------------------------------------------------------------------------
@@ -132,7 +108,7 @@ class Runner:
         Returns:
             Each export by name, in text order.
         """
-        call, results = self._run(gather_inputs(inputs, named))
+        call, results = self._run(named if inputs is None else gather_inputs(inputs, named))
         return {
             name: self._relation(results[name], axes, call) if boolean else results[name]
             for name, boolean, axes in self._exports
@@ -140,8 +116,22 @@ class Runner:
 
     run = __call__
 
-    def _run(self, values: Mapping[str, object]) -> tuple[_Call, dict[str, Array]]:
+    def _run(self, values: Mapping[str, object]) -> tuple[Call, dict[str, Array]]:
         start = time.perf_counter()
+        prepared = self._settled
+        if prepared is None:
+            prepared, bound = self._settle(values)
+        else:
+            bound = self._binder.bind(values, _engine(self._engine), prepared.config)
+        results = execute(prepared, bound)
+        answers = self._after(prepared, results, bound) if prepared.sinks or prepared.queries else ()
+        step_seconds = getattr(prepared.executable, "step_seconds", ())
+        call = Call(prepared, bound, time.perf_counter() - start, step_seconds, answers)
+        self._last = self._local.call = call
+        return call, results
+
+    def _settle(self, values: Mapping[str, object]) -> tuple[Prepared, Bound]:
+        """What the first call decides, and every call when the precision follows the inputs."""
         engine = self._engine or self._choose(values)
         precision = resolve_precision(self._config, self._plan, values)
         prepared = self._prepared.get(precision)
@@ -152,15 +142,11 @@ class Runner:
         bound = self._binder.bind(values, engine, config)
         if prepared is None:
             prepared = self._prepare(engine, config, bound)
-        results = _execute(prepared, bound)
-        step_seconds = getattr(prepared.executable, "step_seconds", ())
-        self._write_sinks(engine, prepared.plan, results)
-        answers = self._answer(engine, prepared.plan, results, bound)
-        call = _Call(prepared, bound, time.perf_counter() - start, step_seconds, answers)
-        self._last = self._local.call = call
-        return call, results
+        if self._config.precision != "auto":
+            self._settled = prepared
+        return prepared, bound
 
-    def _relation(self, value: Array, axes: tuple[str, ...], call: _Call) -> Relation:
+    def _relation(self, value: Array, axes: tuple[str, ...], call: Call) -> Relation:
         symbols = tuple(call.bound.symbols.get(axis) for axis in axes)
         return Relation(_engine(self._engine).to_numpy(value), symbols)
 
@@ -189,7 +175,7 @@ class Runner:
                 self._use(framework, f"the inputs of the first call are arrays of {framework}")
             return _engine(self._engine)
 
-    def _prepare(self, engine: Engine, config: ExecutionConfig, bound: Bound) -> _Prepared:
+    def _prepare(self, engine: Engine, config: ExecutionConfig, bound: Bound) -> Prepared:
         with self._lock:
             prepared = self._prepared.get(config.precision)
             if prepared is not None:
@@ -214,41 +200,35 @@ class Runner:
 
     def _ready(
         self, plan: Plan, engine: Engine, config: ExecutionConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> _Prepared:
-        wanted = (
-            *plan.program.exports,
-            *(query.target.tensor for query in plan.program.queries),
-            *(name for _, name in sinks_of(plan)),
-        )
+    ) -> Prepared:
+        sinks = sinks_of(plan)
+        queries = tuple((query, plan.program.tensor(query.target.tensor)) for query in plan.program.queries)
+        wanted = (*plan.program.exports, *(tensor.name for _, tensor in queries), *(name for _, name in sinks))
         # The engine says first what it cannot run; only then are weights loaded and drawn.
         executable = engine.prepare(plan, config, tuple(dict.fromkeys(wanted)))
         store = self._policies.store
         fixed = weight_values(plan, store, self._sources, engine, config)
         fixed |= parameter_values(plan, {**self._given, **shapes}, store, engine, config)
         _log.info("prepared %s for %s in %s", ", ".join(plan.program.exports), engine.name, config.precision)
-        return _Prepared(plan, config, executable, fixed, set())
+        return Prepared(plan, config, executable, fixed, sinks, queries, set())
 
     # Sinks and answers ----------------------------------------------------------------------------
 
-    def _write_sinks(self, engine: Engine, plan: Plan, results: Mapping[str, Array]) -> None:
-        sinks = sinks_of(plan)
-        if sinks:
-            write_arrays(
-                (
-                    self._folders.place(sink.path, sink.key, "written", sink.span),
-                    "array" if "~" in name else name,
-                    engine.to_numpy(results[name]),
-                )
-                for sink, name in sinks
+    def _after(self, prepared: Prepared, results: Mapping[str, Array], bound: Bound) -> tuple[Answer, ...]:
+        """Writes sinks and answers queries."""
+        engine = _engine(self._engine)
+        write_arrays(
+            (
+                self._folders.place(sink.path, sink.key, "written", sink.span),
+                "array" if "~" in name else name,
+                engine.to_numpy(results[name]),
             )
-
-    def _answer(self, engine: Engine, plan: Plan, results: Mapping[str, Array], bound: Bound) -> tuple[Answer, ...]:
-        answers = []
-        for query in plan.program.queries:
-            tensor = plan.program.tensor(query.target.tensor)
-            array = engine.to_numpy(results[tensor.name])
-            answers.append(answer(query, array, tensor.boolean, tensor.axes, bound.symbols))
-        return tuple(answers)
+            for sink, name in prepared.sinks
+        )
+        return tuple(
+            answer(query, engine.to_numpy(results[tensor.name]), tensor.boolean, tensor.axes, bound.symbols)
+            for query, tensor in prepared.queries
+        )
 
     def query(self, text: str) -> Answer:
         """The answer to `text`, such as `"Y[1, j]?"`, for this thread's last call, or for a run without inputs.
@@ -258,18 +238,18 @@ class Runner:
                 program needs inputs. RouteError: the query needs an engine that is not there.
         """
         call = self._last_call() or self._run({})[0]
-        engine = _engine(self._engine)
         key = (text, call.prepared.config.precision)
         prepared = self._asked.get(key)
         if prepared is None:
             with self._lock:
                 plan = self._build(ask(self._program.ir, self._program.source, text))
-                executable = engine.prepare(plan, call.prepared.config, (plan.program.queries[0].target.tensor,))
-                fixed = {name: call.prepared.fixed[name] for name in (*plan.parameters, *plan.weights, *plan.sources)}
-                prepared = _Prepared(plan, call.prepared.config, executable, fixed, set())
+                (question,) = plan.program.queries
+                tensor = plan.program.tensor(question.target.tensor)
+                config = call.prepared.config
+                executable = _engine(self._engine).prepare(plan, config, (tensor.name,))
+                prepared = Prepared(plan, config, executable, call.prepared.fixed, (), ((question, tensor),), set())
                 self._asked[key] = prepared
-        results = _execute(prepared, call.bound)
-        (found,) = self._answer(engine, prepared.plan, results, call.bound)
+        (found,) = self._after(prepared, execute(prepared, call.bound), call.bound)
         return found
 
     @property
@@ -333,25 +313,11 @@ class Runner:
         for name in state:
             raise mistake("FUSE211", None, name=name)
 
-    def _last_call(self) -> _Call | None:
+    def _last_call(self) -> Call | None:
         return getattr(self._local, "call", self._last)
 
     def __repr__(self) -> str:
         return f"<Runner of {', '.join(self._program.ir.exports) or 'no exports'} on {self.backend}>"
-
-
-def _execute(prepared: _Prepared, bound: Bound) -> dict[str, Array]:
-    plan = prepared.plan
-    shapes = tuple([tuple(bound.values[name].shape) for name in plan.givens])
-    if shapes not in prepared.passed:
-        known = {name: tuple(prepared.fixed[name].shape) for name in (*plan.weights, *plan.sources)}
-        known |= dict(zip(plan.givens, shapes, strict=True))
-        check_shapes(plan, known)
-        check_parameters(plan, prepared.fixed, known)
-        if len(prepared.passed) >= _KEPT_SHAPES:
-            prepared.passed.clear()
-        prepared.passed.add(shapes)
-    return prepared.executable({**prepared.fixed, **bound.values})
 
 
 def _engine(engine: Engine | None) -> Engine:

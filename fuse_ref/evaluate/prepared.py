@@ -1,0 +1,65 @@
+"""A plan made ready, and one call of it: what lies between a Runner and an engine's executable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.answer import Answer
+from fuse_ref.evaluate.binding import Bound
+from fuse_ref.evaluate.engine import Array, Executable
+from fuse_ref.evaluate.weighing import check_parameters
+from fuse_ref.ir.nodes import Query, Sink, Tensor
+from fuse_ref.plan.checks import check_shapes
+from fuse_ref.plan.steps import Plan
+
+__all__ = ["Call", "Prepared", "execute"]
+
+Shapes: TypeAlias = tuple[tuple[int, ...], ...]
+
+_KEPT_SHAPES: Final = 256  # sets of shapes whose checks have passed
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan made ready for one precision."""
+
+    plan: Plan
+    config: ExecutionConfig  # its precision is resolved
+    executable: Executable
+    fixed: dict[str, Array]  # parameters, weights and sources
+    sinks: tuple[tuple[Sink, str], ...]  # each with the name of the value that it writes
+    queries: tuple[tuple[Query, Tensor], ...]  # each with the tensor that it asks
+    passed: set[Shapes]  # shapes of the givens whose checks have passed
+
+
+@dataclass(slots=True)
+class Call:
+    """One finished call, for what is asked after it. Inputs are kept for queries, results are not."""
+
+    prepared: Prepared
+    bound: Bound
+    seconds: float
+    step_seconds: tuple[float, ...]
+    answers: tuple[Answer, ...]
+
+
+def execute(prepared: Prepared, bound: Bound) -> dict[str, Array]:
+    """Check the shapes of a call, once for each set of them, and run every step.
+
+    Raises:
+        AxisError: shapes that do not fit the program or each other.
+    """
+    values = bound.values
+    shapes = tuple([value.shape for value in values.values()])
+    if shapes not in prepared.passed:
+        plan = prepared.plan
+        known = {name: tuple(prepared.fixed[name].shape) for name in (*plan.weights, *plan.sources)}
+        known |= {name: tuple(shape) for name, shape in zip(values, shapes, strict=True)}
+        check_shapes(plan, known)
+        check_parameters(plan, prepared.fixed, known)
+        if len(prepared.passed) >= _KEPT_SHAPES:
+            prepared.passed.clear()
+        prepared.passed.add(shapes)
+    return prepared.executable({**prepared.fixed, **values})

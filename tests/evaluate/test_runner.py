@@ -308,6 +308,27 @@ def test_relations_are_as_long_as_the_tensors_they_join() -> None:
         runner(Near=[(0, 9)], Z=np.ones((4, 2)))
 
 
+def test_sparse_forms_of_a_relation() -> None:
+    import torch
+    from scipy import sparse
+
+    class Facts:
+        """Like the handle of fuse_torch: anything with positions."""
+
+        positions = torch.from_numpy(np.argwhere(DENSE))
+
+    stored_zero = sparse.coo_array((np.array([1, 1, 1, 0]), ([0, 0, 2, 1], [1, 2, 0, 1])), shape=(3, 3))
+    runner = Program(EDGES).compile("numpy")
+    forms = (stored_zero, stored_zero.tocsr(), torch.from_numpy(DENSE).to_sparse(), torch.from_numpy(DENSE), Facts())
+    for form in forms:
+        assert runner(Edge=form)["Edge"].rows == ((0, 1), (0, 2), (2, 0))
+
+
+def test_a_relation_from_the_store() -> None:
+    policies = stored(Edge=DENSE)
+    assert Program("Out[x] = Edge(x, y)").compile(policies=policies)()["Out"].tolist() == [2, 0, 1]
+
+
 @pytest.mark.parametrize(
     ("value", "words", "error"),
     [

@@ -598,3 +598,26 @@ def test_threads_share_a_runner() -> None:
     assert failures == []
     assert len(weights) == 8
     assert all((w == weights[0]).all() for w in weights)
+
+
+def test_each_thread_sees_its_own_last_call() -> None:
+    runner = Program("Y[i] = 2 X[i]; Y?").compile()
+    called, other_called = threading.Event(), threading.Event()
+    seen: list[object] = []
+
+    def work() -> None:
+        runner(X=[1.0])
+        called.set()
+        assert other_called.wait(10)
+        seen.extend(
+            (runner.answers[0].values.tolist(), runner.query("X?").values.tolist(), runner.explain().shapes["X"])
+        )
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert called.wait(10)
+    runner(X=[5.0, 6.0])
+    other_called.set()
+    thread.join()
+    assert seen == [[2], [1], (1,)]
+    assert runner.answers[0].values.tolist() == [10, 12]

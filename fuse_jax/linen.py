@@ -14,7 +14,7 @@ require_flax()  # says what to install, before the next line would fail
 from flax import linen  # noqa: E402
 
 from fuse_jax.function import FuseFunction  # noqa: E402
-from fuse_jax.modules import attribute_names, inputs_by_name, result_of  # noqa: E402
+from fuse_jax.modules import Names, inputs_by_name, module_names, result_of  # noqa: E402
 from fuse_ref.config import ExecutionConfig  # noqa: E402
 from fuse_ref.plan.steps import Plan  # noqa: E402
 from fuse_ref.policies import RuntimePolicies  # noqa: E402
@@ -68,9 +68,9 @@ class FuseModule(linen.Module):
         return self.function.plan
 
     @property
-    def names(self) -> Mapping[str, str]:
-        """Parameter -> name in `params`; they differ for names that linen uses itself and for names with dots."""
-        return attribute_names(self.function, _RESERVED)
+    def names(self) -> Names:
+        """Parameter -> name in `params`, and back; they differ for names that linen uses itself and for names with dots."""
+        return module_names(self.function, _RESERVED)
 
 
 _RESERVED = frozenset(dir(FuseModule)) | {"parent", "name", "scope"}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import jax
 
@@ -11,11 +10,34 @@ from fuse_jax.function import FuseFunction
 from fuse_ref.evaluate.binding import gather_inputs
 from fuse_ref.mistakes import mistake
 
-__all__ = ["attribute_names", "inputs_by_name", "result_of"]
+__all__ = ["Names", "inputs_by_name", "module_names", "result_of"]
 
 
-def attribute_names(function: FuseFunction, reserved: Collection[str]) -> Mapping[str, str]:
-    """Parameter -> attribute of a module: dots become `__`, names that the module itself uses end in `_`.
+class Names(Mapping[str, str]):
+    """Parameter -> name in a module; looking up a name in the module gives the parameter's.
+
+    Iteration goes over the parameters, in text order.
+    """
+
+    def __init__(self, to_module: Mapping[str, str]) -> None:
+        self._to_module = dict(to_module)
+        self._to_program = {attribute: name for name, attribute in self._to_module.items()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._to_module[name] if name in self._to_module else self._to_program[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._to_module)
+
+    def __len__(self) -> int:
+        return len(self._to_module)
+
+    def __repr__(self) -> str:
+        return f"<Names: {self._to_module}>"
+
+
+def module_names(function: FuseFunction, reserved: Collection[str]) -> Names:
+    """The parameters' names in a module: dots become `__`, names that the module itself uses end in `_`.
 
     Raises:
         ConfigError: two parameters that would be one attribute.
@@ -30,7 +52,7 @@ def attribute_names(function: FuseFunction, reserved: Collection[str]) -> Mappin
             raise mistake("FUSE286", first=owners[attribute], second=name, attribute=attribute)
         owners[attribute] = name
         attributes[name] = attribute
-    return MappingProxyType(attributes)
+    return Names(attributes)
 
 
 def inputs_by_name(function: FuseFunction, args: Sequence[object], named: Mapping[str, object]) -> dict[str, object]:

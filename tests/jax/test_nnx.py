@@ -116,6 +116,7 @@ def test_names_that_the_module_uses_itself() -> None:
         "axis i = 2; param program[i] ~ ones(); param p'[i] ~ ones(); Y[i] = program[i] + p'[i]", rngs=nnx.Rngs(0)
     )
     assert dict(m.names) == {"program": "program_", "p'": "p'"}
+    assert m.names["program_"] == "program"
     assert m.program_.shape == (2,)
     assert m().tolist() == [2, 2]
     with pytest.raises(ConfigError, match="program and program_ would both be program_"):

@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from pathlib import Path
+
+__all__ = ["PROGRAM"]
+
+PROGRAM = Path(__file__).with_name("digits.fuse")

@@ -9,10 +9,10 @@ import pytest
 
 from fuse_ref import ExecutionConfig, InMemoryWeightStore, Program, RuntimePolicies
 from fuse_ref.cli import demo, main
+from fuse_ref.demo import PROGRAM
 from fuse_ref.demo.agreement import Compared
 from fuse_ref.demo.data import load
 from fuse_ref.demo.pictures import confusion, draw_confusion, draw_curve
-from fuse_ref.demo.show import PROGRAM
 from fuse_ref.demo.training import Epoch
 
 
@@ -56,16 +56,16 @@ def test_agreement_is_relative_to_the_largest_value() -> None:
 def test_the_program_has_fixed_parameters_and_an_open_batch() -> None:
     program = Program.from_file(PROGRAM)
     plan = program.plan()
-    assert {name: spec.shape for name, spec in program.params.items()}["Filter"] == (16, 3, 3)
+    assert {name: spec.shape for name, spec in program.params.items()}["Filter"] == (24, 3, 3)
     assert program.inputs["Image"].shape == (None, 8, 8)
     assert tuple(program.exports) == ("LogProb", "Loss")
     assert [step.unsupported for step in plan.steps] == [""] * len(plan.steps)
 
 
 SHAPES = {
-    "Filter": (16, 3, 3),
-    "FilterBias": (16,),
-    "Mix": (64, 16, 4, 4),
+    "Filter": (24, 3, 3),
+    "FilterBias": (24,),
+    "Mix": (64, 24, 4, 4),
     "MixBias": (64,),
     "Class": (10, 64),
     "ClassBias": (10,),
@@ -102,7 +102,7 @@ def test_the_network_is_the_one_described() -> None:
 
 def expected_log_prob(image: np.ndarray, w: dict[str, np.ndarray]) -> np.ndarray:
     feature = np.maximum(convolved(image, w["Filter"]) + w["FilterBias"][:, None, None], 0)
-    pooled = feature.reshape(16, 4, 2, 4, 2).max(axis=(2, 4))
+    pooled = feature.reshape(24, 4, 2, 4, 2).max(axis=(2, 4))
     hidden = np.maximum(w["Mix"].reshape(64, -1) @ pooled.ravel() + w["MixBias"], 0)
     logit = w["Class"] @ hidden + w["ClassBias"]
     return logit - np.log(np.exp(logit - logit.max()).sum()) - logit.max()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fuse_ref import Program
-from fuse_ref.demo.show import PROGRAM
+from fuse_ref.demo import PROGRAM
 from tests.boundaries.sources import ROOT
 
 EXAMPLES = ROOT / "examples"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -52,13 +52,13 @@ class Case:
         letter = self.one or next(iter(self.sizes[0]), "-")
         return None if letter == "-" else {**self.sizes[0], letter: 1}
 
-    def shared(self) -> tuple[str, int] | None:
-        """A tensor and the place of an axis that another given tensor has too."""
-        seen: dict[str, str] = {}
+    def shared(self, parameters: Collection[str]) -> tuple[str, int] | None:
+        """A tensor that a call gives and the place of an axis that another tensor has too; the last one found."""
         found: tuple[str, int] | None = None
         for item in self.given:
+            others = {letter for other in self.given if other is not item for letter in other.axes}
             for place, letter in enumerate(item.axes):
-                if seen.setdefault(letter, item.name) != item.name:
+                if item.name not in parameters and letter in others:
                     found = (item.name, place)
         return found
 

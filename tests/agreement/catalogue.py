@@ -146,7 +146,7 @@ FUNCTION_CASES: tuple[Case, ...] = (
         "cross_entropy_two_axes",
         "input T[b, p]: int64\nLoss[b] = cross_entropy(X[b, p, c], T[b, p], axis=c)",
         (given("X", "b p c"), given("T", "b p", kind="classes", classes="c")),
-        ({"b": 2, "p": 3, "c": 3}, {"b": 3, "p": 2, "c": 4}),
+        ({"b": 2, "p": 3, "c": 4}, {"b": 3, "p": 2, "c": 5}),
     ),
 )
 

@@ -130,7 +130,11 @@ def set_parameters(module: torch.nn.Module, case: Case, given: Values) -> None:
 
 def _torch(case: Case, precision: Precision, options: Mapping[str, Any] | None) -> Run:
     module = torch_module(case, precision)
-    compiled = module if options is None else torch.compile(module, backend="fuse", options=dict(options))
+    # The default, which compiles for one set of sizes first, and dynamic sizes from the start.
+    dynamic = None if precision == "float32" else True
+    compiled = (
+        module if options is None else torch.compile(module, backend="fuse", options=dict(options), dynamic=dynamic)
+    )
     exports = tuple(program_of(case).exports)
 
     def call(given: Values) -> dict[str, np.ndarray]:
@@ -152,7 +156,11 @@ def _jax(case: Case, precision: Precision) -> Run:
     def call(given: Values) -> dict[str, np.ndarray]:
         params, inputs = _split(case, cast(given, precision))
         with x64(precision):
-            return {name: np.asarray(array) for name, array in jitted(params, inputs).items()}
+            found = jitted(params, inputs)
+        exports = program_of(case).exports
+        assert found.keys() == exports.keys()
+        # What leaves jax.jit is a dict in the order of its sorted keys, whatever it was inside.
+        return {name: np.asarray(found[name]) for name in exports}
 
     return call
 

@@ -67,7 +67,7 @@ def test_one_wrong_size(case: Case, name: str) -> None:
     if not given:
         return
     run = engine(name, case, "float32")
-    shared = case.shared()
+    shared = case.shared(program_of(case).params)
     if shared is None:
         first = case.given[0].name
         with pytest.raises(AxisError, match=first):

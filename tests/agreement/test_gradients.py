@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import re
+from typing import TypeAlias
+
 import jax
 import numpy as np
 import pytest
@@ -11,23 +16,26 @@ import fuse_jax
 from fuse_ref import ExecutionConfig
 from tests.agreement.case import Case, values
 from tests.agreement.catalogue import CASES
-from tests.agreement.engines import engine, program_of, set_parameters, torch_module, x64
+from tests.agreement.engines import Run, engine, program_of, set_parameters, torch_module, x64
+
+Weights: TypeAlias = dict[str, tuple[np.ndarray, np.ndarray]]  # export -> (weights, where they count)
 
 STEP = 1e-5
 DIFFERENTIABLE = [case for case in CASES if case.differentiable and any(item.kind == "float" for item in case.given)]
 every_case = pytest.mark.parametrize("case", DIFFERENTIABLE, ids=lambda case: case.name)
 
 
-def weights_of(exports: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def weights_of(exports: dict[str, np.ndarray]) -> Weights:
     """What makes one number of all exports: (fixed weights, where they count), infinite elements left out."""
     rng = np.random.default_rng(5)
     floats = {name: array for name, array in exports.items() if array.dtype.kind == "f"}
-    return {name: (rng.uniform(0.5, 1.5, array.shape), np.isfinite(array)) for name, array in floats.items()}
+    return {
+        name: (rng.uniform(0.5, 1.5, array.shape), np.asarray(np.isfinite(array))) for name, array in floats.items()
+    }
 
 
-def differences(case: Case, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    run = engine("numpy", case, "float64")
-    weights = weights_of(run(given))
+def differences(case: Case, run: Run, given: dict[str, np.ndarray], weights: Weights) -> dict[str, np.ndarray]:
+    """Central differences with respect to every tensor of floats."""
 
     def loss(changed: dict[str, np.ndarray]) -> float:
         exports = run(changed)
@@ -48,14 +56,15 @@ def differences(case: Case, given: dict[str, np.ndarray]) -> dict[str, np.ndarra
     return gradients
 
 
-_differences: dict[str, dict[str, np.ndarray]] = {}
-
-
-def expected(case: Case) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+@functools.cache
+def expected(case: Case) -> tuple[dict[str, np.ndarray], Weights, dict[str, np.ndarray]]:
+    """Values to differentiate at, what makes one number of the exports, and the gradients of that number."""
     given = values(case, case.sizes[0], 6)
-    if case.name not in _differences:
-        _differences[case.name] = differences(case, given)
-    return given, _differences[case.name]
+    # Parameters become inputs: a Runner keeps its parameters, and here they change with every call.
+    text = re.sub(r"^param (\S+?\[[^\]]*\]).*$", r"input \1", case.text, flags=re.MULTILINE)
+    run = engine("numpy", dataclasses.replace(case, name=f"{case.name} differences", text=text), "float64")
+    weights = weights_of(run(given))
+    return given, weights, differences(case, run, given, weights)
 
 
 def compare(name: str, got: np.ndarray, right: np.ndarray) -> None:
@@ -65,7 +74,7 @@ def compare(name: str, got: np.ndarray, right: np.ndarray) -> None:
 
 @every_case
 def test_torch(case: Case) -> None:
-    given, right = expected(case)
+    given, weights, right = expected(case)
     module = torch_module(case, "float64")
     set_parameters(module, case, given)
     params = program_of(case).params
@@ -75,7 +84,6 @@ def test_torch(case: Case) -> None:
             inputs[name].requires_grad_()
     result = module(inputs)
     exports = {next(iter(program_of(case).exports)): result} if isinstance(result, torch.Tensor) else result
-    weights = weights_of({name: tensor.detach().numpy() for name, tensor in exports.items()})
     loss = sum(
         (exports[name] * torch.from_numpy(weight))[torch.from_numpy(counts)].sum()
         for name, (weight, counts) in weights.items()
@@ -93,7 +101,7 @@ def test_torch(case: Case) -> None:
 
 @every_case
 def test_jax(case: Case) -> None:
-    given, right = expected(case)
+    given, weights, right = expected(case)
     params = program_of(case).params
     with x64("float64"):
         function = fuse_jax.compile(program_of(case), config=ExecutionConfig(precision="float64"))
@@ -106,12 +114,11 @@ def test_jax(case: Case) -> None:
             )
 
         varied = {name: jax.numpy.asarray(given[name]) for name in right}
-        weights = weights_of({name: np.asarray(array) for name, array in exports_of(varied).items()})
 
         def loss(varied: dict[str, jax.Array]) -> jax.Array:
             exports = exports_of(varied)
             return sum((exports[name] * weight)[counts].sum() for name, (weight, counts) in weights.items())
 
-        gradients = jax.grad(loss)(varied)
+        gradients = jax.jit(jax.grad(loss))(varied)
         for name, gradient in right.items():
             compare(name, np.asarray(gradients[name]), gradient)

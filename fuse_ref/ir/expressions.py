@@ -121,11 +121,8 @@ class ExpressionReader:
                 return Project(operator, variables, self.value(body), span)
             case tree.String(text, span):
                 raise mistake("FUSE123", span, text=text)
-            case tree.Array(span=span):
-                reason = "as a factor, a literal is written const([...]); it stands for a number here"
-                raise mistake("FUSE121", span, text=span.text, reason=reason)
-            case tree.Virtual() | tree.Normalised() | tree.Slice():
-                reason = "it is an index, and it stands for a number here"
+            case tree.Virtual() | tree.Normalised() | tree.Slice() | tree.Array():
+                reason = "it is an index or a whole literal, and it stands for a number here"
                 raise mistake("FUSE121", item.span, text=item.span.text, reason=reason)
             case _:
                 assert_never(item)

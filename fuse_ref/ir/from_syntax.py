@@ -11,7 +11,7 @@ from fuse_ref.ir.axes import build_axes
 from fuse_ref.ir.expressions import ExpressionReader
 from fuse_ref.ir.index import Affine, Index, plain
 from fuse_ref.ir.literals import array_values
-from fuse_ref.ir.names import collect_names, is_variable, suggestion
+from fuse_ref.ir.names import collect_names, suggestion
 from fuse_ref.ir.nodes import (
     ArrayLiteral,
     Axis,
@@ -163,12 +163,9 @@ class _Builder:
     def _declared_letters(self, target: tree.Target) -> tuple[str, ...]:
         letters: list[str] = []
         for written in _written_indices(target):
-            text = print_expression(written)
-            if not isinstance(written, tree.Name) or not is_variable(written.name) or written.name == "_":
-                reason = "an input is declared with plain letters, one for each axis"
-                raise mistake("FUSE121", written.span, text=text, reason=reason)
+            assert isinstance(written, tree.Name)  # the grammar takes nothing else there
             if written.name in letters:
-                raise mistake("FUSE121", written.span, text=text, reason="the letters of a declaration differ")
+                raise mistake("FUSE121", written.span, text=written.name, reason="the letters of a declaration differ")
             letters.append(written.name)
         return tuple(letters)
 

@@ -209,11 +209,10 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
         "{text!r} cannot stand here: {reason}",
         "",
         (
-            Example("an input is declared with plain letters", "input X[i, 3]\nY[i] = X[i, 3]"),
             Example("letters of a declaration differ", "input X[i, i]\nY[i] = X[i, i]"),
             Example("only one index can be marked", "Y[i., j.] = softmax(X[i, j])"),
             Example("one virtual index", "H[*t, *s+1] = H[*t, *s]"),
-            Example("it stands for a number here", "Y[i] = X[i] [1, 2]"),
+            Example("it stands for a number here", "Y[i] = relu(1:2) X[i]"),
         ),
     ),
     Mistake(
@@ -234,15 +233,7 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
         "a string as a value",
         "the string {text!r} stands where a number is needed",
         "strings are file names after '=', symbols in indices, and words of options",
-        (Example("'abc'", 'Y[i] = X[i] + "abc"'),),
-    ),
-    Mistake(
-        "FUSE124",
-        AxisError,
-        "slices that do not pair",
-        "slice {number} has {first} here but {second} on the left-hand side",
-        "slices of one equation are paired in order and must have one length",
-        (Example("slice 1 has 2 positions here but 3", "Y[0:3] = X[0:2]"),),
+        (Example("'abc'", 'Y[i] = relu("abc") X[i]'),),
     ),
     Mistake(
         "FUSE125",

@@ -11,6 +11,40 @@ from typing import Literal, TypeAlias
 from fuse_ref.ir.index import Index
 from fuse_ref.source import Span
 
+__all__ = [
+    "And",
+    "ArrayLiteral",
+    "Axis",
+    "Call",
+    "Case",
+    "Comparator",
+    "Compare",
+    "DeclaredAxis",
+    "Dtype",
+    "Equation",
+    "Expr",
+    "FileContent",
+    "Negate",
+    "Not",
+    "Number",
+    "Operator",
+    "Or",
+    "Position",
+    "Power",
+    "Product",
+    "ProgramIR",
+    "Project",
+    "Projector",
+    "Query",
+    "Read",
+    "Role",
+    "Sink",
+    "SizeOrigin",
+    "Sum",
+    "SymbolValue",
+    "Tensor",
+]
+
 Dtype: TypeAlias = Literal["float", "int64", "bool"]  # "float" is the precision of the run
 Role: TypeAlias = Literal["input", "param", "free", "computed", "source"]
 Operator: TypeAlias = Literal["=", "max=", "min=", "avg=", "prod="]  # "+=" is "="

@@ -16,7 +16,7 @@ from fuse_ref.source import Source, Span
 __all__ = ["FORMAT_VERSION", "Json", "digest", "from_json", "to_json"]
 
 # What json.dumps takes.
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 FORMAT_VERSION = 1
 _FORMAT = "fuse-program"

@@ -118,8 +118,13 @@ def _missing(tensor: Tensor, strange: list[str]) -> FuseError:
 
 def _refuse_or_warn(signature: Signature, strange: list[str]) -> None:
     tensors = {tensor.name: tensor for tensor in signature.plan.program.tensors}
-    for name in strange:
-        if name in tensors:
+    plan = signature.plan
+    for name in list(strange):
+        if name not in tensors:
+            continue
+        if tensors[name].role == "free" and name not in plan.weights:
+            strange.remove(name)  # only what a module does not run needs it
+        else:
             raise mistake("FUSE308", tensors[name].span, name=name, reason=_WHY_NOT[tensors[name].role])
     if torch.compiler.is_compiling():
         return  # a warning would break the graph; the same call warns in eager mode

@@ -26,7 +26,7 @@ from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.initialise import initialise_
 from fuse_torch.lowering.code import Forward, forward_of
 from fuse_torch.lowering.lower import PRECISION, literal_tensor
-from fuse_torch.lowering.needed import needed_for, without_unneeded
+from fuse_torch.lowering.needed import needed_for, restricted, without_unneeded
 from fuse_torch.names import Names, module_names
 
 __all__ = ["FuseModule", "StepRoute"]
@@ -153,7 +153,7 @@ class FuseModule(nn.Module):
                 buffer.copy_(literal_tensor(operation, tuple(buffer.shape), buffer.dtype))
 
     def extra_repr(self) -> str:
-        return f"({', '.join(self.plan.givens)}) -> {', '.join(self.plan.program.exports)}"
+        return f"({', '.join(self._blueprint.code().lowered.plan.givens)}) -> {', '.join(self.plan.program.exports)}"
 
     # Construction and copies -------------------------------------------------------------------
 
@@ -228,6 +228,10 @@ class _Blueprint:
     def code(self) -> Forward:
         """The generated function and graph; one per plan in the process."""
         return forward_of(self.plan, self.names, carry=self.carry, checked=self.config.checked)
+
+    def narrowed(self) -> Plan:
+        """The plan with the givens that calls take, and the checks that speak of those."""
+        return restricted(self.plan, self.code().lowered.plan.givens)
 
     def __deepcopy__(self, memo: object) -> _Blueprint:
         return self  # nothing in it changes

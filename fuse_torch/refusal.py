@@ -54,16 +54,17 @@ def unfit(plan: Plan, values: Mapping[str, torch.Tensor], precision: torch.dtype
             raise mistake(
                 "FUSE252", tensors[name].span, cure=cure, name=name, expected=_short(expected), got=_short(got)
             )
-    check_shapes(plan, {name: tuple(value.shape) for name, value in values.items() if name in plan.givens})
+    check_shapes(plan, {name: tuple(values[name].shape) for name in plan.givens})
     for name in (*plan.parameters, *plan.weights):
         fixed = tuple(getattr(length, "value", None) for length in plan.shape(name))
         shape = tuple(values[name].shape)
         if shape != fixed:
-            raise mistake("FUSE311", tensors[name].span, name=name, got=shape, origin="the module", expected=fixed)
+            raise mistake("FUSE261", tensors[name].span, name=name, got=shape, expected=fixed)
 
 
-def refuse(plan: Plan, names: Sequence[str], values: Sequence[torch.Tensor], precision: torch.dtype) -> None:
-    """`unfit` with values in a row; returns when nothing is wrong after all."""
+def refuse(plan: Plan, values: Sequence[torch.Tensor], precision: torch.dtype) -> None:
+    """`unfit` with the values in the plan's order; returns when nothing is wrong after all."""
+    names = (*plan.givens, *plan.parameters, *plan.weights)
     unfit(plan, dict(zip(names, values, strict=True)), precision)
 
 
@@ -82,8 +83,7 @@ _LIBRARY.define(
 def _refuse_when_run(
     values: list[torch.Tensor], key: str, precision: torch.dtype, size: Sequence[int], dtype: torch.dtype
 ) -> torch.Tensor:
-    plan = _PLANS[key]
-    refuse(plan, (*plan.givens, *plan.parameters, *plan.weights), values, precision)
+    refuse(_PLANS[key], values, precision)
     raise AssertionError(f"values that fit were refused: {[tuple(value.shape) for value in values]}")
 
 

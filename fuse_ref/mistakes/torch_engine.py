@@ -171,4 +171,19 @@ TORCH_MISTAKES: tuple[Mistake, ...] = (
             ),
         ),
     ),
+    Mistake(
+        "FUSE261",
+        AxisError,
+        "parameter that was replaced by one of another shape",
+        "{name} is {got} in the module, but {expected} in the program",
+        "",
+        (
+            Example(
+                "W is (1,) in the module, but (2,) in the program",
+                python=(
+                    f"{_MODULE}('axis i = 2; param W[i]; Y[i] = 2 W[i]'); m.W = torch.nn.Parameter(torch.ones(1)); m()"
+                ),
+            ),
+        ),
+    ),
 )

@@ -23,6 +23,7 @@ from fuse_torch import refusal
 from fuse_torch.binding import ABSENT, Signature, bind, tables, widened
 from fuse_torch.lowering.checked import with_checks
 from fuse_torch.lowering.lower import PRECISION, Lowered, Slot, lower
+from fuse_torch.lowering.needed import extents
 from fuse_torch.relations import dense_tables
 
 __all__ = ["Forward", "forward_of"]
@@ -70,7 +71,7 @@ def _generate(plan: Plan, attributes: Mapping[str, str], variant: _Variant) -> F
     lowered = lower(plan, plan.program.exports, frozenset(attributes.values()))
     if variant.checked:
         with_checks(lowered)
-    refusal.register(variant.key, plan)
+    refusal.register(variant.key, lowered.plan)
     prologue = _Prologue(lowered, attributes, variant)
     lowered.graph.set_codegen(_ForwardCode(prologue))
     made = lowered.graph.python_code("self")
@@ -207,7 +208,7 @@ class _Prologue:
         used = {check.tensor for check in self.plan.size_checks}
         compared = [check.expected for check in self.plan.size_checks]
         compared += [check.length for check in self.plan.range_checks]
-        used.update(name for length in compared for name in _extents(length))
+        used.update(name for length in compared for name in extents(length))
         lines = [
             f"{self.shape_names[slot.tensor.name]} = {slot.variable}.shape"
             for slot in self.lowered.givens
@@ -217,12 +218,11 @@ class _Prologue:
         if not wrong:
             return lines
         every = f"[{', '.join(slot.variable for slot in self.slots.values())}]"
-        names = tuple(self.slots)
         precision = self.local["precision"]
         lines += [
             f"if {' or '.join(wrong)}:",
             f"    if {self.helper['tracing']}(): return {self._stand_ins(every)}",
-            f"    {self.helper['refuse']}({self.local['self']}._blueprint.plan, {names!r}, {every}, {precision})",
+            f"    {self.helper['refuse']}({self.local['self']}._blueprint.narrowed(), {every}, {precision})",
         ]
         return lines
 
@@ -319,23 +319,6 @@ def _text(length: Length, extent: Callable[[str, int], str]) -> str:
             return f"min({', '.join(_text(item, extent) for item in items)})"
         case Maximum(items):
             return f"max({', '.join(_text(item, extent) for item in items)})"
-        case _:
-            assert_never(length)
-
-
-def _extents(length: Length) -> set[str]:
-    """The tensors whose sizes `length` reads."""
-    match length:
-        case Fixed():
-            return set()
-        case Extent(tensor, _):
-            return {tensor}
-        case Linear(terms, _):
-            return {name for item, _ in terms for name in _extents(item)}
-        case FloorDivide(numerator, _):
-            return _extents(numerator)
-        case Times(items) | Minimum(items) | Maximum(items):
-            return {name for item in items for name in _extents(item)}
         case _:
             assert_never(length)
 

@@ -22,15 +22,13 @@ from fuse_ref.plan.steps import (
     Permute,
     Plan,
     Reduce,
-    Step,
     Write,
 )
-from fuse_ref.source import Span
 from fuse_torch.lowering.along import lower_along
 from fuse_torch.lowering.contract import Bias, biases, lower_contract
 from fuse_torch.lowering.emitter import Emitter, Value, identifier
 from fuse_torch.lowering.indexing import lower_index
-from fuse_torch.lowering.needed import needed_for
+from fuse_torch.lowering.needed import extents, needed_for, restricted
 from fuse_torch.lowering.operations import lower_map
 from fuse_torch.lowering.outputs import independent_outputs
 from fuse_torch.lowering.reduce import lower_expand, lower_permute, lower_reduce
@@ -58,7 +56,7 @@ class Lowered:
     when it is needed, `PRECISION`: tensors that the graph's owner holds as buffers.
     """
 
-    plan: Plan
+    plan: Plan  # with the givens that the outputs need, and the checks that speak of them
     graph: Graph
     givens: tuple[Slot, ...]  # values of each call, in the plan's order
     states: tuple[Slot, ...]  # parameters, then weights
@@ -88,6 +86,9 @@ class _Lowering:
         self.graph = Graph()
         self.emit = Emitter(self.graph)
         self.tensors = {tensor.name: tensor for tensor in plan.program.tensors}
+        self.spans = {tensor.name: tensor.span for tensor in plan.program.tensors}
+        for equation in reversed(plan.program.equations):  # the first equation of a tensor says where it stands
+            self.spans[equation.target.tensor] = equation.span
         self.literals: dict[str, LiteralArray] = {}
         self.sources: dict[str, str] = {}
         self.fresh: list[Node] = []  # made since the last tensor was finished
@@ -107,12 +108,20 @@ class _Lowering:
                 wanted = f"_literal_{identifier(output.out)}"
                 self.literals[self._attribute(output.out, wanted, output.lengths, output.dtype)] = operation
         self.emit.anchor = list(self.graph.nodes)[-1]
-        for step, operations in steps:
-            self._step(step, operations)
+        for _, operations in steps:
+            self._step(operations)
         results = independent_outputs(self.emit, [self.emit.values[name].node for name in self.outputs])
         single = len(results) == 1
         self.graph.output(results[0] if single else dict(zip(self.outputs, results, strict=True)))
         self.graph.eliminate_dead_code()
+        used = {slot.tensor.name for slot in givens if slot.node.users}
+        for name in self.outputs:
+            used.update(*(extents(length) for length in self.emit.values[name].lengths))
+        plan = restricted(plan, used)
+        for slot in givens:
+            if slot.tensor.name not in plan.givens:
+                self.graph.erase_node(slot.node)
+        givens = tuple(slot for slot in givens if slot.tensor.name in plan.givens)
         self.graph.lint()
         used = {str(node.target) for node in self.graph.nodes if node.op == "get_attr"}
         return Lowered(
@@ -145,6 +154,7 @@ class _Lowering:
             attribute = f"{wanted}_{count}"
         self.taken.add(attribute)
         node = self.graph.get_attr(attribute)
+        node._rename(identifier(name))
         self._mark(node, name)
         self.emit.define(name, Value(node, lengths, dtype))
         return attribute
@@ -160,7 +170,7 @@ class _Lowering:
 
     # Operations --------------------------------------------------------------------------------
 
-    def _step(self, step: Step, operations: tuple[DenseOperation, ...]) -> None:
+    def _step(self, operations: tuple[DenseOperation, ...]) -> None:
         joined = biases(operations, frozenset({*self.outputs, *self.tensors}))
         for operation in operations:
             before = len(self.emit.created)
@@ -174,7 +184,7 @@ class _Lowering:
             if made and value.node is made[-1]:
                 value.node._rename(identifier(out))
             if out in self.tensors:
-                self._finish(out, step)
+                self._finish(out)
                 value.node.meta["fuse_result"] = True
 
     def _value(self, operation: DenseOperation, joined: dict[str, Bias]) -> Value | None:
@@ -212,30 +222,21 @@ class _Lowering:
 
     # Where nodes come from ---------------------------------------------------------------------
 
-    def _finish(self, tensor: str, step: Step) -> None:
+    def _finish(self, tensor: str) -> None:
         for node in self.fresh:
-            self._mark(node, tensor, step)
+            self._mark(node, tensor)
         self.fresh.clear()
 
-    def _mark(self, node: Node, tensor: str, step: Step | None = None) -> None:
+    def _mark(self, node: Node, tensor: str) -> None:
         node.meta["fuse_tensor"] = tensor
         if tensor in self.tensors:
             node.meta["fuse_lengths"] = tuple(str(length) for length in self.plan.shape(tensor))
-        span = self._span(tensor, step)
+        span = self.spans.get(tensor)
         if span is not None:
             node.meta["fuse_span"] = f"{span}: {span.text}"
             # The form in which torch prints where a node comes from.
             first_line = span.text.partition("\n")[0]
             node.meta["stack_trace"] = f'  File "{span.source.name}", line {span.line}, in {tensor}\n    {first_line}'
-
-    def _span(self, tensor: str, step: Step | None) -> Span | None:
-        if step is not None:
-            for number in step.equations:
-                equation = self.plan.program.equations[number]
-                if equation.target.tensor == tensor:
-                    return equation.span
-        found = self.tensors.get(tensor)
-        return None if found is None else found.span
 
 
 def literal_tensor(operation: LiteralArray, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

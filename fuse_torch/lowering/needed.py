@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
+from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum, Times
 from fuse_ref.plan.steps import (
     Along,
     Contract,
@@ -24,7 +25,7 @@ from fuse_ref.plan.steps import (
     Write,
 )
 
-__all__ = ["Needed", "needed_for", "reads", "without_unneeded"]
+__all__ = ["Needed", "extents", "needed_for", "reads", "restricted", "without_unneeded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +83,42 @@ def without_unneeded(plan: Plan, outputs: Iterable[str]) -> Plan:
         for position, step in enumerate(plan.steps)
     )
     return dataclasses.replace(plan, steps=steps)
+
+
+def extents(length: Length) -> frozenset[str]:
+    """The tensors whose sizes `length` reads."""
+    match length:
+        case Fixed():
+            return frozenset()
+        case Extent(tensor, _):
+            return frozenset({tensor})
+        case Linear(terms, _):
+            return frozenset(name for item, _ in terms for name in extents(item))
+        case FloorDivide(numerator, _):
+            return extents(numerator)
+        case Times(items) | Minimum(items) | Maximum(items):
+            return frozenset(name for item in items for name in extents(item))
+        case _:
+            assert_never(length)
+
+
+def restricted(plan: Plan, used: Iterable[str]) -> Plan:
+    """`plan` for a run that needs only the given tensors `used`: fewer givens, and the checks that speak of those.
+
+    Declared inputs stay in any case: they are what the program promises to take. Free tensors that only
+    sinks, queries and dead equations read go.
+    """
+    roles = {tensor.name: tensor.role for tensor in plan.program.tensors}
+    kept = {name for name in plan.givens if roles[name] == "input" or name in used}
+    grown = True
+    while grown:  # a size that is compared brings the tensor that it is compared with
+        compared = {name for check in plan.size_checks if check.tensor in kept for name in extents(check.expected)}
+        grown = not (compared & set(plan.givens)) <= kept
+        kept |= compared & set(plan.givens)
+    known = kept | {*plan.parameters, *plan.weights, *plan.sources}
+    return dataclasses.replace(
+        plan,
+        givens=tuple(name for name in plan.givens if name in kept),
+        size_checks=tuple(check for check in plan.size_checks if check.tensor in known),
+        range_checks=tuple(check for check in plan.range_checks if extents(check.length) <= known),
+    )

@@ -11,7 +11,7 @@ import numpy as np
 from fuse_jax.binding import InputBinder, check_parameters
 from fuse_jax.checked import Watch
 from fuse_jax.dense import run, schedule
-from fuse_jax.dtypes import numbers_of, resolved
+from fuse_jax.dtypes import Numbers, numbers_of, resolved
 from fuse_jax.initialisers import initialise
 from fuse_jax.sizes import Sizes, with_open_parameters
 from fuse_ref.config import ExecutionConfig
@@ -74,6 +74,7 @@ class FuseFunction:
         self._binder = InputBinder(self._calls)
         self._first_values = {name: array for name, array in stored.items() if name in names}
         self._constants = {name: array for name, array in stored.items() if name not in names}
+        self._arrays: dict[Numbers, dict[str, jax.Array]] = {}
         self._schedule = schedule(self.plan, program.ir.exports)
         self._refuse_unsupported()
         self._watch = Watch({t.name: t.span for t in program.ir.tensors}) if self.config.checked else None
@@ -112,8 +113,10 @@ class FuseFunction:
         values = self._binder.bind(given, config, numbers)
         for tensor in self._parameters:
             values[tensor.name] = numbers.parameter(params[tensor.name], tensor.name)
-        for name, array in self._constants.items():
-            values[name] = numbers.array(params.get(name, array), self._tensors[name].dtype, name)
+        for name, array in self._converted(numbers).items():
+            given_array = params.get(name)
+            dtype = self._tensors[name].dtype
+            values[name] = array if given_array is None else numbers.array(given_array, dtype, name)
         self._check_shapes(values)
         made = run(self._schedule, values, numbers, self._watch)
         return {name: self._exported(name, made[name]) for name in self.program.ir.exports}
@@ -158,10 +161,18 @@ class FuseFunction:
     @property
     def constants(self) -> dict[str, jax.Array]:
         """Sources and stored weights by name, which calls use by themselves."""
-        numbers = numbers_of(self.config)
-        # Concrete arrays also where the caller is being traced.
-        with jax.ensure_compile_time_eval():
-            return {n: numbers.array(array, self._tensors[n].dtype, n) for n, array in self._constants.items()}
+        return dict(self._converted(numbers_of(self.config)))
+
+    def _converted(self, numbers: Numbers) -> Mapping[str, jax.Array]:
+        """The constants as JAX arrays, converted once for each kind of numbers."""
+        if numbers not in self._arrays:
+            # Concrete arrays also where the caller is being traced: they outlive the trace.
+            with jax.ensure_compile_time_eval():
+                self._arrays[numbers] = {
+                    name: numbers.array(array, self._tensors[name].dtype, name)
+                    for name, array in self._constants.items()
+                }
+        return self._arrays[numbers]
 
     def initial_state(self) -> dict[str, jax.Array]:
         """The state before the first position of every stream: {} for a program without streams."""
@@ -187,6 +198,9 @@ class FuseFunction:
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_arrays": {}}  # made again where they are needed
 
     def __copy__(self) -> FuseFunction:
         return self  # nothing in it changes

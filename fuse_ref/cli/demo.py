@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 
@@ -38,8 +38,18 @@ def seeds(text: str) -> tuple[int, ...]:
     return tuple(int(word) for word in words)
 
 
+def importable(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise  # it is there and broken: its own words say more than ours
+        return False
+    return True
+
+
 def handle(arguments: argparse.Namespace) -> int:
-    missing = [distribution for module, distribution in NEEDED.items() if importlib.util.find_spec(module) is None]
+    missing = [distribution for module, distribution in NEEDED.items() if not importable(module)]
     if missing:
         print(f"fuse demo needs {', '.join(missing)}: pip install 'fuse-torch[demo]'", file=sys.stderr)
         return Exit.RUN

@@ -372,14 +372,16 @@ class Solver:
         least = self.known.axes[axis].least
         if axis in self.known.declared:
             return Fixed(self.known.declared[axis].size)
-        found: list[tuple[str, Length]] = []
+        # A tensor is as long as what its equations write together; the tensors of an axis are alike.
+        written: dict[tuple[str | None, int], tuple[str, list[Length]]] = {}
         for scope, slot, plain in self.contributions(axis):
             if plain and self.is_given(axis):
                 continue  # the given tensor fixes the variable's range
             length = self.written_length(scope, slot)
             if length is not None:
-                span = self.tables[scope].scope.span
-                found.append((f"{slot.tensor} (line {span.line})", length))
+                where = f"{slot.tensor} (line {self.tables[scope].scope.span.line})"
+                written.setdefault((slot.tensor, slot.position), (where, []))[1].append(length)
+        found = [(where, maximum(lengths)) for where, lengths in written.values()]
         self.solution.given_twice[axis] = found
         literal = self.known.literal_size(axis)
         if literal is not None:

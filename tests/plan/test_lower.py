@@ -127,6 +127,22 @@ _CASES: list[tuple[str, list[dict[str, tuple[int, ...]]], Callable[[Arrays], np.
         [{"A": (2,), "B": (3, 2)}],
         lambda v: np.concatenate([v["A"][None], 2 * v["B"]]),
     ),
+    (
+        "Y[2*i] = A[i]\nY[2*i+1] = B[i]",
+        [{"A": (3,), "B": (2,)}, {"A": (2,), "B": (4,)}],
+        lambda v: _table(
+            (max(2 * len(v["A"]) - 1, 2 * len(v["B"])),),
+            lambda p: _at(v["B"] if p % 2 else v["A"], p // 2),
+        ),
+    ),
+    (
+        "Y[x] = A[2*x]\nY[x] = B[3*x]",
+        [{"A": (4,), "B": (4,)}, {"A": (2,), "B": (9,)}],
+        lambda v: _table(
+            (max((len(v["A"]) + 1) // 2, (len(v["B"]) + 2) // 3),),
+            lambda x: _at(v["A"], 2 * x) + _at(v["B"], 3 * x),
+        ),
+    ),
     ("Y[i, i] = A[i]", [{"A": (3,)}], lambda v: np.diag(v["A"])),
     ("Y[:] = X[1:4]", [{"X": (6,)}], lambda v: v["X"][1:4]),
     ("Y[:] = X[::2] - X[0:3]", [{"X": (6,)}], lambda v: v["X"][::2] - v["X"][:3]),

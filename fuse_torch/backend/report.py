@@ -195,10 +195,10 @@ def _break(text: str, stack: list[Any]) -> Break:
     """A break of our own says `fuse: «equation» reason` in the reason that it gives to torch."""
     last = stack[-1] if stack else None
     place = "" if last is None else f"{last.filename}:{last.lineno} in {last.name}"
-    ours = re.search(r"fuse: «(.*?)» (.*?)\)?$", text, re.MULTILINE | re.DOTALL)
-    if ours is not None:
-        return Break(ours.group(1), ours.group(2).split(")\n")[0], place)
-    return Break("", text.partition("\n")[0], place)
+    given = re.search(r"\(reason: (.*)\)$", text, re.MULTILINE)  # what torch.compiler.disable was told
+    reason = text.partition("\n")[0] if given is None else given.group(1)
+    ours = re.fullmatch(r"fuse: «(.*)» (.*)", reason)
+    return Break("", reason, place) if ours is None else Break(ours.group(1), ours.group(2), place)
 
 
 def _summed(results: list[PassResult]) -> tuple[PassResult, ...]:

@@ -55,4 +55,5 @@ def _classes_check(name: str, axis: str, dim: int, span: Span | None) -> Callabl
 
 def _reason(span: Span | None, reason: str) -> str:
     """Why a graph breaks, in the form that `report()` takes apart."""
-    return f"fuse: «{'' if span is None else span.text}» {reason}"
+    equation = "" if span is None else " ".join(span.text.split())
+    return f"fuse: «{equation}» {reason}"

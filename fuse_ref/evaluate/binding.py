@@ -123,7 +123,9 @@ class Binder:
             if name not in values:
                 raise _missing(tensor, self._plan, values)
             value = values[name]
-            if type(value) is np.ndarray and value.dtype == types.get(tensor.dtype):
+            wanted = types.get(tensor.dtype)
+            # A dtype of float64 equals None, so None is asked for first.
+            if wanted is not None and type(value) is np.ndarray and value.dtype == wanted:
                 bound[name] = value
                 continue
             given = _kind(value)[1]

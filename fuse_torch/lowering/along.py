@@ -49,9 +49,10 @@ def _lnorm(emit: Emitter, operation: Along) -> Node:
         result = emit.call(functional.layer_norm, moved, (length,), None, None, float(eps))
         return emit.permuted(result, inner, operation.output.labels)
     dim = labels.index(axis)
-    moments = emit.call(torch.var_mean, node, (dim,), correction=0, keepdim=True)
-    variance, mean = emit.call(operator.getitem, moments, 0), emit.call(operator.getitem, moments, 1)
-    centred = emit.aligned(emit.call(operator.sub, node, mean), labels, operation.output.labels)
+    # Not var_mean, which warns where a batch is empty.
+    centred = emit.call(operator.sub, node, emit.call(torch.mean, node, (dim,), keepdim=True))
+    variance = emit.call(torch.mean, emit.call(torch.square, centred), (dim,), keepdim=True)
+    centred = emit.aligned(centred, labels, operation.output.labels)
     shift = emit.aligned(_floating(emit, eps), eps.labels, operation.output.labels)
     spread = emit.call(operator.add, emit.aligned(variance, labels, operation.output.labels), shift)
     return emit.call(operator.mul, centred, emit.call(torch.rsqrt, spread))

@@ -64,10 +64,11 @@ class Numbers:
         _check_kind(array.dtype, dtype, name)
         if dtype == "int64":
             self._check_integers(array, name)
+        # A copy that is ours alone: JAX may keep the memory of an array that it is given, and even where it
+        # copies (jnp.array, copy=True) it may read later than the caller next writes.
         with np.errstate(over="ignore"):
-            narrowed = array.astype(wanted)
-        # A copy: JAX may otherwise keep the caller's own memory, and see what is written to it later.
-        return self.placed(jnp.array(narrowed, copy=True))
+            copied = array.astype(wanted, copy=True)
+        return self.placed(jnp.asarray(copied))
 
     def parameter(self, value: object, name: str) -> jax.Array:
         """`value` as an array of the run's precision.

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["ATTENTION", "LAYER", "OPEN", "attention", "inputs", "layer"]
+__all__ = ["ATTENTION", "LAYER", "OPEN", "aligned", "attention", "inputs", "layer"]
 
 LAYER = """
 input X[b, d]
@@ -42,3 +42,11 @@ OPEN = "input X[b, d]; param W[o, d]; Y[b, o] = W[o, d] X[b, d]"
 
 def inputs(seed: int, n: int = 5, d: int = 4) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+
+
+def aligned(*shape: int) -> np.ndarray:
+    """Zeros at an address that is a multiple of 64: memory that JAX takes over as it is, unless told to copy."""
+    size = int(np.prod(shape)) * 4
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(np.float32).reshape(shape)

@@ -12,6 +12,7 @@ import pytest
 
 import fuse_jax
 from fuse_jax import AxisError, ConfigError, ExecutionConfig, NonFiniteError, Program
+from tests.jax.programs import aligned
 
 CNN = """
 input Image[b, x, y]
@@ -100,10 +101,11 @@ def test_the_engines_arrays() -> None:
     assert isinstance(array, jax.Array)
     assert array.dtype == np.float32
     assert engine.to_numpy(array).tolist() == [[1, 2], [3, 4]]
-    source = np.zeros((256, 256), np.float32)
-    array = engine.asarray(source, "float", config)
-    source += 1
-    assert not np.asarray(array).any()
+    for size in (256, 1024, 2048) * 3:
+        source = aligned(size, size)
+        array = engine.asarray(source, "float", config)
+        source += 1
+        assert not np.asarray(array).any()
 
 
 def test_threads() -> None:

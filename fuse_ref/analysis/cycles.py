@@ -1,4 +1,4 @@
-"""Lengths that need themselves: recurrences, and reads whose variables limit each other.
+"""Lengths that need themselves: recurrences. Variables that limit each other have no size.
 
 Along a stepped axis a recurrence's range is the largest for which every read stays inside. A read of
 the group itself only shifts the bound of another range (`X[t]` in `X[t+1] = f(X[t], U[t])` allows
@@ -33,26 +33,26 @@ class _Edge:
 def solve_cycle(solver: Solver, members: Sequence[Node]) -> None:
     """Solves unknowns that need each other; everything else they need is solved."""
     pending = [node for node in members if isinstance(node, RangeNode)]
-    bases = {node: _base(solver, node) for node in members if isinstance(node, LengthNode)}
-    edges = [edge for node in pending for edge in _edges(solver, node, set(members))]
-    bounds = _outer_bounds(solver, pending, set(members), {})
-    settled = _push(bounds, edges)
+    inside = set(members)
+    waiting = [node for node in pending if _waits_for_another(solver, node, inside)]
+    if waiting:
+        # `Y[i, j] = X[i+j]`: how far `i` runs depends on `j`, and the other way round.
+        solver.no_source(waiting[0].variable, solver.tables[waiting[0].scope])
+    edges = [edge for node in pending for edge in _edges(solver, node, inside)]
+    settled = _push(_outer_bounds(solver, pending, inside, {}), edges)
     if settled is None:
         # Backwards: what is read ahead is as long as its base case.
-        stops = {node: length for node, length in bases.items() if length is not None}
+        stops = {node: length for node in members if (length := _base(solver, node)) is not None}
         edges = [edge for edge in edges if edge.through not in stops]
-        settled = _push(_outer_bounds(solver, pending, set(members), stops), edges)
+        settled = _push(_outer_bounds(solver, pending, inside, stops), edges)
     if settled is None:
-        _backwards_without_length(solver, members, edges)
-        settled = {node: {Fixed(1): 0} for node in pending}
-    if not any(settled.get(node) for node in pending):
+        _backwards_without_length(solver, edges)
+        settled = {}
+    elif not any(settled.values()):
         settled = _push(_last_resort(solver, pending), edges) or {}
     for node in pending:
-        bound = settled.get(node, {})
-        if bound:
-            length = minimum([linear([(base, 1)], shift) for base, shift in bound.items()])
-            solver.solution.lengths[node] = at_least_zero(length)
-    _settle_rest(solver, [node for node in pending if node not in solver.solution.lengths])
+        bounds = [linear([(base, 1)], shift) for base, shift in settled.get(node, {}).items()]
+        solver.solution.lengths[node] = at_least_zero(minimum(bounds)) if bounds else _unlimited(solver, node)
     for member in members:
         if not isinstance(member, RangeNode):
             solver.solution.lengths[member] = solver.value(member)
@@ -60,8 +60,17 @@ def solve_cycle(solver: Solver, members: Sequence[Node]) -> None:
         _note_kept(solver, node)
 
 
-def _base(solver: Solver, node: LengthNode) -> Length | None:
+def _waits_for_another(solver: Solver, node: RangeNode, members: set[Node]) -> bool:
+    """Whether a read limits the variable by another one that waits for it in turn."""
+    if solver.fixed_by_axis(node) is not None:
+        return False
+    return not all(_ready(limit, node, members) for limit in solver.limits[node])
+
+
+def _base(solver: Solver, node: Node) -> Length | None:
     """The length that constant writes of a tensor give it."""
+    if not isinstance(node, LengthNode):
+        return None
     ends = []
     for scope, slot in solver.writes.get((node.tensor, node.position), ()):
         parts = affine_part(slot.index)
@@ -106,7 +115,7 @@ def _writers(solver: Solver, node: LengthNode | AxisNode) -> list[tuple[RangeNod
 
 
 def _outer_bounds(
-    solver: Solver, pending: Sequence[RangeNode], members: set[Node], stops: dict[LengthNode, Length]
+    solver: Solver, pending: Sequence[RangeNode], members: set[Node], stops: dict[Node, Length]
 ) -> dict[RangeNode, dict[Length, int]]:
     """What limits each range from outside the group; `stops` are lengths of base cases."""
     bounds: dict[RangeNode, dict[Length, int]] = {}
@@ -115,7 +124,7 @@ def _outer_bounds(
             continue
         for limit in solver.limits[node]:
             source = _source(solver, limit.slot)
-            if isinstance(source, LengthNode) and source in stops and not limit.others and limit.coefficient == 1:
+            if source is not None and source in stops and not limit.others and limit.coefficient == 1:
                 bounds.setdefault(node, {})[linear([(stops[source], 1)], -limit.form.offset)] = 0
             elif source not in members and _ready(limit, node, members):
                 bounds.setdefault(node, {})[solver.limit_length(limit, node.scope)] = 0
@@ -164,7 +173,7 @@ def _last_resort(solver: Solver, pending: Sequence[RangeNode]) -> dict[RangeNode
     return bounds
 
 
-def _backwards_without_length(solver: Solver, members: Sequence[Node], edges: Sequence[_Edge]) -> None:
+def _backwards_without_length(solver: Solver, edges: Sequence[_Edge]) -> None:
     edge = next(edge for edge in edges if edge.shift < 0)
     table = solver.tables[edge.node.scope]
     tensor = edge.through.tensor if isinstance(edge.through, LengthNode) else table.writes[0].tensor
@@ -173,35 +182,10 @@ def _backwards_without_length(solver: Solver, members: Sequence[Node], edges: Se
     solver.solution.unsized.append(error)
 
 
-def _settle_rest(solver: Solver, pending: Sequence[RangeNode]) -> None:
-    """Ranges that nothing outside bounds: limits with one unknown variable, then the axis.
-
-    In `Y[i, j] = X[i+j] Z[2*i]` the range of `i` follows from `Z`, and then that of `j` from `X`.
-    """
-    waiting = list(pending)
-    while waiting:
-        unknown: set[Node] = set(waiting)
-        ready = []
-        for node in waiting:
-            usable = [limit for limit in solver.limits[node] if _usable(solver, limit, node, unknown)]
-            if usable:
-                ready.append((node, [solver.limit_length(limit, node.scope) for limit in usable]))
-        if not ready:
-            break
-        for node, lengths in ready:
-            solver.solution.lengths[node] = at_least_zero(minimum(lengths))
-            waiting.remove(node)
-    for node in waiting:
-        solver.solution.lengths[node] = _unlimited(solver, node)
-
-
-def _usable(solver: Solver, limit: Limit, node: RangeNode, unknown: set[Node]) -> bool:
-    source = _source(solver, limit.slot)
-    known = source is None or source in solver.solution.lengths
-    return known and _ready(limit, node, unknown)
-
-
 def _unlimited(solver: Solver, node: RangeNode) -> Length:
+    """Nothing limits the range: its axis does, unless that waits for the range."""
+    if solver.solution.unsized:
+        return Fixed(1)  # a mistake of its own has been noted
     axis = solver.tables[node.scope].axis.get(node.variable)
     if axis is not None and not solver.known.axes[axis].stepped and AxisNode(axis) not in solver.solution.lengths:
         solver.no_source(node.variable, solver.tables[node.scope])
@@ -219,6 +203,4 @@ def _note_kept(solver: Solver, node: RangeNode) -> None:
         room = linear([(solver.limit_length(limit, node.scope), 1), (ranges[node.variable], -1)])
         if isinstance(room, Fixed) and room.value >= 0:
             kept.append(limit)
-        elif limit.others:
-            solver.solution.unused.append((node, limit))
     solver.keep(node.scope, kept)

@@ -163,6 +163,24 @@ def _stepped(solver: Solver, axis: str) -> Iterator[Finding]:
     reach = _reach(solver, axis)
     for tensor, position in solver.given(axis):
         actual = known.lengths[tensor, position]
+        if axis in known.declared:
+            declared = Fixed(known.declared[axis].size)
+            yield Finding(
+                declared,
+                ">=",
+                linear([(actual, 1)], -reach),
+                "FUSE157",
+                (
+                    ("axis", axis),
+                    ("tensor", known.place(tensor)),
+                    ("reach", str(reach)),
+                    ("other", because(known.declared[axis].reason)),
+                ),
+                (("actual", actual), ("expected", declared)),
+                known.place(tensor),
+                known.span(tensor),
+                variable=axis,
+            )
         others = [(place, length) for place, length in candidates if length != actual]
         if not others:
             continue
@@ -282,8 +300,6 @@ def _ranges(solver: Solver) -> Iterator[Finding]:
                 yield _fits(solver, node, limit)
             if all(coefficient < 0 for _, coefficient in limit.form.terms):
                 yield _reaches(solver, node, limit)
-    for node, limit in solver.solution.unused:
-        yield _reaches(solver, node, limit)
 
 
 def _trivial(limit: Limit) -> bool:

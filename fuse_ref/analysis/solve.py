@@ -58,8 +58,6 @@ class Solution:
     kept_inside: set[tuple[int, object, str]] = field(default_factory=set)
     # Ranges that limits gave: the limits, for the check that they are not empty.
     limited: dict[RangeNode, list[Limit]] = field(default_factory=dict)
-    # Limits that no range could be made from, since their variables wait for each other.
-    unused: list[tuple[RangeNode, Limit]] = field(default_factory=list)
     # Lengths that several computed tensors give to one axis: (where, length), the first one counts.
     given_twice: dict[str, list[tuple[str, Length]]] = field(default_factory=dict)
     unsized: list[FuseError] = field(default_factory=list)

@@ -88,11 +88,15 @@ class _Tensor:
         self.builder.begin(dict(zip(self.labels, self.lengths, strict=True)), self.labels)
 
     def _labels(self, definitions: Sequence[Definition]) -> tuple[str, ...]:
-        """The variables of the first equation that writes whole axes by themselves; else made-up ones."""
-        for definition in definitions:
-            labels = _plain(definition.equation.target.indices)
-            if self._direct(definition) and len(labels) == len(self.lengths):
-                return labels
+        """The variables of the first equation; made-up ones where some equation writes computed positions.
+
+        Then they must not be taken for the equation's own, which run over other lengths.
+        """
+        if definitions and all(self._direct(definition) for definition in definitions):
+            for definition in definitions:
+                labels = _plain(definition.equation.target.indices)
+                if len(labels) == len(self.lengths):
+                    return labels
         return tuple(f"{position}" for position in range(len(self.lengths)))
 
     def _direct(self, definition: Definition) -> bool:

@@ -74,6 +74,11 @@ def test_conflicts_that_no_call_can_mend(text: str, keywords: dict[str, object],
     assert shows in errors[0].message
 
 
+def test_a_given_tensor_longer_than_the_declared_steps() -> None:
+    (error,) = _errors("axis l = 1\nS[l+1] = U[l] S[l]", given={"U": (4,)})
+    assert error.message.startswith("axis l is 4 in U (line 2) but 1 by axis l = 1 (line 1); offsets reach 1")
+
+
 def test_every_conflict_is_reported() -> None:
     errors = _errors("W = [1, 2, 3]\nV = [1]\nY = W[5]\nZ = V[7]")
     assert len(errors) == 2
@@ -85,6 +90,7 @@ _UNSIZED = [
     ("param W[o, d]\nY[b, o] = W[o, d] X[b, d]", "'o'", "axis o = ..."),
     ("P[x] = Q[x]\nQ[x] = P[x]", "'x'", "axis x = ..."),
     ("Y[i, j] = X[i+j]", "'i'", "axis i = ..."),
+    ("Y[i, j] = X[i+j] Z[2*i] W[2*j]", "'i'", "axis i = ..."),
     ("axis t = 0\nB[s] = B[s+1] + U[s]", "'s'", "axis s = ..."),
 ]
 
@@ -138,9 +144,9 @@ _CALLS = [
         [{"X": (7,), "W": (3,)}, {"X": (9,), "W": (4,)}],
     ),
     ("S[l+1] = U[l] V[l] S[l]", {"U": (3,), "V": (4,)}, [{"U": (3,), "V": (5,)}, {"U": (6,), "V": (4,)}]),
+    ("axis l = 3\nS[l+1] = U[l] S[l]", {"U": (4,)}, [{"U": (1,)}, {"U": (5,)}]),
     ("N(A, B)\nN(B, C)\nY[x] = N(x, y) E[y]\nZ = N(x, y) E[x]", {"E": (3,)}, [{"E": (2,)}]),
     ("X[0] = A\nX[t+1] = U[t] X[t]\nY = X[3]", {"A": (), "U": (3,)}, [{"A": (), "U": (2,)}]),
-    ("Y[i, j] = X[i+j] Z[2*i] W[2*j]", {"X": (5,), "Z": (5,), "W": (5,)}, [{"X": (4,), "Z": (5,), "W": (5,)}]),
 ]
 
 

@@ -122,13 +122,6 @@ def test_one_letter_has_one_range_in_an_equation() -> None:
     assert length(shapes.equations[0].ranges["t"], {"X": (5,)}) == 3
 
 
-def test_limits_that_wait_for_each_other() -> None:
-    shapes = shapes_of("Y[i, j] = X[i+j] Z[2*i]")
-    given = {"X": (9,), "Z": (7,)}
-    i = sum(2 * k < 7 for k in range(9))
-    assert sizes_of(shapes, "Y", given) == (i, 9 - (i - 1))
-
-
 def test_facts_and_constants_on_the_left_give_a_least_length() -> None:
     assert sizes_of(shapes_of("A[5] = 1\nA[2] = 3\nexport A"), "A", {}) == (6,)
     assert sizes_of(shapes_of("Edge(A, B)\nEdge(B, C)"), "Edge", {}) == (2, 2)  # two axes

@@ -143,6 +143,11 @@ _CASES: list[tuple[str, list[dict[str, tuple[int, ...]]], Callable[[Arrays], np.
             lambda x: _at(v["A"], 2 * x) + _at(v["B"], 3 * x),
         ),
     ),
+    (
+        "Y[2*d] max= B[d] B[x]\nY[d] max= A[1]",
+        [{"A": (2,), "B": (3,)}],
+        lambda v: np.maximum([v["B"][p // 2] * v["B"].max() if p % 2 == 0 else -np.inf for p in range(5)], v["A"][1]),
+    ),
     ("Y[i, i] = A[i]", [{"A": (3,)}], lambda v: np.diag(v["A"])),
     ("Y[:] = X[1:4]", [{"X": (6,)}], lambda v: v["X"][1:4]),
     ("Y[:] = X[::2] - X[0:3]", [{"X": (6,)}], lambda v: v["X"][::2] - v["X"][:3]),

@@ -25,7 +25,15 @@ from fuse_ref.source import Span
 __all__ = ["MISTAKES", "Example", "Mistake", "mistake"]
 
 MISTAKES: dict[str, Mistake] = {}
-for _row in (*SYNTAX_MISTAKES, *MEANING_MISTAKES, *ANALYSIS_MISTAKES, *RUNNING_MISTAKES, *TORCH_MISTAKES, *JAX_MISTAKES, *INPUT_MISTAKES):
+for _row in (
+    *SYNTAX_MISTAKES,
+    *MEANING_MISTAKES,
+    *ANALYSIS_MISTAKES,
+    *RUNNING_MISTAKES,
+    *TORCH_MISTAKES,
+    *JAX_MISTAKES,
+    *INPUT_MISTAKES,
+):
     if _row.code in MISTAKES:
         raise AssertionError(f"{_row.code} is given to two mistakes")
     MISTAKES[_row.code] = _row

@@ -303,8 +303,8 @@ def _ranges(solver: Solver) -> Iterator[Finding]:
 
 
 def _trivial(limit: Limit) -> bool:
-    """`X[t]`, `X[t-1]`, `X[2*t]`: position 0 fits as soon as there is one."""
-    return not limit.others and limit.coefficient > 0 and limit.form.offset <= 0 and not limit.written
+    """`X[t]`, `X[t-1]`, `X[2*t]`: position 0 fits as soon as there is one. And no step at all is no mistake."""
+    return limit.written or (not limit.others and limit.coefficient > 0 and limit.form.offset <= 0)
 
 
 def _reaches(solver: Solver, node: RangeNode, limit: Limit) -> Finding:

@@ -195,7 +195,7 @@ class Step:
     kind: StepKind
     equations: tuple[int, ...]  # positions in program.equations; sinks and queries for Store and Answer
     reads: tuple[str, ...]
-    writes: tuple[str, ...]
+    writes: tuple[str, ...]  # of a Store: the name its operations give what is written; () writes reads[0]
     route: Route
     reason: str  # why this route, a clause: "acyclic, numeric head"
     operations: tuple[DenseOperation, ...] = ()  # Dense (and Store of an expression) only

@@ -148,6 +148,21 @@ _CASES: list[tuple[str, list[dict[str, tuple[int, ...]]], Callable[[Arrays], np.
         [{"A": (2,), "B": (3,)}],
         lambda v: np.maximum([v["B"][p // 2] * v["B"].max() if p % 2 == 0 else -np.inf for p in range(5)], v["A"][1]),
     ),
+    (
+        "Y[0] = 3\nY[i] avg= X[i]",
+        [{"X": (3,)}],
+        lambda v: np.array([(3 + v["X"][0]) / 2, *v["X"][1:]]),
+    ),
+    (
+        "Y[i] avg= (X[i, j] > 1) X[i, j] / 2",
+        [{"X": (3, 4)}],
+        lambda v: np.where(v["X"] > 1, v["X"] / 2, 0).sum(1) / np.maximum((v["X"] > 1).sum(1), 1),
+    ),
+    (
+        "Y[t] avg= X[t+1, j] + 0 Z[t]",
+        [{"X": (3, 2), "Z": (3,)}],
+        lambda v: np.array([v["X"][1].mean(), v["X"][2].mean(), 0.0]),
+    ),
     ("Y[i, i] = A[i]", [{"A": (3,)}], lambda v: np.diag(v["A"])),
     ("Y[:] = X[1:4]", [{"X": (6,)}], lambda v: v["X"][1:4]),
     ("Y[:] = X[::2] - X[0:3]", [{"X": (6,)}], lambda v: v["X"][::2] - v["X"][:3]),
@@ -248,6 +263,30 @@ def test_integers_stay_integers() -> None:
     assert values["Y"].tolist() == [74, 26]
     assert values["Z"].item() == 100
     assert values["Y"].dtype == values["Z"].dtype == np.int64
+
+
+def test_integers_beside_a_base_case() -> None:
+    values = run(plan_of("input N[i]: int64\nY[i] = N[i]\nY[0] = 1"), {"N": np.array([5, -3])})
+    assert values["Y"].tolist() == [6, -3]
+    assert values["Y"].dtype == np.int64
+
+
+def test_relations_filter_and_count() -> None:
+    plan = plan_of("input E(x, y)\nD[y] min= E(x, y), A[x] + W[x, y]\nN[y] = E(x, y)\nexport D, N")
+    given = _values({"A": (3,), "W": (3, 2)}, 1)
+    given["E"] = np.array([[True, False], [False, False], [True, False]])
+    values = run(plan, given)
+    paths = given["A"][:, None] + given["W"]
+    np.testing.assert_allclose(values["D"], [min(paths[0, 0], paths[2, 0]), np.inf])
+    assert values["N"].tolist() == [2.0, 0.0]
+
+
+def test_an_expression_sink_is_computed() -> None:
+    plan = plan_of('Y[i] = 2 X[i]\n"y.npy" = Y[i] + B[j, i]')
+    given = _values({"X": (2,), "B": (3, 2)}, 1)
+    values = run(plan, given)
+    # An expression's additive terms are projected onto the indices of the sink, in order of appearance.
+    np.testing.assert_allclose(values["sink~0"], 2 * given["X"][:, None] + given["B"].T)
 
 
 def test_integer_classes() -> None:

@@ -114,7 +114,7 @@ INDEX_CASES: tuple[Case, ...] = (
         "three_terms_of_an_index",
         "Y[x, y] = F[dx] X[x+2*y+dx] A[x] B[y]",
         (given("F", "f"), given("X", "n"), given("A", "x"), given("B", "y")),
-        ({"n": 9, "f": 2, "x": 3, "y": 4}, {"n": 13, "f": 3, "x": 4, "y": 2}),
+        ({"n": 9, "f": 2, "x": 3, "y": 4}, {"n": 13, "f": 2, "x": 5, "y": 4}),
         one="f",
     ),
     Case(
@@ -123,7 +123,7 @@ INDEX_CASES: tuple[Case, ...] = (
         (given("F", "o c f g"), given("X", "b c w h")),
         (
             {"b": 3, "o": 4, "c": 2, "f": 2, "g": 2, "w": 5, "h": 6},
-            {"b": 2, "o": 3, "c": 4, "f": 3, "g": 2, "w": 6, "h": 5},
+            {"b": 2, "o": 4, "c": 2, "f": 2, "g": 2, "w": 7, "h": 6},
         ),
         long=True,
     ),

@@ -103,7 +103,7 @@ NETWORK_CASES: tuple[Case, ...] = (
         (given("Image", "b x y"), given("F", "o f g"), given("W", "c o u v"), given("B", "c")),
         (
             {"b": 6, "x": 5, "y": 4, "o": 2, "f": 2, "g": 2, "c": 3, "u": 2, "v": 2},
-            {"b": 3, "x": 4, "y": 5, "o": 2, "f": 2, "g": 2, "c": 3, "u": 2, "v": 2},
+            {"b": 3, "x": 5, "y": 4, "o": 2, "f": 2, "g": 2, "c": 3, "u": 2, "v": 2},
         ),
         long=True,
     ),
@@ -229,7 +229,7 @@ NETWORK_CASES: tuple[Case, ...] = (
         "paper_cnn",
         _program("paper_cnn"),
         (given("Filter", "f g c"), given("Image", "w h c")),
-        ({"f": 2, "g": 3, "c": 4, "w": 5, "h": 6}, {"f": 3, "g": 2, "c": 3, "w": 6, "h": 5}),
+        ({"f": 2, "g": 3, "c": 4, "w": 5, "h": 6}, {"f": 2, "g": 3, "c": 4, "w": 7, "h": 6}),
         one="c",
     ),
     Case(

@@ -130,11 +130,7 @@ def set_parameters(module: torch.nn.Module, case: Case, given: Values) -> None:
 
 def _torch(case: Case, precision: Precision, options: Mapping[str, Any] | None) -> Run:
     module = torch_module(case, precision)
-    # The default, which compiles for one set of sizes first, and dynamic sizes from the start.
-    dynamic = None if precision == "float32" else True
-    compiled = (
-        module if options is None else torch.compile(module, backend="fuse", options=dict(options), dynamic=dynamic)
-    )
+    compiled = module if options is None else torch.compile(module, backend="fuse", options=dict(options))
     exports = tuple(program_of(case).exports)
 
     def call(given: Values) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import assert_never
 from fuse_ref.ir.index import Affine, Index, plain
 from fuse_ref.ir.indices import IndexReader
 from fuse_ref.ir.literals import array_values
-from fuse_ref.ir.names import Names, is_variable, suggestion
+from fuse_ref.ir.names import Names, is_variable
 from fuse_ref.ir.nodes import (
     And,
     ArrayLiteral,
@@ -33,6 +33,7 @@ from fuse_ref.ir.variables import free_variables, index_variables
 from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.printer import print_expression
 from fuse_ref.mistakes import mistake
+from fuse_ref.mistakes.suggest import did_you_mean
 
 __all__ = ["ExpressionReader"]
 
@@ -182,7 +183,7 @@ class ExpressionReader:
         return not item.keywords and all(isinstance(argument, simple) for argument in item.arguments)
 
     def _unknown_function(self, item: tree.Application) -> Exception:
-        close = suggestion(item.name, self._names.functions())
+        close = did_you_mean(item.name, self._names.functions())
         return mistake("FUSE100", item.span, name=item.name, cure=close or None)
 
     def _const(self, item: tree.Application) -> Expr:

@@ -11,7 +11,7 @@ from fuse_ref.ir.axes import build_axes
 from fuse_ref.ir.expressions import ExpressionReader
 from fuse_ref.ir.index import Affine, Index, plain
 from fuse_ref.ir.literals import array_values
-from fuse_ref.ir.names import collect_names, suggestion
+from fuse_ref.ir.names import collect_names
 from fuse_ref.ir.nodes import (
     ArrayLiteral,
     Axis,
@@ -33,6 +33,7 @@ from fuse_ref.ir.variables import free_variables, reads, target_variables
 from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.printer import print_expression
 from fuse_ref.mistakes import mistake
+from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.source import Span
 
 __all__ = ["build_program"]
@@ -273,7 +274,7 @@ class _Builder:
         if self._exports:
             for name, span in self._exports:
                 if name not in self._tensors.of:
-                    close = suggestion(name, self._tensors.of)
+                    close = did_you_mean(name, self._tensors.of)
                     self._errors.append(mistake("FUSE115", span, cure=close or None, name=name))
             return tuple(dict.fromkeys(name for name, _ in self._exports if name in self._tensors.of))
         read: set[str] = set(self._constants_used)
@@ -286,7 +287,7 @@ class _Builder:
     def _check_query(self, query: Query) -> None:
         name = query.target.tensor
         if name not in self._tensors.of:
-            raise mistake("FUSE115", query.span, cure=suggestion(name, self._tensors.of) or None, name=name)
+            raise mistake("FUSE115", query.span, cure=did_you_mean(name, self._tensors.of) or None, name=name)
         self._tensors.use(query.target, len(query.target.indices) or self._tensors.of[name].rank)
 
     def _whole_query(self, query: Query) -> Query:

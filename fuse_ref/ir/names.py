@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fuse_ref.errors import FuseError
@@ -13,7 +11,7 @@ from fuse_ref.language import syntax_tree as tree
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Span
 
-__all__ = ["Names", "collect_names", "is_variable", "suggestion"]
+__all__ = ["Names", "collect_names", "is_variable"]
 
 # Functions whose calls the IR turns into other nodes, so that they are in no catalogue.
 _EXPANDED = (
@@ -34,12 +32,6 @@ _EXPANDED = (
 def is_variable(name: str) -> bool:
     """Whether a name in an index is a variable: it begins with `_` or a lower-case letter."""
     return name[0] == "_" or name.rpartition(".")[2][:1].islower()
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """ "did you mean 'Parent'?", or "" when nothing is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else ""
 
 
 @dataclass

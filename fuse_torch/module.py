@@ -183,7 +183,8 @@ class FuseModule(nn.Module):
 
     def _create(self, sources: Mapping[str, np.ndarray], policies: RuntimePolicies) -> None:
         config, tensors = self._blueprint.config, _tensors(self.plan)
-        device, dtype = torch_device(config.device), torch_precision(config.precision)
+        device = torch_device(config.device) or torch.get_default_device()
+        dtype = torch_precision(config.precision)
         for name in self.plan.parameters:
             parameter = nn.Parameter(torch.empty(self._shape(name), dtype=dtype, device=device))
             if name in self._blueprint.stored:

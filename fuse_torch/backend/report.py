@@ -9,8 +9,8 @@ import weakref
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Any
+from types import CodeType, FrameType
+from typing import Any, TypeAlias
 
 from torch._guards import CompileContext
 from torch.fx import GraphModule
@@ -72,6 +72,22 @@ class Report:
 # Recording -------------------------------------------------------------------------------------
 
 
+_Place: TypeAlias = tuple[str, int]  # file, line
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """A function that was running when one that it calls was compiled."""
+
+    name: str
+    file: str
+    first: int  # lines
+    last: int
+
+    def has(self, place: _Place) -> bool:
+        return place[0] == self.file and self.first <= place[1] <= self.last
+
+
 @dataclass(slots=True)
 class _Compilation:
     """What is known of the compilation under way, or of the last one."""
@@ -83,12 +99,13 @@ class _Compilation:
     graphs: list[Graph] = field(default_factory=list)
     passes: list[PassResult] = field(default_factory=list)
     breaks: list[Break] = field(default_factory=list)
-    codes: set[str] = field(default_factory=set)  # functions that have graphs
-    callers: list[str] = field(default_factory=list)  # functions of the user's on the stack, outermost first
+    compiled: list[_Place] = field(default_factory=list)  # where compiled functions, or resumed parts, begin
+    callers: list[_Caller] = field(default_factory=list)  # the user's functions on the stack, outermost first
 
 
 _LOCK = threading.Lock()
 _last: _Compilation | None = None
+_counted: Counter[str] = Counter()  # breaks of the process when the last graph was recorded
 
 
 def report() -> Report:
@@ -97,23 +114,24 @@ def report() -> Report:
         last = _last
         if last is None:
             return Report()
-        skipped = tuple(dict.fromkeys(name for name in last.callers if name not in last.codes))
+        uncompiled = [c.name for c in last.callers if not any(c.has(place) for place in last.compiled)]
+        skipped = tuple(dict.fromkeys(uncompiled))
         return Report(_summed(last.passes), tuple(last.graphs), tuple(last.breaks), skipped)
 
 
 def forget() -> None:
     """Drop what is remembered; `torch.compiler.reset()` does this."""
-    global _last
+    global _last, _counted
     with _LOCK:
         _last = None
+        _counted = Counter()
 
 
 def record(gm: GraphModule, results: tuple[PassResult, ...]) -> None:
     """Remember one graph of the compilation under way."""
-    global _last
+    global _last, _counted
     reason = getattr(gm, "compile_subgraph_reason", None)
     stack = list(getattr(reason, "user_stack", ()))
-    function = stack[0].name if stack else "a function"
     context = CompileContext.try_get()
     number = -1 if context is None or context.compile_id is None else int(context.compile_id.frame_id)
     call, compiler, callers, code = _surroundings()
@@ -123,13 +141,30 @@ def record(gm: GraphModule, results: tuple[PassResult, ...]) -> None:
             known = None if compiler is None else weakref.ref(compiler)
             current = _Compilation(threading.get_ident(), call, known)
             _last = current
+        name = "a function" if code is None else code.co_name
+        counts = _break_counts()
+        if code is not None and name != _resumed(name) and not current.compiled:
+            # The graph before the break was empty, and so this is the first that the back end sees.
+            before = list((counts - _counted).elements())[-1:]
+            current.breaks.extend(_break(text, f"{code.co_filename}:{code.co_firstlineno}") for text in before)
+        _counted = counts
         current.functions.add(number)
-        current.graphs.append(_graph(gm, _resumed(function)))
+        current.graphs.append(_graph(gm, _resumed(name)))
         current.passes.extend(results)
-        current.codes.add(code)
         current.callers.extend(callers)
+        if code is not None:
+            current.compiled.append((code.co_filename, code.co_firstlineno))
         if reason is not None and reason.graph_break:
-            current.breaks.append(_break(str(reason.reason), stack))
+            last = stack[-1] if stack else None
+            place = "" if last is None else f"{last.filename}:{last.lineno} in {last.name}"
+            current.breaks.append(_break(str(reason.reason), place))
+
+
+def _break_counts() -> Counter[str]:
+    """How often graphs broke in this process, by reason."""
+    from torch._dynamo.utils import counters
+
+    return Counter(counters["graph_break"])
 
 
 def _continues(current: _Compilation, call: int, compiler: Any, number: int) -> bool:
@@ -139,27 +174,29 @@ def _continues(current: _Compilation, call: int, compiler: Any, number: int) -> 
     return same and number not in current.functions
 
 
-def _surroundings() -> tuple[int, Any, list[str], str]:
-    """From the stack: id of the outermost compiled call, what torch.compile made, callers, and who is compiled.
+def _surroundings() -> tuple[int, Any, list[_Caller], CodeType | None]:
+    """From the stack: id of the outermost compiled call, what torch.compile made, callers, and what is compiled.
 
     Dynamo calls a back end deep inside the call of the compiled function, and says no more than that.
     """
-    outermost, compiler, code = 0, None, ""
-    callers: list[str] = []
-    names: list[str] = []
+    outermost, compiler = 0, None
+    traced: CodeType | None = None
+    callers: list[_Caller] = []
+    running: list[_Caller] = []
     for frame in _frames(sys._getframe(1)):
         name, file = frame.f_code.co_name, frame.f_code.co_filename
         if name == "__call__" and type(frame.f_locals.get("self")).__name__ == "_TorchCompileWrapper":
             compiler = frame.f_locals["self"]
         elif name == "_compile" and file.endswith("convert_frame.py"):
             traced = frame.f_locals.get("code")
-            code = "" if traced is None else _resumed(traced.co_qualname)
         elif name == "compile_wrapper" and file.endswith("eval_frame.py"):
             outermost = id(frame)
-            callers = list(reversed(names))
+            callers = list(reversed(running))
         elif not _is_machinery(file):
-            names.append(_resumed(frame.f_code.co_qualname))
-    return outermost, compiler, callers, code
+            lines = [line for _, _, line in frame.f_code.co_lines() if line]
+            first = frame.f_code.co_firstlineno
+            running.append(_Caller(_resumed(frame.f_code.co_qualname), file, first, max(lines, default=first)))
+    return outermost, compiler, callers, traced
 
 
 def _frames(frame: FrameType | None) -> Iterator[FrameType]:
@@ -191,10 +228,8 @@ def _target(target: Any) -> str:
     return target if isinstance(target, str) else getattr(target, "__name__", str(target))
 
 
-def _break(text: str, stack: list[Any]) -> Break:
+def _break(text: str, place: str) -> Break:
     """A break of our own says `fuse: «equation» reason` in the reason that it gives to torch."""
-    last = stack[-1] if stack else None
-    place = "" if last is None else f"{last.filename}:{last.lineno} in {last.name}"
     given = re.search(r"\(reason: (.*)\)$", text, re.MULTILINE)  # what torch.compiler.disable was told
     reason = text.partition("\n")[0] if given is None else given.group(1)
     ours = re.fullmatch(r"fuse: «(.*)» (.*)", reason)

@@ -14,9 +14,9 @@ import torch
 from torch.fx import Node
 from torch.nn import functional
 
+from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import Contract, DenseOperation, Map, Operand
 from fuse_torch.lowering.emitter import Emitter, Value
-from fuse_torch.lowering.needed import reads
 
 __all__ = ["Bias", "biases", "lower_contract"]
 

@@ -244,7 +244,8 @@ class Emitter:
         flat: list[Size] = []
         for dim in range(ndim - 1, min(wanted) - 1, -1):  # torch counts from the last dimension
             flat.extend(wanted.get(dim, (0, 0)))
-        return self.call(torch.nn.functional.pad, node, tuple(flat), "constant", value)
+        # functional.pad would pass the value on as a float, which whole numbers may not survive.
+        return self.call(torch.constant_pad_nd, node, tuple(flat), value)
 
     def sliced(self, node: Node, dim: int, start: Size, stop: Size, step: int = 1) -> Node:
         picks = (slice(None),) * dim + (slice(start, stop, step if step != 1 else None),)

@@ -8,24 +8,14 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum, Times
+from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import (
-    Along,
-    Contract,
     DenseOperation,
-    Expand,
-    Index,
-    Iota,
-    LiteralArray,
-    Map,
-    Operand,
-    Permute,
     Plan,
-    Reduce,
     Step,
-    Write,
 )
 
-__all__ = ["Needed", "extents", "needed_for", "reads", "restricted", "without_unneeded"]
+__all__ = ["Needed", "extents", "needed_for", "restricted", "without_unneeded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +46,6 @@ def needed_for(plan: Plan, outputs: Iterable[str]) -> Needed:
             steps.append(position)
             wanted.update(step.reads)
     return Needed(tuple(reversed(steps)), tuple(reversed(operations)))
-
-
-def reads(operation: DenseOperation) -> tuple[str, ...]:
-    """The values that `operation` reads."""
-    match operation:
-        case LiteralArray() | Iota():
-            return ()
-        case Index():
-            return (operation.source,)
-        case Map() | Along():
-            return tuple(item.value for item in operation.operands if isinstance(item, Operand))
-        case Contract():
-            return (operation.left.value, operation.right.value)
-        case Reduce() | Permute() | Expand() | Write():
-            return (operation.operand.value,)
-        case _:
-            assert_never(operation)
 
 
 def without_unneeded(plan: Plan, outputs: Iterable[str]) -> Plan:

@@ -236,6 +236,37 @@ def test_a_break_inside_a_loop_leaves_the_caller_uncompiled_and_the_report_says_
     assert "Sequential.forward" in str(found)
 
 
+class BrokenAtOnce(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return outside(x) * 3
+
+
+def test_a_break_before_the_first_graph_is_told_too() -> None:
+    compiled = torch.compile(BrokenAtOnce(), backend="fuse", options=EAGER)
+    for size in (3, 4):
+        compiled(torch.ones(size))
+        found = report()
+        assert len(found.graphs) == 1
+        assert [item.reason for item in found.breaks] == ["read in another way"]
+        assert found.skipped == ()
+
+
+class Loop(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([Broken(), Broken()])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def test_a_caller_in_the_same_file_is_told_apart() -> None:
+    torch.compile(Loop(), backend="fuse", options=EAGER)(torch.ones(3))
+    assert report().skipped == ("Loop.forward",)
+
+
 def test_breaks_of_ours_name_the_equation() -> None:
     module = FuseModule("input X[i]\nY[i] = exp(X[i])", config=fuse_torch.ExecutionConfig(checked=True))
     torch.compile(module, backend="fuse", options=EAGER)(torch.ones(2))

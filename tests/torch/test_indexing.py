@@ -195,3 +195,11 @@ def test_pooling_splits_the_gradient_of_ties_over_the_whole_block() -> None:
     x = torch.tensor([[1.0, 1.0], [0.0, 1.0]], requires_grad=True)
     run(x).sum().backward()
     torch.testing.assert_close(x.grad, torch.tensor([[1 / 3, 1 / 3], [0.0, 1 / 3]]))
+
+
+def test_whole_numbers_are_padded_without_passing_through_floats() -> None:
+    indices = (WriteIndex((("x", 1),), Fixed(0), 2),)
+    for operator, expected in (("min", [1, 2**62 + 1]), ("max", [3, 2**62 + 1])):
+        made = Write(output("Y", "P", 2, dtype="int64"), operator, Operand("X", ("x",)), indices)  # type: ignore[arg-type]
+        run = graph_module(lower(plan_of([made], {"X": (1, "int64")}, "Y"), ("Y",)), {})
+        assert run(torch.tensor([3, 1, 2**62 + 1])).tolist() == expected

@@ -17,6 +17,7 @@ from fuse_jax.contract import align, contract, project
 from fuse_jax.dtypes import Numbers
 from fuse_jax.operations import ALONG, ELEMENTWISE, Value
 from fuse_ref.analysis.lengths import Length, evaluate
+from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import (
     Along,
     Contract,
@@ -76,23 +77,6 @@ def _releases(operations: Sequence[DenseOperation], kept: Sequence[str]) -> tupl
         seen.update(last)
         releases.append(tuple(last))
     return tuple(reversed(releases))
-
-
-def reads(operation: DenseOperation) -> tuple[str, ...]:
-    """Names of the values that `operation` reads."""
-    match operation:
-        case LiteralArray() | Iota():
-            return ()
-        case Index():
-            return (operation.source,)
-        case Map() | Along():
-            return tuple(item.value for item in operation.operands if isinstance(item, Operand))
-        case Contract():
-            return (operation.left.value, operation.right.value)
-        case Reduce() | Permute() | Expand() | Write():
-            return (operation.operand.value,)
-        case _:
-            assert_never(operation)
 
 
 def run(

@@ -32,26 +32,9 @@ from fuse_ref.plan.steps import (
     Write,
 )
 
-__all__ = ["operands_of", "write_operation"]
+__all__ = ["write_operation"]
 
 Sizes = Callable[[Length], int]
-
-
-def operands_of(operation: DenseOperation) -> tuple[str, ...]:
-    """The names of the values that an operation reads."""
-    match operation:
-        case LiteralArray() | Iota():
-            return ()
-        case Index(source=source):
-            return (source,)
-        case Map(operands=operands) | Along(operands=operands):
-            return tuple(operand.value for operand in operands if isinstance(operand, Operand))
-        case Contract(left=left, right=right):
-            return left.value, right.value
-        case Reduce(operand=operand) | Permute(operand=operand) | Expand(operand=operand) | Write(operand=operand):
-            return (operand.value,)
-        case _:
-            assert_never(operation)
 
 
 def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -> None:

@@ -13,11 +13,12 @@ import numpy as np
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.checked import check_classes, check_finite
-from fuse_ref.evaluate.dense import operands_of, write_operation
+from fuse_ref.evaluate.dense import write_operation
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
+from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import Along, DenseOperation, Operand, Plan, Step
 from fuse_ref.source import Span
 from fuse_ref.weights.arrays import numpy_array
@@ -94,7 +95,7 @@ class NumpyExecutable:
         self._last_use: dict[str, int] = {}
         for position, operation in enumerate(operations):
             self._last_use[operation.output.out] = position
-            for name in operands_of(operation):
+            for name in reads(operation):
                 self._last_use[name] = position
         for name in outputs:
             self._last_use[name] = len(operations)
@@ -166,7 +167,7 @@ class NumpyExecutable:
         write_operation(emitter, operation, sizes)
         if self._config.checked and name in step.writes:
             _write_check(emitter, name, self._spans.get(name))
-        used = {*operands_of(operation), name}
+        used = {*reads(operation), name}
         emitter.finish_operation(first, [other for other in used if self._last_use[other] <= emitter.now])
 
     def _check_given(self, emitter: Emitter) -> None:

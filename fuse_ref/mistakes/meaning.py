@@ -110,7 +110,9 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
         "write {name}(..., axis=j) or mark the index on the left-hand side with a dot: Y[i, j.]",
         (
             Example("the left-hand side has no index", "Y = softmax(X[i])"),
-            Example("'k' is not an index of the left-hand side, nor of its argument", "Y[i] = softmax(X[i, j], axis=k)"),
+            Example(
+                "'k' is not an index of the left-hand side, nor of its argument", "Y[i] = softmax(X[i, j], axis=k)"
+            ),
         ),
     ),
     Mistake(
@@ -160,7 +162,10 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
         "an export or query of nothing",
         "{name} is neither defined nor used in the program",
         "",
-        (Example("Z is neither defined nor used", "Y[i] = X[i]\nexport Z"), Example("did you mean 'Yes'", "Yes(A)\nYess(A)?")),
+        (
+            Example("Z is neither defined nor used", "Y[i] = X[i]\nexport Z"),
+            Example("did you mean 'Yes'", "Yes(A)\nYess(A)?"),
+        ),
     ),
     Mistake(
         "FUSE116",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
+from fuse_ref import OperatorError, Program, RouteError
 from fuse_ref.ir.operations import ALIASES, CATALOGUE, PLANNED, Operation
 from tests.boundaries.sources import ROOT
 
@@ -32,7 +35,7 @@ def test_every_function_has_its_line() -> None:
 
 
 def test_the_page_names_no_other_function() -> None:
-    section = PAGE.partition("## 11.")[2].partition("Planned, parsed")[0]
+    section = PAGE.partition("## 11.")[2].partition("Parsed, checked")[0]
     named = set(re.findall(r"^\| `(\w+)\(", section, flags=re.MULTILINE))
     assert named == set(CATALOGUE)
 
@@ -51,3 +54,42 @@ def test_every_reserved_word_and_initialiser_is_named() -> None:
 def test_links_of_the_contents_lead_to_headings() -> None:
     headings = {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in re.findall(r"^## (.+)$", PAGE, re.M)}
     assert set(re.findall(r"\(#([\w-]+)\)", PAGE)) <= headings
+
+
+def test_what_is_refused_is_refused() -> None:
+    refused = re.search(r"refused with FUSE122 for now: (.*)\.$", PAGE, flags=re.MULTILINE)
+    assert refused is not None
+    for name in re.findall(r"`(\w+)`", refused[1]):
+        with pytest.raises(OperatorError) as caught:
+            Program(f"Y[i] = {name}(X[i])")
+        assert caught.value.code == "FUSE122"
+
+
+def test_what_does_not_run_yet_says_so() -> None:
+    """Each `no` of the table of section 12, on a program that shows it."""
+    programs = {
+        "gather": "Y[p, d] = E[X[p], d]",
+        "function": "Y[i] = rmsnorm(X[i])",
+        "recurrence": "S[0] = X[0]; S[t+1] = S[t] + X[t+1]",
+        "stream": "H[*t+1] = H[*t] + U[t]",
+        "fixpoint": "R[i] = 0.5 A[i, j] R[j] + B[i]",
+        "rule": "Anc(x, z) <- Par(x, z); Anc(x, z) <- Anc(x, y), Par(y, z)",
+        "query": "P(Ann, Bob); P(Ann, x)?",
+    }
+    for what, text in programs.items():
+        program = Program(text)
+        assert any(step.unsupported for step in program.plan().steps), what
+        with pytest.raises(RouteError):
+            program.compile("numpy")()
+
+
+def test_what_runs_has_nothing_against_it() -> None:
+    programs = (
+        "Y[i] = X[2:4] A[i]",
+        "Y[i] = case { X[i] > 0 -> 1; default -> 2 }",
+        "Agg[n, d] = Neig(n, m) Z[m, d]",
+        "L = mse(A[i], B[i])",
+        "P[x/2] max= F[x]",
+    )
+    for text in programs:
+        assert all(not step.unsupported for step in Program(text).plan().steps), text

@@ -16,6 +16,12 @@ RESERVED: frozenset[str] = frozenset(
     {
         *dir(nn.Module),
         *vars(nn.Module()),
+        "_attach",
+        "_blueprint",
+        "_create",
+        "_function",
+        "_precision",
+        "_shape",
         "initial_state",
         "names",
         "plan",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import torch
 
-from benchmarks.measure import compare
+from benchmarks.measure import Comparison, compare
 from benchmarks.table import Row, duration, ratio_row
 from fuse_torch import FuseModule
 
@@ -26,7 +27,9 @@ export Y
 """
 
 
-class _Layer(torch.nn.Module):
+class _Plain(torch.nn.Module):
+    """The layer as its formula."""
+
     def __init__(self, size: int) -> None:
         super().__init__()
         self.W = torch.nn.Parameter(torch.randn(size, size))
@@ -36,27 +39,36 @@ class _Layer(torch.nn.Module):
         return torch.relu(X @ self.W.T + self.B)
 
 
+class _Linear(_Plain):
+    """The layer by the one call that torch has for it."""
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        return torch.relu(torch.nn.functional.linear(X, self.W, self.B))
+
+
 def rows() -> Iterator[Row]:
     torch.set_num_threads(1)
     for size, calls in ((4, 500), (512, 4)):
-        hand = _Layer(size)
-        fuse = FuseModule(_TEXT, sizes={"d": size, "o": size})
-        fuse.load_state_dict(hand.state_dict())
-        X = torch.randn(size, size)
-        torch.testing.assert_close(fuse(X), hand(X))
-        for grad in (True, False):
-            with torch.set_grad_enabled(grad):
-                found = compare(lambda: hand(X), lambda: fuse(X), calls=calls)  # noqa: B023
-            what = f"{size}×{size}{'' if grad else ', no_grad'}"
-            if size == 4:
-                yield Row(
-                    what,
-                    duration(found.hand),
-                    duration(found.fuse),
-                    f"{found.over * 1e6:+.2f} µs",
-                    f"{found.same_over * 1e6:+.2f} µs",
-                    f"≤ {MOST_OVER * 1e6:g} µs",
-                    found.over <= MOST_OVER,
-                )
-            else:
-                yield ratio_row(what, found.hand, found.fuse, found.ratio, found.same, MOST_RATIO)
+        for style, hand in (("X @ W.T + b", _Plain(size)), ("F.linear", _Linear(size))):
+            fuse = FuseModule(_TEXT, sizes={"d": size, "o": size})
+            fuse.load_state_dict(hand.state_dict())
+            X = torch.randn(size, size)
+            torch.testing.assert_close(fuse(X), hand(X))
+            for grad in (True, False):
+                with torch.set_grad_enabled(grad):
+                    found = compare(functools.partial(hand, X), functools.partial(fuse, X), calls=calls)
+                yield _row(f"{size}×{size}, {style}{'' if grad else ', no_grad'}", size, found)
+
+
+def _row(what: str, size: int, found: Comparison) -> Row:
+    if size > 4:
+        return ratio_row(what, found.hand, found.fuse, found.ratio, found.same, MOST_RATIO)
+    return Row(
+        what,
+        duration(found.hand),
+        duration(found.fuse),
+        f"{found.over * 1e6:+.2f} µs",
+        f"{found.same_over * 1e6:+.2f} µs",
+        f"≤ {MOST_OVER * 1e6:g} µs",
+        found.over <= MOST_OVER,
+    )

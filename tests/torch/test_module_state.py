@@ -60,7 +60,8 @@ def test_names_that_collide_are_an_error_at_construction() -> None:
 
 def test_every_name_that_the_class_uses_is_reserved() -> None:
     module = FuseModule("Y[i] = 2 X[i]")
-    assert {*dir(FuseModule), *vars(module), *dict(module.named_buffers())} <= RESERVED
+    used = {*dir(FuseModule), *vars(module), *dict(module.named_buffers())}
+    assert {name for name in used if not name.startswith("___")} <= RESERVED  # Dynamo marks classes with such names
 
 
 def test_literals_sources_and_the_program_are_no_state(tmp_path) -> None:

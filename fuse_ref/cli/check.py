@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from fuse_ref.analysis.advice import Advice, advise
 from fuse_ref.cli.exits import Exit
 from fuse_ref.cli.programs import add_program, add_sizes, load_program, sizes_of
 from fuse_ref.errors import FuseError
@@ -23,9 +24,11 @@ def handle(arguments: argparse.Namespace) -> int:
     sizes = sizes_of(arguments)
     count = 0
     for name in arguments.programs:
-        found = problems(name, sizes)
+        found, advice = examine(name, sizes)
         for error in found:
             print(error, end="\n\n", file=sys.stderr)
+        for item in advice:
+            print(f"warning: {item}", end="\n\n", file=sys.stderr)
         count += len(found)
         if not found:
             print(f"{name}: ok")
@@ -34,12 +37,13 @@ def handle(arguments: argparse.Namespace) -> int:
     return Exit.PROGRAM if count else Exit.OK
 
 
-def problems(name: str, sizes: dict[str, int]) -> list[FuseError]:
-    """All errors of one program, in text order; planning it finds the sizes that do not fit."""
+def examine(name: str, sizes: dict[str, int]) -> tuple[list[FuseError], tuple[Advice, ...]]:
+    """All errors of one program in text order, or what to think twice about when it has none."""
     try:
-        load_program(name).plan(sizes or None)
+        program = load_program(name)
+        program.plan(sizes or None)  # finds the sizes that do not fit
     except FuseError as first:
         found = [first, *first.others]
         first.others = ()  # shown one by one below, so the hint at more of them would be wrong
-        return sorted(found, key=lambda error: error.span.start if error.span else -1)
-    return []
+        return sorted(found, key=lambda error: error.span.start if error.span else -1), ()
+    return [], advise(program.ir)

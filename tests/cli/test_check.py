@@ -95,3 +95,12 @@ def test_one_axis_two_sizes(fuse, write) -> None:
     result = fuse("check", write("good.fuse", GOOD), "--set", "i=2", "--set", "i=3")
     assert result.code == 2
     assert "axis i two sizes, 2 and 3" in result.err
+
+
+def test_warnings_show_the_explicit_form_and_are_no_errors(fuse, write) -> None:
+    path = write("exp.fuse", "Y[i] = exp(W[i, j])\n")
+    result = fuse("check", path)
+    assert result.code == 0
+    assert result.out.endswith("exp.fuse: ok\n")
+    assert result.err.startswith(f"warning: {path}:1:1: ")
+    assert "means: Y[i] = exp(sum(j: W[i, j]))" in result.err

@@ -153,9 +153,7 @@ class FuseFunction:
         if tensor.name not in self._first_values:
             return numbers.placed(initialise(key, tensor.name, shape, tensor.initialiser, numbers.precision))
         stored = self._first_values[tensor.name]
-        if stored.shape != shape:
-            origin = "the weight store"
-            raise mistake("FUSE311", tensor.span, name=tensor.name, got=stored.shape, origin=origin, expected=shape)
+        assert stored.shape == shape  # the plan was made with the stored shapes, and sizes were checked against it
         return numbers.array(stored, "float", tensor.name)
 
     @property

@@ -10,6 +10,9 @@ from tests.agreement.case import Case, values
 from tests.agreement.catalogue import CASES
 from tests.agreement.engines import engine, judged, program_of, set_parameters, torch_module
 
+# Inductor imports modules of torch that still use torch.jit.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated:DeprecationWarning")
+
 LONG = [case for case in CASES if case.long]
 every_case = pytest.mark.parametrize("case", LONG, ids=lambda case: case.name)
 

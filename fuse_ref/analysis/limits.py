@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fuse_ref.analysis.lengths import Fixed, Length, linear
 from fuse_ref.analysis.produced import Produced, find_produced
-from fuse_ref.analysis.scopes import Access, Scope, accesses, every_variable
+from fuse_ref.analysis.scopes import Access, Scope, accesses, compared_variables, every_variable
 from fuse_ref.analysis.sizes import Known
 from fuse_ref.analysis.words import reference_text
 from fuse_ref.ir.index import Affine, Gather, Index, Quotient, SliceIndex, Virtual
@@ -66,6 +66,7 @@ class ScopeTable:
     slices: dict[str, list[Slot]] = field(default_factory=dict)  # slice variable -> its slots, reads first
     virtual: set[str] = field(default_factory=set)
     produced: dict[str, Produced] = field(default_factory=dict)  # variables that functions make
+    compared: dict[str, tuple[str, ...]] = field(default_factory=dict)  # bare variable -> those compared with it
 
 
 def affine_part(index: Index) -> tuple[Affine, int] | None:
@@ -92,7 +93,18 @@ def tabulate(scope: Scope, known: Known) -> ScopeTable:
         _note(table, known, access, table.reads)
     if scope.target is not None:
         _note(table, known, target[0], table.writes)
+    _join_compared(table)
     return table
+
+
+def _join_compared(table: ScopeTable) -> None:
+    """`i <= j` puts both on one axis, also where one of them stands at no tensor."""
+    for group in compared_variables(table.scope.body):
+        axes = [table.axis[variable] for variable in group if variable in table.axis]
+        for variable in group:
+            table.compared[variable] = group
+            if axes:
+                table.axis.setdefault(variable, axes[0])
 
 
 def _note(table: ScopeTable, known: Known, access: Access, slots: list[Slot]) -> None:

@@ -11,7 +11,7 @@ from fuse_ref.ir.nodes import ArrayLiteral, Call, Compare, Expr, Not, Position, 
 from fuse_ref.ir.variables import children, free_variables, index_variables
 from fuse_ref.source import Span
 
-__all__ = ["Access", "Scope", "accesses", "every_variable", "plain_variable", "scopes"]
+__all__ = ["Access", "Scope", "accesses", "compared_variables", "every_variable", "plain_variable", "scopes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,21 @@ def _positions(expr: Expr) -> Iterator[str]:
         elif isinstance(node, Call) and node.axis is not None:
             yield node.axis
         stack.extend(reversed(children(node)))
+
+
+def compared_variables(expr: Expr) -> tuple[tuple[str, ...], ...]:
+    """Bare variables that comparisons put on one axis: one group each, in text order."""
+    groups: list[list[str]] = []
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Compare) and isinstance(node.left, Position) and isinstance(node.right, Position):
+            pair = [node.left.variable, node.right.variable]
+            joined = [group for group in groups if not set(group).isdisjoint(pair)]
+            merged = list(dict.fromkeys([v for group in joined for v in group] + pair))
+            groups = [*(group for group in groups if group not in joined), merged]
+        stack.extend(reversed(children(node)))
+    return tuple(tuple(group) for group in groups)
 
 
 def every_variable(target: Read | None, body: Expr, variables_of: Iterable[Access]) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from fuse_ref.analysis.lengths import Extent, Fixed, Length
 from fuse_ref.errors import FuseError
-from fuse_ref.ir.nodes import ArrayLiteral, Axis, ProgramIR, Read, Tensor
-from fuse_ref.ir.variables import reads
+from fuse_ref.ir.nodes import ArrayLiteral, Axis, Expr, Position, ProgramIR, Read, Tensor
+from fuse_ref.ir.variables import children, reads
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.source import Span
@@ -37,6 +37,7 @@ class Known:
     literals: dict[str, tuple[int, ...]]  # tensor -> shape, where a literal defines it
     first_use: dict[str, Span]  # of every tensor that the text reads or writes
     added: tuple[tuple[str, int], ...]  # sizes=, as given
+    loose: dict[str, int] = field(default_factory=dict)  # letter -> size, for indices that stand at no tensor
     errors: list[FuseError] = field(default_factory=list)
 
     def literal_size(self, axis: str) -> tuple[int, str] | None:
@@ -103,6 +104,8 @@ def find_known(program: ProgramIR, sizes: Mapping[str, int] | None, given: Mappi
             if origin.reason.startswith(("axis ", "the table of axis ")):
                 declared.setdefault(axis.name, Declared(origin.size, origin.reason, origin.span))
     known = Known(program, tensors, axes, declared, {}, {}, _first_uses(program), tuple((sizes or {}).items()))
+    for item in program.declared:
+        known.loose[item.letter.rstrip("'")] = len(item.symbols or ()) if item.size is None else item.size
     for letter, size in (sizes or {}).items():
         _declare(known, letter, size)
     _literals(known)
@@ -112,8 +115,14 @@ def find_known(program: ProgramIR, sizes: Mapping[str, int] | None, given: Mappi
 
 def _declare(known: Known, letter: str, size: int) -> None:
     found = axes_of_letter(known.program, letter)
-    if not found:
+    if not found and letter in _bare_letters(known.program):
+        declared = known.loose.setdefault(letter, size)
+        if declared != size:
+            other = f"by axis {letter} = {declared}"
+            raise mistake("FUSE155", None, name=letter, size=size, axis=letter, expected=declared, other=other)
+    elif not found:
         raise unknown_axis(known.program, letter, "sizes")
+    known.loose.setdefault(letter, size)
     for axis in found:
         earlier = known.declared.get(axis.name)
         if earlier is None and not axis.stepped and axis.origins:
@@ -129,6 +138,19 @@ def _declare(known: Known, letter: str, size: int) -> None:
                 other=because(earlier.reason),
             )
         known.declared.setdefault(axis.name, Declared(size, f"sizes={{{letter!r}: {size}}}", None))
+
+
+def _bare_letters(program: ProgramIR) -> set[str]:
+    """Letters of indices that are used as values."""
+    found: set[str] = set()
+    stack: list[Expr] = [equation.body for equation in program.equations]
+    stack.extend(sink.body for sink in program.sinks)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Position):
+            found.add(node.variable.rstrip("'"))
+        stack.extend(children(node))
+    return found
 
 
 def _literals(known: Known) -> None:

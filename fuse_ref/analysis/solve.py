@@ -20,6 +20,7 @@ from fuse_ref.analysis.sizes import Known
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Affine, SliceIndex
 from fuse_ref.ir.nodes import Tensor
+from fuse_ref.ir.variables import index_variables
 from fuse_ref.mistakes import mistake
 
 __all__ = ["AxisNode", "LengthNode", "Node", "RangeNode", "Solution", "Solver"]
@@ -189,7 +190,7 @@ class Solver:
             for scope, slot in self.writes.get((tensor, position), ()):
                 variable = slot.index.variable if isinstance(slot.index, Affine) else None
                 if variable is None:
-                    if written_variables(slot):
+                    if written_variables(slot) or (index_variables(slot.index) and affine_part(slot.index)):
                         found.append((scope, slot, False))
                 elif variable not in self.tables[scope].alone and self._has_limits(scope, variable):
                     found.append((scope, slot, True))
@@ -298,6 +299,11 @@ class Solver:
             needed = max((self.constant_read(t, p) for t, p in self.positions[axis]), default=0)
             if needed:
                 return Fixed(needed)
+        if axis is None:
+            letters = (v.rstrip("'") for v in (node.variable, *table.compared.get(node.variable, ())))
+            size = next((self.known.loose[letter] for letter in letters if letter in self.known.loose), None)
+            if size is not None:
+                return Fixed(size)
         if node.variable in table.virtual:
             return Fixed(1)  # one call is one step
         self.no_source(node.variable, table)

@@ -136,6 +136,7 @@ def build_axes(
     union = _Union()
     occurrences: list[_Occurrence] = []
     symbol_sides: list[tuple[SymbolValue, int]] = []
+    compared: list[Place] = []
     for number, statement in enumerate(statements):
         for expr in _parts(statement):
             for item in _occurrences(expr, number):
@@ -144,7 +145,12 @@ def build_axes(
                 elif isinstance(item[0], SymbolValue):
                     symbol_sides.append((item[0], number))
                 elif isinstance(item[0].left, Position) and isinstance(item[0].right, Position):
-                    union.join((item[0].left.variable, number, -1), (item[0].right.variable, number, -1))
+                    sides: tuple[Place, Place] = (
+                        (item[0].left.variable, number, -1),
+                        (item[0].right.variable, number, -1),
+                    )
+                    union.join(*sides)
+                    compared.extend(sides)
     for item in occurrences:
         variable = _plain_variable(item.index)
         if variable is not None and item.tensor:
@@ -163,6 +169,10 @@ def build_axes(
     for item in occurrences:
         if item.tensor:
             _note(group((item.tensor, item.position)), item)
+    for place in compared:
+        # `axis j` speaks of `j` in `i <= j` too; it gives the axis no name, since it stands at no tensor.
+        if (letter := _letter(str(place[0]))) is not None:
+            group(place).letters[letter] += 0
     for number, statement in enumerate(statements):
         if isinstance(statement, Equation):
             _literal_sizes(statement, number, group)

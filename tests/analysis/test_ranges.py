@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from fuse_ref import AxisError, Program
 from tests.analysis.reading import length, shapes_of, sizes_of
 
 # (coefficients of x and d, offset) of one read X[...] with d over a filter of `f` positions.
@@ -148,6 +149,36 @@ def test_pooling_length_by_enumeration(size: int, offset: int, block: int) -> No
     shapes = shapes_of(f"P[{index}] = X[x]")
     expected = max((x + offset) // block for x in range(size)) + 1
     assert sizes_of(shapes, "P", {"X": (size,)}) == (expected,)
+
+
+def test_writes_at_a_negative_coefficient_make_a_length() -> None:
+    shapes = shapes_of("N = 4\nY[N-1-i] = X[i]\nZ[k] = Y[k] B[k]\nexport Y, Z")
+    assert sizes_of(shapes, "Y", {"X": (3,), "B": (4,)}) == (4,)
+    assert sizes_of(shapes_of("Y[2-i] = X[i]\nY[2*i] = X[i]"), "Y", {"X": (5,)}) == (9,)
+
+
+def test_an_index_that_stands_at_no_tensor_has_its_declared_size() -> None:
+    for text, size in (
+        ("axis j = 3\nS = sum(j: j)", 3),
+        ("axis j = 3\nS = sum(j': j')", 3),
+        ("axis k = 4\nS = sum(j, k: (j <= k) k)", 4),
+        ("axis i = 3, j = 2\nC[i] = sum(j: i + 0 <= j)", 2),
+    ):
+        found = [item for item in shapes_of(text).equations[0].ranges.items() if item[0].startswith("j")]
+        assert [length(item, {}) for _, item in found] == [size], text
+    (scope,) = shapes_of("S = sum(j: j)", j=5).equations
+    assert length(scope.ranges["j"], {}) == 5
+
+
+def test_an_index_that_is_only_compared_is_on_the_axis_of_the_other() -> None:
+    (scope,) = shapes_of("C[i] = sum(j: i <= j) + X[i]").equations
+    assert length(scope.ranges["j"], {"X": (7,)}) == 7
+    (scope,) = shapes_of("axis j = 3\nC[i] = sum(j: i <= j)").equations
+    assert {v: length(item, {}) for v, item in scope.ranges.items()} == {"i": 3, "j": 3}
+    with pytest.raises(AxisError, match=r"axis i is 3 by axis j = 3 .* but 4 by axis i = 4"):
+        Program("axis i = 4, j = 3\nC[i] = sum(j: i <= j)")
+    with pytest.raises(AxisError, match=r"sizes=.* but axis j is 3"):
+        Program("axis j = 3\nS = sum(j: j)").plan({"j": 4})
 
 
 def test_slices_have_their_own_length() -> None:

@@ -33,6 +33,7 @@ from fuse_ref.ir.nodes import (
     Tensor,
 )
 from fuse_ref.ir.operations import CATALOGUE, PLANNED
+from fuse_ref.ir.variables import children
 from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.printer import print_expression, print_module
 from fuse_ref.source import Source, Span
@@ -57,6 +58,17 @@ def equation_text(equation: Equation) -> str:
 def expression_text(expr: Expr) -> str:
     """One expression in explicit form."""
     return print_expression(_Writer({})._expression(expr))
+
+
+def _fixed(expr: Expr) -> bool:
+    """Whether an expression is made of numbers alone."""
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if not isinstance(node, (Number, Negate, Sum, Product, Power, Call)):
+            return False
+        stack.extend(children(node))
+    return True
 
 
 class _Writer:
@@ -114,6 +126,8 @@ class _Writer:
             case _:
                 written = self._expression(body)
         arrow = equation.kind == "equation" and equation.target.boolean
+        if equation.operator == "=" and equation.kind == "equation" and isinstance(target, tree.Name) and _fixed(body):
+            return tree.Equation(target, "+=", written, arrow, _NOWHERE)  # `Y = 1` is a constant, `Y += 1` a tensor
         return tree.Equation(target, equation.operator, written, arrow, _NOWHERE)
 
     def _reference(self, read: Read) -> tree.Target:

@@ -128,6 +128,12 @@ def test_constants_are_inlined() -> None:
     assert "X[i, 7] * 0.5" in explicit_text(program)
 
 
+def test_a_tensor_of_one_number_is_no_constant() -> None:
+    program = build("Y += 1\nZ = 2")
+    assert dict(program.constants) == {"Z": 2}
+    assert build(explicit_text(program)) == program
+
+
 def test_every_error_of_a_program_is_found() -> None:
     errors: list[FuseError] = []
     text = "Y[i] = sofmax(X[i] Z[i])\nV[i] = W[i, j]\nU = W[i]\nT[i] = clip(X[i])"

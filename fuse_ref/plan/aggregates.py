@@ -108,11 +108,15 @@ def average(builder: Builder, pieces: Sequence[tuple[Lowered, Lowered]]) -> Lowe
 
 
 def _filters(body: Expr) -> tuple[list[Expr], Expr]:
-    """Truth values that are conjuncts or factors of the whole right-hand side, and what is left."""
+    """Truth values that are conjuncts or factors of the whole right-hand side, and what is left.
+
+    Products are associative: a filter may stand in the parenthesis of a product among the factors.
+    """
     match body:
         case Product(factors, divisors, span):
-            filters = [factor for factor in factors if _is_filter(factor)]
-            rest = tuple(factor for factor in factors if not _is_filter(factor))
+            parts = [_filters(factor) if isinstance(factor, Product) else _conjunct(factor) for factor in factors]
+            filters = [found for inner, _ in parts for found in inner]
+            rest = tuple(left for _, left in parts if left is not None)
             if len(rest) == 1 and not divisors:
                 return filters, rest[0]
             return filters, Product(rest, divisors, span) if rest or divisors else Number(1)
@@ -124,6 +128,11 @@ def _filters(body: Expr) -> tuple[list[Expr], Expr]:
             return [body], Number(1)
         case _:
             return [], body
+
+
+def _conjunct(factor: Expr) -> tuple[list[Expr], Expr | None]:
+    """A factor as a filter, or as what is left."""
+    return ([factor], None) if _is_filter(factor) else ([], factor)
 
 
 def _is_filter(expr: Expr) -> bool:

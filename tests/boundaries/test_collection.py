@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.boundaries.sources import ROOT, tree
 
 TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "__pycache__" not in path.parts)
@@ -51,30 +53,27 @@ def test_functions_that_look_like_tests_have_the_prefix() -> None:
     assert odd == []
 
 
-def test_every_test_is_collected() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--collect-only",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "norecursedirs=.*",
-    ]
+def collected_apart(*words: str) -> set[tuple[str, str]]:
+    """(file, test) of all that a pytest of its own would run."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *words]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
-    collected: dict[str, set[str]] = {}
-    for line in result.stdout.splitlines():
-        if "::" in line:
-            file, _, name = line.partition("::")
-            collected.setdefault(file, set()).add(name.partition("[")[0])
-    missing = {
-        path.relative_to(ROOT).as_posix(): sorted(
-            written_tests(path) - collected.get(path.relative_to(ROOT).as_posix(), set())
-        )
-        for path in TEST_FILES
-    }
-    assert {file: names for file, names in missing.items() if names} == {}
-    assert all(path.relative_to(ROOT).as_posix() in collected for path in TEST_FILES)
+    lines = (line.partition("::") for line in result.stdout.splitlines() if "::" in line)
+    return {(file, name.partition("[")[0]) for file, _, name in lines}
+
+
+def collected(request: pytest.FixtureRequest) -> set[tuple[str, str]]:
+    config = request.config
+    whole = not config.option.keyword and not config.option.markexpr and not config.option.deselect
+    if whole and [Path(word).resolve() for word in config.args] == [ROOT / "tests"]:
+        # This run has collected them already, and collecting takes a while.
+        found = {item.nodeid.partition("[")[0].partition("::") for item in request.session.items}
+        return {(file, name) for file, _, name in found} | collected_apart("tests/long")
+    return collected_apart() | collected_apart("tests/long")
+
+
+def test_every_test_is_collected(request: pytest.FixtureRequest) -> None:
+    written = {(path.relative_to(ROOT).as_posix(), name) for path in TEST_FILES for name in written_tests(path)}
+    found = collected(request)
+    assert sorted(written - found) == []
+    assert {path.relative_to(ROOT).as_posix() for path in TEST_FILES} == {file for file, _ in found}

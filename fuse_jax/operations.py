@@ -77,6 +77,7 @@ ELEMENTWISE: dict[str, Callable[..., jax.Array]] = {
     "tanh": jnp.tanh,
     "gelu": _gelu,
     "silu": jax.nn.silu,
+    "softplus": jax.nn.softplus,
     "exp": jnp.exp,
     "log": jnp.log,
     "sqrt": jnp.sqrt,

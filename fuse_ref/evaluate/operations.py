@@ -91,6 +91,10 @@ def _silu(x: Value) -> Value:
     return np.divide(x, value, out=value if isinstance(value, np.ndarray) else None)
 
 
+def _softplus(x: Value, out: Out = None) -> Value:
+    return np.logaddexp(x, 0, out=out)
+
+
 def _gelu(x: Value, *, approximate: str = "none") -> Value:
     x = np.asarray(x)
     if approximate == "tanh":
@@ -150,6 +154,7 @@ ELEMENTWISE: Final[dict[str, Elementwise]] = {
     "tanh": Elementwise(np.tanh, "any"),
     "gelu": Elementwise(_gelu, "none"),
     "silu": Elementwise(_silu, "none"),
+    "softplus": Elementwise(_softplus, "any"),
     "exp": Elementwise(np.exp, "any"),
     "log": Elementwise(np.log, "any"),
     "sqrt": Elementwise(np.sqrt, "any"),

@@ -72,6 +72,7 @@ _ROWS: tuple[Operation, ...] = (
         options=(Option("approximate", ("none", "tanh"), "none"),),
     ),
     _elementwise("silu", "x sig(x)"),
+    _elementwise("softplus", "log(1 + exp(x))", monotone=True),
     _elementwise("exp", "e to the x", monotone=True),
     _elementwise("log", "natural logarithm", domain=(0.1, 4.0), monotone=True),
     _elementwise("sqrt", "square root", domain=(0.1, 4.0), monotone=True),

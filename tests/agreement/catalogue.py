@@ -44,6 +44,7 @@ FUNCTION_CASES: tuple[Case, ...] = (
     _elementwise("gelu", "gelu(X[i, j])"),
     _elementwise("gelu_tanh", 'gelu(X[i, j], approximate="tanh")'),
     _elementwise("silu", "silu(X[i, j])"),
+    _elementwise("softplus", "softplus(X[i, j])"),
     _elementwise("exp", "exp(X[i, j])"),
     _elementwise("log", "log(X[i, j])", low=0.1, high=4.0),
     _elementwise("sqrt", "sqrt(X[i, j])", low=0.1, high=4.0),

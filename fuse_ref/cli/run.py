@@ -91,7 +91,7 @@ def document(backend: str, outputs: Mapping[str, np.ndarray], answers: Iterable[
 
 def print_array(name: str, value: np.ndarray) -> None:
     shape = " × ".join(map(str, value.shape)) or "scalar"
-    values = np.array2string(value, precision=6, threshold=200, edgeitems=3)
+    values = np.array2string(value, precision=6, threshold=200, edgeitems=3) if value.ndim else str(value[()])
     separator = "\n" if "\n" in values else " "
     print(f"{name} ({shape}, {value.dtype}){separator}{values}")
 

@@ -7,6 +7,7 @@ import importlib
 import sys
 from pathlib import Path
 
+from fuse_ref.cli.doctor import compiler
 from fuse_ref.cli.exits import Exit
 from fuse_ref.errors import FuseError
 
@@ -18,7 +19,9 @@ NEEDED = {"torch": "torch", "jax": "jax", "sklearn": "scikit-learn", "matplotlib
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     command = commands.add_parser("demo", help="train a network on handwritten digits", description=__doc__)
     command.add_argument("--seeds", type=seeds, default=(0,), metavar="0,1,2", help="one training each (default: 0)")
-    command.add_argument("--epochs", type=int, default=20, help="passes over the training digits (default: 20)")
+    command.add_argument(
+        "--epochs", type=count, default=20, metavar="N", help="passes over the training digits (default: 20)"
+    )
     command.add_argument(
         "--inner",
         choices=("inductor", "aot_eager", "eager"),
@@ -38,6 +41,12 @@ def seeds(text: str) -> tuple[int, ...]:
     return tuple(int(word) for word in words)
 
 
+def count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected a number of passes, at least 1, got {text!r}")
+    return int(text)
+
+
 def importable(module: str) -> bool:
     try:
         importlib.import_module(module)
@@ -52,6 +61,9 @@ def handle(arguments: argparse.Namespace) -> int:
     missing = [distribution for module, distribution in NEEDED.items() if not importable(module)]
     if missing:
         print(f"fuse demo needs {', '.join(missing)}: pip install 'fuse-torch[demo]'", file=sys.stderr)
+        return Exit.RUN
+    if arguments.inner == "inductor" and (problem := compiler()).verdict == "missing":
+        print(f"{problem.what}: {problem.advice}, or try fuse demo --inner aot_eager", file=sys.stderr)
         return Exit.RUN
     # Only here: every other command works without these packages.
     from fuse_ref.demo.show import Options, show

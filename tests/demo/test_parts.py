@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fuse_ref import ExecutionConfig, InMemoryWeightStore, Program, RuntimePolicies
-from fuse_ref.cli import demo, main
+from fuse_ref.cli import demo, doctor, main
 from fuse_ref.demo import PROGRAM
 from fuse_ref.demo.agreement import Compared
 from fuse_ref.demo.data import load
@@ -117,3 +117,17 @@ def test_seeds(text: str, seeds: tuple[int, ...]) -> None:
 def test_wrong_seeds_are_a_usage_error(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", f"--seeds={text}"]) == 2
     assert "whole numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "many", ""])
+def test_wrong_epochs_are_a_usage_error(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", f"--epochs={text}"]) == 2
+    assert "at least 1" in capsys.readouterr().err
+
+
+def test_without_a_compiler_the_way_out_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    assert main(["demo"]) == 3
+    assert "install g++ or clang++, or try fuse demo --inner aot_eager" in capsys.readouterr().err

@@ -344,22 +344,22 @@ def _finish(
 def _axis(name: str, found: _Group, errors: list[FuseError]) -> Axis:
     origins = found.origins
     size = origins[0].size if origins else None
-    if not found.stepped:
-        for origin in origins[1:]:
-            if origin.size != size:
-                places = (origins[0].reason, origin.reason)
-                errors.append(
-                    mistake(
-                        "FUSE111",
-                        origin.span,
-                        axis=name,
-                        first=size,
-                        second=origin.size,
-                        first_place=places[0],
-                        second_place=places[1],
-                    )
+    # Along a stepped axis each tensor has its own length, but all declarations of it say one number.
+    compared = [origin for origin in origins if origin.reason.startswith("axis ")] if found.stepped else origins
+    for origin in compared[1:]:
+        if origin.size != size:
+            errors.append(
+                mistake(
+                    "FUSE111",
+                    origin.span,
+                    axis=name,
+                    first=size,
+                    second=origin.size,
+                    first_place=compared[0].reason,
+                    second_place=origin.reason,
                 )
-                break
+            )
+            break
     symbols = tuple(found.symbols)
     if size is None and found.table is not None:
         size = len(found.table.symbols or ())

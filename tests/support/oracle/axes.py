@@ -74,9 +74,6 @@ def find_axes(loaded: Loaded) -> Axes:
                     if {left, right} <= bare:
                         axes.join(("variable", item.number, left), ("variable", item.number, right))
     # All unions are made: now what is known of each.
-    for item in all_definitions(loaded):
-        for name in bare_variables(loaded, item.body):
-            axes.letters.setdefault(axes.find(("variable", item.number, name)), set()).add(name.rstrip("'"))
     for _, reads in statements:
         for read in reads:
             for place, index in enumerate(read.indices):

@@ -122,13 +122,7 @@ def _check(solver: Solver) -> None:
         if solver.ranges[number, name] == 0:
             raise OracleAxisError(f"a read with {name} in statement {number} never fits")
     for root, proposals in solver.proposals.items():
-        if root in solver.fixed or root in solver.axes.stepped:
-            continue
-        whole = {tensor for tensor, statement in proposals if statement is not None}
-        sizes = {
-            size for (tensor, statement), size in proposals.items() if statement is not None or tensor not in whole
-        }
-        if len(sizes) > 1 or any(size > max(sizes) for size in proposals.values()):
+        if root not in solver.fixed and root not in solver.axes.stepped and len(set(proposals.values())) > 1:
             raise OracleAxisError(f"computed tensors give one axis different lengths: {proposals}")
     for (tensor, place), size in solver.lengths.items():
         root = solver.axes.of(tensor, place)
@@ -142,6 +136,8 @@ def _check(solver: Solver) -> None:
             for place in range(len(shape))
             if solver.axes.of(tensor, place) == root
         }
+        if root in solver.declared:
+            found.add(solver.declared[root])
         if found and max(found) - min(found) > allowed:
             raise OracleAxisError(f"given tensors on one stepped axis have the lengths {sorted(found)}")
     for item in solver.definitions:

@@ -54,6 +54,7 @@ class Solver:
         self.loaded = loaded
         self.axes = axes
         self.given = given
+        self.sizes = sizes
         self.definitions = all_definitions(loaded)
         self.declared: dict[Node, int] = {}
         for root, letters in axes.letters.items():
@@ -66,8 +67,7 @@ class Solver:
         self.lengths: dict[tuple[str, int], float] = {}
         self.ranges: dict[tuple[int, str], float] = {}
         self.least: dict[Node, int] = {}  # what facts and constants on left-hand sides need
-        # Lengths that computed tensors would give an axis: by (tensor, statement), None for all that write parts.
-        self.proposals: dict[Node, dict[tuple[str, int | None], float]] = {}
+        self.proposals: dict[Node, dict[str, float]] = {}  # lengths that computed tensors would give an axis
         self.decided: set[tuple[int, str]] = set()  # variables whose range reads decide
         self.never_fits: set[tuple[int, str]] = set()
         self.step_caps: dict[Node, int] = {}  # steps that nothing else bounds
@@ -124,12 +124,10 @@ class Solver:
                 root = self.axes.of(*key)
                 if not index_variables(index):
                     self.least[root] = max(self.least.get(root, 0), int(extent))
-                elif not isinstance(index, Affine) or index.plain is None:
-                    # Equations that write parts of one tensor give it the length of the longest.
+                elif not isinstance(index, Affine) or index.plain is None or (item.number, index.plain) in self.decided:
+                    # The equations of one tensor give it the length of the longest.
                     own = self.proposals.setdefault(root, {})
-                    own[key[0], None] = max(own.get((key[0], None), 0), extent)
-                elif (item.number, index.plain) in self.decided:
-                    self.proposals.setdefault(root, {})[key[0], item.number] = extent
+                    own[key[0]] = max(own.get(key[0], 0), extent)
         for tensor, rank in self.loaded.ranks.items():
             for place in range(rank):
                 self.lengths[tensor, place] = self._length_now(tensor, place, extents)
@@ -177,7 +175,7 @@ class Solver:
             flattened = [name for name in pending if "@" in name]
             ready = [name for name in flattened or pending if self._others(reads, name) <= result.keys()]
             if not ready:
-                raise OracleAxisError(f"no size for {pending} in statement {item.number}")
+                raise OracleAxisError(f"{pending} in statement {item.number} limit each other")
             result |= {name: self._range(item, reads, name, result) for name in ready}
             pending = [name for name in pending if name not in ready]
         return result
@@ -195,7 +193,12 @@ class Solver:
                     yield index, self.length(read.tensor, place)
 
     def _others(self, reads: list[Read], name: str) -> set[str]:
-        return {other for index, _ in self._limiting(reads, name) for other in index_variables(index)} - {name}
+        """Variables whose ranges must be known first: those that move an index the same way as `name` does."""
+        needed: set[str] = set()
+        for index, _ in self._limiting(reads, name):
+            terms = (index.numerator if isinstance(index, Quotient) else index).terms
+            needed |= {other for other, factor in terms if factor * dict(terms)[name] > 0}
+        return needed - {name}
 
     def _range(self, item: Definition, reads: list[Read], name: str, known: Mapping[str, float]) -> float:
         limits = list(made_sizes(self.loaded, item, name, known))
@@ -223,7 +226,7 @@ class Solver:
             return UNKNOWN
         # Nothing in the equation bounds it: its axis has a length from elsewhere, or none.
         places = ((t, k) for t, k in self.lengths if self.axes.of(t, k) == root)
-        return min((self.length(*key) for key in places), default=UNKNOWN)
+        return min((self.length(*key) for key in places), default=self.sizes.get(name.rstrip("'"), UNKNOWN))
 
     def _slice_length(self, item: Definition, reads: list[Read], name: str) -> float:
         sizes = set()
@@ -267,11 +270,12 @@ def _limit(index: Affine | Quotient, size: float, name: str, known: Mapping[str,
     if isinstance(index, Quotient):
         index, size = index.numerator, size * index.divisor
     factor = dict(index.terms)[name]
-    others = [(known[other], c) for other, c in index.terms if other != name]
+    others = [(known.get(other, 1), c) for other, c in index.terms if other != name]
     if UNKNOWN in [size, *(r for r, _ in others)]:
         return UNKNOWN
     highest = index.offset + sum(c * max(r - 1, 0) for r, c in others if c > 0)
     lowest = index.offset + sum(c * max(r - 1, 0) for r, c in others if c < 0)
     if factor > 0:
         return (size - 1 - highest) // factor + 1
-    return 0 if highest > size - 1 else lowest // -factor + 1
+    # Position 0 is the limit; other variables may reach past the end, which reads 0. A constant may not.
+    return 0 if not others and highest > size - 1 else lowest // -factor + 1

@@ -165,16 +165,18 @@ def _holds(expressions: Expressions, filters: Sequence[Expr], body: Expr) -> Val
 
 def _outside(expressions: Expressions, exprs: Sequence[Expr]) -> Iterator[Value]:
     """For each read that may fall outside: whether it lies inside. Reads under a projection are its own matter."""
-    stack = list(reversed(exprs))
+    stack: list[tuple[Expr, frozenset[str]]] = [(expr, frozenset()) for expr in reversed(exprs)]
     seen: set[tuple[Length, Affine]] = set()
     while stack:
-        node = stack.pop()
+        node, bound = stack.pop()
         if isinstance(node, Project):
             continue
         if isinstance(node, (Read, ArrayLiteral)):
             for position, index in enumerate(node.indices):
                 if not isinstance(index, Affine) or index.is_constant:
                     continue
+                if any(variable in bound for variable, _ in index.terms):
+                    continue  # the function's own axis is none of the combination's
                 tensor = node.tensor if isinstance(node, Read) else None
                 size = 0 if isinstance(node, Read) else node.shape[position]
                 length = Fixed(size) if tensor is None else expressions.tensors.shapes[tensor][position]
@@ -184,8 +186,8 @@ def _outside(expressions: Expressions, exprs: Sequence[Expr]) -> Iterator[Value]
                     seen.add((length, index))
                     yield _lies_inside(expressions.builder, length, index)
         if isinstance(node, Call) and node.axis is not None and node.axis not in free_variables(node):
-            continue
-        stack.extend(reversed(children(node)))
+            bound |= {node.axis}
+        stack.extend((child, bound) for child in reversed(children(node)))
 
 
 def _lies_inside(builder: Builder, length: Length, index: Affine) -> Value:

@@ -74,17 +74,14 @@ class Names:
                     if part is None:
                         return None
                     total = total + part if sign == "+" else total - part
-                return total
+                return _bounded(total)
             case tree.Product(factors):
                 return self._product(factors)
             case tree.Power(base, exponent):
                 left, right = self.number(base), self.number(exponent)
                 if left is None or right is None or (left == 0 and right < 0) or (left < 0 and right != int(right)):
                     return None
-                try:
-                    return left**right
-                except OverflowError:
-                    return None
+                return _power(left, right)
             case tree.Application("const", (argument,), ()):
                 return self.number(argument)
             case tree.Application(name, arguments, ()) if name in _FOLDED and len(arguments) == 1:
@@ -105,7 +102,7 @@ class Names:
                 result = result // value  # D / 2 stays usable as a size
             else:
                 result = result / value
-        return result
+        return _bounded(result)
 
     def integer(self, expression: tree.Expression) -> int | None:
         """An integer constant, also when computed as 4.0; None for anything else."""
@@ -115,9 +112,27 @@ class Names:
         return int(value)
 
 
+def _bounded(value: int | float) -> int | float | None:
+    """None for a whole number that no float64 holds: it is no constant, and engines say inf."""
+    return None if isinstance(value, int) and value.bit_length() > _MOST_BITS else value
+
+
+def _power(base: int | float, exponent: int | float) -> int | float | None:
+    # Whole numbers have no end in Python: 10**10**10 would be worked out for minutes.
+    if isinstance(base, int) and isinstance(exponent, int) and abs(base) > 1 and exponent > _MOST_BITS:
+        return None
+    try:
+        return _bounded(base**exponent)
+    except OverflowError:
+        return None
+
+
 def _sqrt(value: int | float) -> int | float | None:
     return math.sqrt(value) if value >= 0 else None
 
+
+# The largest float64 is just below 2**1024.
+_MOST_BITS = 1023
 
 # The functions that a constant may be computed with (`Scale = sqrt(Dk)`).
 _FOLDED = {"sqrt": _sqrt}

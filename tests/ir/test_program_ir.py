@@ -128,6 +128,11 @@ def test_constants_are_inlined() -> None:
     assert "X[i, 7] * 0.5" in explicit_text(program)
 
 
+def test_whole_numbers_that_no_float_holds_are_no_constants() -> None:
+    # Worked out in whole numbers, the first would take minutes.
+    assert dict(build("A = 10**10**10\nB = 10**400\nC = 10**200 * 10**200\nD = 2**10").constants) == {"D": 1024}
+
+
 def test_a_tensor_of_one_number_is_no_constant() -> None:
     program = build("Y += 1\nZ = 2")
     assert dict(program.constants) == {"Z": 2}

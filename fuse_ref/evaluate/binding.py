@@ -60,6 +60,9 @@ def gather_inputs(inputs: object, named: Mapping[str, object]) -> dict[str, obje
         return dict(named)
     if not isinstance(inputs, Mapping):
         raise mistake("FUSE302", None, value=type(inputs).__name__)
+    for name in inputs:
+        if not isinstance(name, str):
+            raise mistake("FUSE302", None, value=f"one from {type(name).__name__}")
     values = dict(inputs)
     for name, value in named.items():
         if name in values:
@@ -175,6 +178,9 @@ def numeric_array(
     Raises:
         DtypeError: a type that `dtype` does not take, or a whole number beyond int64.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        problem = "a masked array has no values where it is masked; fill them with .filled(0)"
+        raise mistake("FUSE304", span, name=name, problem=problem)
     if framework_of(value) is None:
         try:
             value = numpy_array(value)
@@ -192,7 +198,11 @@ def numeric_array(
         array = numpy_array(value)
         if array.size and array.max() > np.iinfo(np.int64).max:
             raise mistake("FUSE310", span, name=name, value=int(array.max()), dtype="int64")
-    return engine.asarray(value, dtype, config)
+    try:
+        return engine.asarray(value, dtype, config)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        # A sparse tensor, or one without data, that goes to another framework.
+        raise mistake("FUSE304", span, name=name, problem=str(error).split("\n", 1)[0]) from error
 
 
 def _kind(value: object) -> tuple[str, str]:

@@ -181,6 +181,18 @@ def test_ragged_rows() -> None:
     assert caught.value.code == "FUSE304"
 
 
+def test_masked_arrays_have_no_values_where_they_are_masked() -> None:
+    masked = np.ma.masked_array(np.ones(2), mask=[True, False])
+    with pytest.raises(DtypeError, match="X cannot be made an array: a masked array") as caught:
+        Program("Y[i] = 2 X[i]").compile()(X=masked)
+    assert caught.value.code == "FUSE304"
+
+
+def test_names_of_inputs_are_text() -> None:
+    with pytest.raises(InputError, match="inputs must be a mapping from names to arrays, but one from int was given"):
+        Program("Y[i] = 2 X[i]").compile()({1: np.ones(2)})
+
+
 def test_precision_auto() -> None:
     runner = Program("Y[i] = X[i] W[i]").compile(config=ExecutionConfig(precision="auto"))
     double, single = np.array([0.1]), np.array([0.1], np.float32)

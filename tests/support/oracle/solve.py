@@ -132,8 +132,7 @@ class _Equation:
             return
         if item.kind == "source":
             assert isinstance(item.body, tree.String)
-            for position, number in _items(np.load(self.folder / item.body.value, allow_pickle=False)):
-                yield position, number
+            yield from _items(source_array(self.folder / item.body.value))
             return
         for env in self.elements.environments({}, self.variables):
             if all(holds(env) for holds in self.inside):
@@ -150,6 +149,17 @@ def _literal_items(loaded: Loaded, body: tree.Expression) -> Iterator[tuple[tupl
     if number is None:
         raise OracleError(f"not a number in a literal: {body}")
     yield (), float(number)
+
+
+def source_array(path: Path) -> np.ndarray:
+    """A source's content: an array, or (position, token) truth values of a text, tokens in order of appearance."""
+    if path.suffix == ".txt":
+        words = path.read_text(encoding="utf-8").split()
+        tokens = list(dict.fromkeys(words))
+        return np.asarray([[word == token for token in tokens] for word in words], dtype=bool)
+    if path.suffix != ".npy":
+        raise OracleError(f"the oracle reads .npy and .txt, not {path.name}")
+    return np.load(path, allow_pickle=False)
 
 
 def _items(array: np.ndarray) -> Iterator[tuple[tuple[int, ...], float]]:
@@ -306,7 +316,7 @@ def run(
     for item in loaded.definitions:
         if item.kind == "source":
             assert isinstance(item.body, tree.String)
-            shapes[item.target.tensor] = np.load(Path(folder) / item.body.value, allow_pickle=False).shape
+            shapes[item.target.tensor] = source_array(Path(folder) / item.body.value).shape
     missing = [name for name in loaded.ranks if name not in shapes and name not in computed]
     if missing:
         raise OracleError(f"no values for {missing}")

@@ -278,6 +278,8 @@ def test_equations_for_one_tensor_combine() -> None:
 
 def test_combinations_count_where_reads_lie_inside_and_filters_hold() -> None:
     np.testing.assert_array_equal(value("Y[t] avg= X[t-1]\nY[t] avg= 3 X[t]", X=[1, 2]), [3, 3.5, 2])
+    mean = value("Y[t] avg= cross_entropy(X[t-1, c], T[t], axis=c)", X=np.zeros((2, 2)), T=[0, 1, 0])
+    np.testing.assert_allclose(mean, [0, np.log(2), np.log(2)])
     text = "Edge(S, A)\nEdge(A, B)\nEdge(S, B)\nD[S] = 0\nD[y] min= Edge(x, y), D[x] + W[x, y]\nD[y]?"
     result = run(text, {"W": np.array([[1, 1, 5], [1, 1, 2], [1, 1, 1]])})
     assert result.answers == ([("S", 0.0), ("A", 1.0), ("B", 3.0)],)

@@ -19,7 +19,7 @@ from tests.support.oracle.functions import divide
 from tests.support.oracle.lengths import Lengths, find_lengths
 from tests.support.oracle.load import load
 from tests.support.oracle.program import Definition, Loaded, children, free_variables
-from tests.support.oracle.references import Affine, Quotient, Read
+from tests.support.oracle.references import Affine, Quotient, Read, index_variables
 
 __all__ = ["OracleResult", "run"]
 
@@ -107,7 +107,8 @@ class _Equation:
         for read in _combination_reads(loaded, body):
             for place, index in enumerate(read.indices):
                 offset_read = isinstance(index, Quotient) or (isinstance(index, Affine) and index.plain is None)
-                if offset_read and set(read.variables()) <= set(self.variables):
+                # An axis that a function works along and that leaves is none of the combination's.
+                if offset_read and set(index_variables(index)) <= set(self.variables):
                     self.inside.append(self._within(read, place))
         self.value = self.elements._product([(operator, self.elements.value(factor)) for operator, factor in rest])
 

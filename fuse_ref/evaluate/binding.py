@@ -200,7 +200,7 @@ def numeric_array(
             raise mistake("FUSE310", span, name=name, value=int(array.max()), dtype="int64")
     try:
         return engine.asarray(value, dtype, config)
-    except (TypeError, ValueError, NotImplementedError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         # A sparse tensor, or one without data, that goes to another framework.
         raise mistake("FUSE304", span, name=name, problem=str(error).split("\n", 1)[0]) from error
 

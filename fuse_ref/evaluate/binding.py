@@ -200,6 +200,8 @@ def numeric_array(
             raise mistake("FUSE310", span, name=name, value=int(array.max()), dtype="int64")
     try:
         return engine.asarray(value, dtype, config)
+    except FuseError:
+        raise  # some are a ValueError or a TypeError too
     except (TypeError, ValueError, RuntimeError) as error:
         # A sparse tensor, or one without data, that goes to another framework.
         raise mistake("FUSE304", span, name=name, problem=str(error).split("\n", 1)[0]) from error

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import re
+import struct
+import subprocess
+import sys
+import termios
 import time
 from pathlib import Path
 
@@ -20,3 +27,36 @@ def test_three_seeds_under_inductor(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert worst >= 97
     assert output.count(": agree\n") == 9
     assert time.perf_counter() - started < 9 * 60
+
+
+def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
+    """The command in a terminal of its own, 100 columns wide."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    command = [
+        sys.executable,
+        "-m",
+        "fuse_ref.cli",
+        "demo",
+        "--inner",
+        "eager",
+        "--epochs",
+        "1",
+        "--out",
+        str(tmp_path),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower, close_fds=True)
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 4096)
+        except OSError:  # Linux tells so that the other side was closed
+            break
+        if not part:
+            break
+        shown += part
+    process.wait(timeout=60)
+    os.close(leader)
+    assert re.search(rb"seed 0: +\d+%.*\| \d+/22 \[", shown), shown[-500:]
+    assert b"held_out=" in shown

@@ -71,6 +71,9 @@ def bind(
     surplus = named
     mapping = _only_mapping(signature, given, rest, named)
     if mapping is not None:
+        for name in mapping:
+            if not isinstance(name, str):
+                raise mistake("FUSE302", None, value=f"one from {type(name).__name__}")
         values = [mapping.get(name, ABSENT) for name in signature.names]
         surplus = {name: value for name, value in mapping.items() if name not in signature.names}
     elif rest:

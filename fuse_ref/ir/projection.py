@@ -162,12 +162,9 @@ class _Projection:
             case And() | Or():
                 return self.truth(expr, kept, outside)
             case Compare(operator, left, right, span):
-                return Compare(
-                    operator,
-                    self.scope(left, kept | outside | _bare(right)),
-                    self.scope(right, kept | outside | _bare(left)),
-                    span,
-                )
+                # A bare index is compared itself: the sum of its positions is never what `q <= p` means.
+                kept = kept | outside | _bare(left) | _bare(right)
+                return Compare(operator, self.scope(left, kept), self.scope(right, kept), span)
             case Case(branches, default):
                 return self._case(branches, default, kept | outside)
             case Call():

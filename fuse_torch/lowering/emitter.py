@@ -33,11 +33,11 @@ class Value:
 
 
 def identifier(name: str) -> str:
-    """`name` as a Python identifier: primes and dots become underscores."""
+    """`name` as a Python identifier: primes and dots become underscores. `self` is the module's own."""
     text = re.sub(r"\W", "_", name, flags=re.ASCII)
     if not text or text[0].isdigit():
         text = f"_{text}"
-    return f"{text}_" if keyword.iskeyword(text) else text
+    return f"{text}_" if keyword.iskeyword(text) or text == "self" else text
 
 
 class Emitter:

@@ -59,6 +59,12 @@ RULES = {
         ("Y[i] = (A[i, j] > B[j]) X[i]", "Y[i] = (sum(j: A[i, j]) > sum(j: B[j])) X[i]"),
         ("Y[i] = (A[i, j] > B[j]) X[j]", "Y[i] = sum(j: (A[i, j] > B[j]) X[j])"),
         ("C[p] = (q <= p) M[q]", "C[p] = sum(q: (q <= p) M[q])"),
+        ("C[p] = (q <= p)", "C[p] = sum(q: q <= p)"),
+        ("C[p] = (A[q] > q) B[p]", "C[p] = sum(q: (A[q] > q) B[p])"),
+        (
+            "Y[j] = case { k <= j -> C[k]; default -> D[j] }",
+            "Y[j] = sum(k: case { k <= j -> C[k]; default -> D[j] })",
+        ),
         (
             "Y[i] = case { X[i] > 0 -> A[i, j]; default -> B[i] }",
             "Y[i] = case { X[i] > 0 -> sum(j: A[i, j]); default -> B[i] }",

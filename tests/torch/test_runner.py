@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 import fuse_ref
 import fuse_torch
-from fuse_torch import AxisError, DeviceError, ExecutionConfig, NonFiniteError, Program, RuntimePolicies
+from fuse_torch import AxisError, DeviceError, ExecutionConfig, InputError, NonFiniteError, Program, RuntimePolicies
 from tests.torch.programs import DENSE, LOSS
 
 
@@ -205,3 +205,15 @@ def test_several_threads() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_tensor_may_be_called_self() -> None:
+    runner = fuse_torch.compile("input self[b]\ninput X[b]\nY[b] = self[b] + 2 X[b]")
+    assert runner({"self": torch.ones(2), "X": torch.ones(2)})["Y"].tolist() == [3.0, 3.0]
+    assert runner.module(torch.ones(2), X=torch.zeros(2)).tolist() == [1.0, 1.0]
+
+
+def test_names_that_are_no_text_are_no_inputs() -> None:
+    module = fuse_torch.FuseModule("Y[i] = 2 X[i]")
+    with pytest.raises(InputError):
+        module({1: torch.ones(2)})

@@ -14,6 +14,8 @@ from tests.agreement.engines import Precision, program_of
 
 _COMPILED: set[tuple[str, Precision]] = set()
 
+_COMPILED: set[tuple[str, Precision]] = set()
+
 
 @pytest.fixture(autouse=True)
 def _never_eager_in_silence() -> Iterator[None]:

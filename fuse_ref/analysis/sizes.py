@@ -178,7 +178,7 @@ def _given(known: Known, given: Mapping[str, Sequence[int]]) -> None:
 def wrong_rank(tensor: Tensor, shape: tuple[int, ...], span: Span | None) -> FuseError:
     """The error for an array with another number of axes than its tensor has."""
     count = len(tensor.axes)
-    axes = f" [{', '.join(tensor.axes)}]" if count else ""
+    axes = f" [{', '.join(axis.partition('#')[0] for axis in tensor.axes)}]" if count else ""
     expected = f"{count} {'axis' if count == 1 else 'axes'}{axes}"
     return mistake("FUSE151", tensor.span or span, tensor=tensor.name, expected=expected, shape=shape)
 

@@ -45,5 +45,8 @@ def mistake(code: str, span: Span | None = None, /, *, cure: str | None = None, 
     `cure` replaces the row's cure where the place knows a better one (a "did you mean").
     """
     row = MISTAKES[code]
+    if isinstance(values.get("axis"), str):
+        # Axes that share a letter are told apart by "#2" inside; the reader has the line and the tensor.
+        values["axis"] = str(values["axis"]).partition("#")[0]
     cure_text = row.cure.format(**values) if cure is None else cure
     return row.error(row.sentence.format(**values), code=code, cure=cure_text, span=span)

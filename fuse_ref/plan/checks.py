@@ -55,7 +55,9 @@ def _failure(check: SizeCheck | RangeCheck, shapes: Mapping[str, tuple[int, ...]
     if isinstance(check, SizeCheck) and check.candidates:
         place, size = max(((place, number(length)) for place, length in check.candidates), key=lambda found: found[1])
         words.update(expected=size, other=because(place))
-    return mistake(check.code, check.span, cure=None, **words)
+    # Only where a 1 is involved did somebody expect it to be repeated.
+    stretched = check.code != "FUSE150" or 1 in (words.get("actual"), words.get("expected"))
+    return mistake(check.code, check.span, cure=None if stretched else "", **words)
 
 
 def _parameter(plan: Plan, name: str, lengths: tuple[Length, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:

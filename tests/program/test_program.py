@@ -102,3 +102,14 @@ def test_public_names_are_all_there() -> None:
     assert sorted(fuse_ref.__all__) == fuse_ref.__all__
     for name in fuse_ref.__all__:
         assert getattr(fuse_ref, name) is not None
+
+
+def test_size_errors_speak_of_letters_and_of_ones_only_where_there_is_one() -> None:
+    runner = Program("Y[i] = A[i] B[i]\nZ[i] = C[i] D[i]").compile()
+    given = {"A": [1.0] * 5, "B": [1.0] * 5, "C": [1.0] * 3}
+    with pytest.raises(FuseError, match=r"axis i is 2 in D \(line 2\) but 3 in C \(line 2\)") as caught:
+        runner(given, D=[1.0, 2.0])
+    assert caught.value.cure == ""
+    with pytest.raises(FuseError, match="axis i is 1 in D") as caught:
+        runner(given, D=[1.0])
+    assert "a size of 1 is not repeated" in caught.value.cure

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from fuse_ref.analysis.check import check_program
+from fuse_ref.analysis.rules import unsafe_rules
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.from_syntax import build_program
 from fuse_ref.ir.json import Json, digest, from_json, to_json
@@ -65,8 +66,8 @@ class Program:
         errors: list[FuseError] = []
         module = parse(source, errors)
         program = build_program(module, errors)
-        if not errors:
-            errors.extend(check_program(program).errors)
+        # Sizes and cycles need the whole program; a rule is safe or not by itself.
+        errors.extend(unsafe_rules(program) if errors else check_program(program).errors)
         if errors:
             errors.sort(key=lambda error: -1 if error.span is None else error.span.start)
             first, *others = errors

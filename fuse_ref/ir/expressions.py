@@ -179,8 +179,7 @@ class ExpressionReader:
 
     def _looks_like_atom(self, item: tree.Application) -> bool:
         """Whether an unknown `name(...)` can be a relation: all its arguments are plain indices."""
-        simple = tree.Name | tree.Number | tree.String | tree.Negate | tree.Slice | tree.Virtual | tree.Sum
-        return not item.keywords and all(isinstance(argument, simple) for argument in item.arguments)
+        return not item.keywords and all(_plain_index(argument) for argument in item.arguments)
 
     def _unknown_function(self, item: tree.Application) -> Exception:
         close = did_you_mean(item.name, self._names.functions())
@@ -333,6 +332,19 @@ _MSE = Operation("mse", "elementwise", (Argument("a"), Argument("b")), "mean of 
 
 def _negated(expr: Expr) -> Expr:
     return Number(-expr.value) if isinstance(expr, Number) else Negate(expr)
+
+
+def _plain_index(item: tree.Expression) -> bool:
+    """Whether an argument is made of letters, constants and numbers alone."""
+    match item:
+        case tree.Name() | tree.Number() | tree.String() | tree.Slice() | tree.Virtual():
+            return True
+        case tree.Negate(operand):
+            return _plain_index(operand)
+        case tree.Sum(terms):
+            return all(_plain_index(term) for _, term in terms)
+        case _:
+            return False
 
 
 def _word(item: tree.Expression) -> str:

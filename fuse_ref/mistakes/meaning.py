@@ -14,7 +14,10 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
         "unknown function",
         "there is no function {name!r}",
         "the functions are listed in docs/language.md; a relation's arguments are indices only",
-        (Example("did you mean 'softmax'", "Y[i] = sofmax(W[i, j] X[j])"),),
+        (
+            Example("did you mean 'softmax'", "Y[i] = sofmax(W[i, j] X[j])"),
+            Example("did you mean 'softmax'", "Y[i] = sofmax(X[i] + 1)"),
+        ),
     ),
     Mistake(
         "FUSE101",

@@ -85,9 +85,10 @@ def test_from_file_names_the_file_in_errors(tmp_path: Path) -> None:
 
 def test_all_errors_are_kept() -> None:
     with pytest.raises(FuseError) as caught:
-        Program("Y[i] = clip(X[i])\nZ[i] = relu(X[i], 1, 2)\nV[i = 2\nU[i] = tanh(X[i])")
+        Program("Y[i] = clip(X[i])\nZ[i] = relu(X[i], 1, 2)\nV[i = 2\nU[i] = tanh(X[i])\nQ(x) <- P(x), not R(y)")
     found = [caught.value, *caught.value.others]
-    assert [error.span.line for error in found if error.span] == [1, 2, 3]
+    assert [error.span.line for error in found if error.span] == [1, 2, 3, 5]
+    assert [error.code for error in found] == ["FUSE108", "FUSE108", "FUSE011", "FUSE161"]
 
 
 def test_errors_pickle() -> None:

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from string import Formatter
 
+from fuse_ref import errors
+from fuse_ref.errors import FuseError
 from fuse_ref.mistakes import MISTAKES, Example, Mistake
 
 __all__ = ["PAGE", "document", "main"]
@@ -41,7 +43,21 @@ def document() -> str:
         if rows:
             parts.append(f"## {title}\n")
             parts.extend(_section(row) for row in rows)
+    parts.append(_types())
     return "\n".join(parts)
+
+
+def _types() -> str:
+    """The tree of types, with the codes of each: what `except` clauses can name."""
+    lines = ["## Types", "", "| type | also a | meaning | codes |", "|---|---|---|---|"]
+    for name in errors.__all__:
+        kind = getattr(errors, name)
+        if not issubclass(kind, FuseError) or kind is FuseError:
+            continue
+        also = ", ".join(f"`{base.__name__}`" for base in kind.__bases__ if base is not FuseError)
+        codes = ", ".join(code for code, row in sorted(MISTAKES.items()) if row.error is kind)
+        lines.append(f"| `{name}` | {also} | {kind.__doc__} | {codes or 'none in this version'} |")
+    return "\n".join([*lines, ""])
 
 
 def _section(row: Mistake) -> str:

@@ -78,11 +78,13 @@ class Iota:
 
 @dataclass(frozen=True, slots=True)
 class ReadIndex:
-    """Position along one source dimension: sum of coefficient * label + offset."""
+    """Position along one source dimension: (sum of coefficient * label + offset + gathered) // divisor, floored."""
 
     terms: tuple[tuple[str, int], ...]  # labels of the output; () reads one constant position
     offset: Length
     inside: bool  # proven to lie within the source; else positions outside read 0
+    divisor: int = 1
+    gather: Operand | None = None  # int64 positions to add; its labels are labels of the output
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +156,12 @@ class Expand:
 
 @dataclass(frozen=True, slots=True)
 class WriteIndex:
-    """Position along one target dimension: (sum of coefficient * label + offset) // divisor."""
+    """Position along one target dimension: (sum of coefficient * label + offset + gathered) // divisor, floored."""
 
     terms: tuple[tuple[str, int], ...]  # () writes one constant position
     offset: Length
     divisor: int
+    gather: Operand | None = None  # int64 positions to add; its labels are labels of what is written
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class FuseFunction:
             hints=hints,
             given={name: array.shape for name, array in stored.items()},
             mode=self.config.mode,
+            disabled_passes=self.config.left_out_passes,
         )
         names = {tensor.name for tensor in self._parameters}
         # What a call binds: a parameter of open size counts as given in the plan, but params hold it.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar, get_args
 
 from fuse_ref.errors import FuseError
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
+from fuse_ref.plan.passes import NAMES
 
 __all__ = ["Breaks", "ExecutionConfig", "FrozenMapping", "Logic", "Mode", "Precision", "RoutePreference", "Temperature"]
 
@@ -70,7 +71,9 @@ class ExecutionConfig:
         seed: of the initial values of parameters.
         capacity: most tuples of a derived relation in JAX, or tensor -> most tuples.
         memory_limit: bytes. time_limit: seconds.
-        checked: stop at the first NaN or infinity, naming tensor and equation, and check class numbers.
+        checked: stop at the first NaN or infinity, naming tensor and equation, and check class numbers. The
+            plan is then the program as written: no pass changes it.
+        disabled_passes: passes over the plan that do not run; `fuse_ref.plan.passes.NAMES` has them all.
 
     Raises:
         ConfigError: a value that its field does not take.
@@ -95,6 +98,7 @@ class ExecutionConfig:
     memory_limit: int | None = None
     time_limit: float | None = None
     checked: bool = False
+    disabled_passes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _choice("mode", self.mode, get_args(Mode))
@@ -120,6 +124,12 @@ class ExecutionConfig:
             raise _refused("device", 'a name such as "auto", "cpu" or "cuda:0"', self.device)
         if not isinstance(self.checked, bool):
             raise _refused("checked", "True or False", self.checked)
+        self._set("disabled_passes", _passes(self.disabled_passes))
+
+    @property
+    def left_out_passes(self) -> tuple[str, ...]:
+        """The passes that do not run: all of them under `checked`."""
+        return NAMES if self.checked else self.disabled_passes
 
     def _set(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)
@@ -162,6 +172,15 @@ def _per_tensor(field: str, value: object) -> int | FrozenMapping[int] | None:
     if isinstance(value, Mapping):
         return FrozenMapping({_name(field, name): _whole(field, item, least=1) for name, item in value.items()})
     return _whole(field, value, least=1)
+
+
+def _passes(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise _refused("disabled_passes", "a tuple of names of passes", value)
+    names = tuple(value)
+    for name in names:
+        _choice("disabled_passes", name, NAMES)
+    return tuple(sorted(set(names)))
 
 
 def _temperatures(value: object) -> FrozenMapping[Temperature] | None:

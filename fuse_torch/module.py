@@ -88,7 +88,14 @@ class FuseModule(nn.Module):
         stored = [t.name for t in tensors if t.role in ("param", "free") and t.name in policies.store]
         shapes = {name: policies.store.shape(name) for name in stored}
         shapes.update({name: array.shape for name, array in sources.items()})
-        plan = build_plan(program.ir, sizes=sizes, hints=hints, given=shapes, mode=config.mode)
+        plan = build_plan(
+            program.ir,
+            sizes=sizes,
+            hints=hints,
+            given=shapes,
+            mode=config.mode,
+            disabled_passes=config.left_out_passes,
+        )
         check_supported(without_unneeded(plan, program.ir.exports), config, "torch", policies)
         by_name = {tensor.name: tensor for tensor in tensors}
         names = module_names([by_name[name] for name in (*plan.parameters, *plan.weights)])

@@ -159,6 +159,7 @@ class Runner:
             hints=self._hints if hints is None else hints,
             given=self._given,
             mode=self._config.mode,
+            disabled_passes=self._config.left_out_passes,
         )
 
     def _use(self, backend: Backend, reason: str) -> Engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -18,6 +18,7 @@ from fuse_ref.ir.variables import reads
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.estimates import OPEN_SIZE, Estimates
 from fuse_ref.plan.lower import Definition, lower_sink, lower_tensor
+from fuse_ref.plan.passes import improve
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.schedule import schedule
 from fuse_ref.plan.steps import Output, Plan, RangeCheck, Shape, SizeCheck, Step
@@ -35,6 +36,7 @@ def build_plan(
     hints: Mapping[str, int] | None = None,
     given: Mapping[str, Sequence[int]] | None = None,
     mode: Mode = "auto",
+    disabled_passes: Collection[str] = (),
 ) -> Plan:
     """The plan of `program`; it serves every batch size.
 
@@ -44,6 +46,7 @@ def build_plan(
         hints: axis letter -> size that contraction orders assume while the axis is open; 128 without.
         given: tensor -> shape, for weights and sources whose shape is known now.
         mode: "single" refuses cycles that are no recurrence; "fixpoint" iterates every cycle.
+        disabled_passes: names of `fuse_ref.plan.passes.NAMES` that do not run.
 
     Raises:
         AxisError: sizes that do not fit each other or the text, or an index without a size.
@@ -53,7 +56,8 @@ def build_plan(
     """
     checked = check_program(program, sizes=sizes, given=given)
     _raise_first(checked.errors or checked.unsized)
-    return _Planner(program, checked, hints or {}, given or {}, mode).plan()
+    planner = _Planner(program, checked, hints or {}, given or {}, mode)
+    return improve(planner.plan(), planner.estimates, disabled=disabled_passes)
 
 
 def _raise_first(errors: Sequence[FuseError]) -> None:

@@ -23,6 +23,10 @@ def plan_document(plan: Plan) -> dict[str, Document]:
         "weights": list(plan.weights),
         "sizes": dict(plan.sizes),
         "assumed": dict(plan.hints),
+        "savings": [
+            {"pass": item.name, "tensor": item.tensor, "what": item.what, "flops": item.flops, "bytes": item.bytes}
+            for item in plan.savings
+        ],
     }
 
 

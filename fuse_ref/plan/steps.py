@@ -32,6 +32,7 @@ __all__ = [
     "RangeCheck",
     "ReadIndex",
     "Reduce",
+    "Saving",
     "Shape",
     "SizeCheck",
     "Step",
@@ -250,6 +251,17 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Saving:
+    """What one pass did at one place, with open sizes at their hints."""
+
+    name: str  # of the pass
+    tensor: str  # whose computation changed
+    what: str  # "Image * Filter as a convolution over x, y"
+    flops: int  # saved; may be 0
+    bytes: int  # of intermediates that are no longer made, at 4 bytes an element; may be 0
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     program: ProgramIR
     steps: tuple[Step, ...]
@@ -262,6 +274,7 @@ class Plan:
     weights: tuple[str, ...]  # free tensors that the weight store has: not in givens
     sizes: tuple[tuple[str, int], ...]  # the axis declarations that sizes= added
     hints: tuple[tuple[str, int], ...]  # what open axes were assumed to be
+    savings: tuple[Saving, ...] = ()  # what the passes changed, in their order
 
     def shape(self, tensor: str) -> tuple[Length, ...]:
         """The lengths of `tensor`, one per axis."""

@@ -31,6 +31,10 @@ def plan_table(plan: Plan) -> str:
             lines.append(f"  {number}: {item.tensor} = {item.expression}, pairs {path}, {amount(item.flops)} FLOPs")
         if step.unsupported:
             lines.append(f"  {number}: cannot run yet: {step.unsupported}")
+    lines.extend(
+        f"pass {item.name}: {item.tensor}: {item.what}, saves {amount(item.flops)} FLOPs, {amount(item.bytes)} bytes"
+        for item in plan.savings
+    )
     left_out = _left_out(plan)
     if left_out:
         lines.append(f"not computed, since nothing observes them: {', '.join(left_out)}")

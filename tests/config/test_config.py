@@ -34,6 +34,7 @@ GOOD: list[tuple[str, object]] = [
     ("memory_limit", 1 << 30),
     ("time_limit", 0.5),
     ("checked", True),
+    ("disabled_passes", NAMES[-1:]),
 ]
 BAD: list[tuple[str, object, str]] = [
     ("mode", "both", "mode must be one of 'auto', 'single', 'fixpoint', 'demand', but 'both' was given"),
@@ -65,6 +66,8 @@ BAD: list[tuple[str, object, str]] = [
     ("memory_limit", 0, "memory_limit must be a whole number, at least 1"),
     ("time_limit", 0, "time_limit must be a finite number, more than 0, but 0 was given"),
     ("checked", 1, "checked must be True or False, but 1 was given"),
+    ("disabled_passes", "sharing", "disabled_passes must be a tuple of names of passes, but 'sharing' was given"),
+    ("disabled_passes", ("sharring",), "disabled_passes must be one of"),
 ]
 
 

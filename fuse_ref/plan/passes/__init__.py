@@ -1,0 +1,80 @@
+"""Rewrites of dense steps that make them cheaper on every engine: one ordered list, each pass a file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from fuse_ref.plan.dataflow import reads
+from fuse_ref.plan.estimates import Estimates
+from fuse_ref.plan.passes.framework import Block, PlanPass
+from fuse_ref.plan.steps import DenseOperation, Output, Plan, Saving, Step
+
+__all__ = ["NAMES", "PASSES", "improve"]
+
+# In the order in which they run.
+PASSES: tuple[PlanPass, ...] = ()
+
+NAMES: tuple[str, ...] = tuple(item.name for item in PASSES)
+
+
+def improve(plan: Plan, estimates: Estimates, *, disabled: Collection[str] = ()) -> Plan:
+    """`plan` after all passes but the disabled ones; what is observed from outside keeps its value."""
+    passes = [item for item in PASSES if item.name not in disabled]
+    if not passes:
+        return plan
+    given = {shape.tensor: _given(plan, shape.tensor) for shape in plan.shapes}
+    steps: list[Step] = []
+    savings: list[Saving] = []
+    for position, step in enumerate(plan.steps):
+        if not step.operations:
+            steps.append(step)
+            continue
+        kept = _kept(plan, position)
+        operations = step.operations
+        for item in passes:
+            values = given | {operation.output.out: operation.output for operation in operations}
+            rewritten, found = item.rewrite(Block(operations, kept, values, estimates))
+            if rewritten != operations:
+                operations = without_unread(rewritten, kept)
+            savings.extend(found)
+        steps.append(step if operations == step.operations else _with(step, operations, given, estimates))
+    return replace(plan, steps=tuple(steps), savings=tuple(savings))
+
+
+def without_unread(operations: Sequence[DenseOperation], kept: Iterable[str]) -> tuple[DenseOperation, ...]:
+    """The operations that something kept depends on."""
+    needed = set(kept)
+    found: list[DenseOperation] = []
+    for operation in reversed(operations):
+        if operation.output.out in needed:
+            needed.update(reads(operation))
+            found.append(operation)
+    return tuple(reversed(found))
+
+
+def _kept(plan: Plan, position: int) -> frozenset[str]:
+    program, step = plan.program, plan.steps[position]
+    kept = {*program.exports, *(query.target.tensor for query in program.queries)}
+    for other, item in enumerate(plan.steps):
+        if other != position:
+            kept.update(item.reads)
+    if step.kind == "Store":
+        kept.update(step.writes)
+    return frozenset(kept)
+
+
+def _given(plan: Plan, tensor: str) -> Output:
+    lengths = plan.shape(tensor)
+    dtype = plan.program.tensor(tensor).dtype
+    return Output(tensor, tuple(str(k) for k in range(len(lengths))), lengths, dtype)
+
+
+def _with(step: Step, operations: tuple[DenseOperation, ...], given: dict[str, Output], estimates: Estimates) -> Step:
+    values = dict(given)
+    flops = largest = 0
+    for operation in operations:
+        flops += estimates.flops(operation, values)
+        values[operation.output.out] = operation.output
+        largest = max(largest, estimates.elements(operation.output))
+    return replace(step, operations=operations, flops=flops, largest=largest)

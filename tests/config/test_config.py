@@ -11,6 +11,7 @@ import pytest
 
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.errors import ConfigError
+from fuse_ref.plan.passes import NAMES
 
 GOOD: list[tuple[str, object]] = [
     ("mode", "demand"),

@@ -1,7 +1,7 @@
-"""All figures, one table a topic: `python -m benchmarks [modules] [numpy] [planning]`.
+"""All figures, one table a topic: `python -m benchmarks [topic …]`, in the order of `TOPICS`.
 
-One thread, thread-CPU time, medians of interleaved repetitions; beside each figure what hand-written
-code measures against itself (A/A). Missed targets are told, not
+One thread, CPU time, medians of interleaved repetitions with 95 % confidence intervals; beside each figure
+what hand-written code measures against itself (A/A). Missed targets are told, not
 raised: times on a shared machine are no test.
 """
 
@@ -16,7 +16,13 @@ import numpy as np
 from benchmarks.table import print_rows
 
 # The order of the tables.
-TOPICS = {"modules": "benchmarks.modules", "numpy": "benchmarks.numpy_engine", "planning": "benchmarks.planning"}
+TOPICS = {
+    "modules": "benchmarks.modules",
+    "numpy": "benchmarks.numpy_engine",
+    "torch": "benchmarks.torch_engine",
+    "jax": "benchmarks.jax_engine",
+    "planning": "benchmarks.planning",
+}
 
 
 def _machine() -> str:

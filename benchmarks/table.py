@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["Row", "duration", "print_rows", "ratio_row"]
+from benchmarks.measure import Comparison
+
+__all__ = ["Row", "compared_row", "duration", "print_rows", "ratio_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,13 @@ def ratio_row(what: str, hand: float, fuse: float, ratio: float, same: float, mo
     target = "" if most is None else f"≤ {most:g}×"
     met = None if most is None else ratio <= most
     return Row(what, duration(hand), duration(fuse), f"{ratio:.3f}×", f"{same:.3f}×", target, met)
+
+
+def compared_row(what: str, found: Comparison, most: float | None) -> Row:
+    """`ratio_row` of a comparison, with the confidence interval of its ratio."""
+    row = ratio_row(what, found.hand, found.fuse, found.ratio, found.same, most)
+    low, high = found.between
+    return replace(row, figure=f"{row.figure} [{low:.2f}, {high:.2f}]")
 
 
 _HEADER = Row("", "hand-written", "Fuse", "figure", "A/A", "target")

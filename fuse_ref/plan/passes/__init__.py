@@ -8,12 +8,13 @@ from dataclasses import replace
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.estimates import Estimates
 from fuse_ref.plan.passes.framework import Block, PlanPass
-from fuse_ref.plan.steps import DenseOperation, Output, Plan, Saving, Step
+from fuse_ref.plan.passes.sharing import SHARING
+from fuse_ref.plan.steps import Contract, Contraction, DenseOperation, Map, Output, Plan, Saving, Step
 
 __all__ = ["NAMES", "PASSES", "improve"]
 
 # In the order in which they run.
-PASSES: tuple[PlanPass, ...] = ()
+PASSES: tuple[PlanPass, ...] = (SHARING,)
 
 NAMES: tuple[str, ...] = tuple(item.name for item in PASSES)
 
@@ -31,14 +32,16 @@ def improve(plan: Plan, estimates: Estimates, *, disabled: Collection[str] = ())
             steps.append(step)
             continue
         kept = _kept(plan, position)
-        operations = step.operations
+        operations, orders = step.operations, step.contractions
         for item in passes:
             values = given | {operation.output.out: operation.output for operation in operations}
-            rewritten, found = item.rewrite(Block(operations, kept, values, estimates))
+            rewritten, found, *chosen = item.rewrite(Block(operations, kept, values, estimates, orders))
             if rewritten != operations:
                 operations = without_unread(rewritten, kept)
             savings.extend(found)
-        steps.append(step if operations == step.operations else _with(step, operations, given, estimates))
+            orders = _of_products(chosen[0] if chosen else orders, operations)
+        changed = operations != step.operations or orders != step.contractions
+        steps.append(_with(step, operations, orders, given, estimates) if changed else step)
     return replace(plan, steps=tuple(steps), savings=tuple(savings))
 
 
@@ -70,11 +73,27 @@ def _given(plan: Plan, tensor: str) -> Output:
     return Output(tensor, tuple(str(k) for k in range(len(lengths))), lengths, dtype)
 
 
-def _with(step: Step, operations: tuple[DenseOperation, ...], given: dict[str, Output], estimates: Estimates) -> Step:
+def _of_products(orders: tuple[Contraction, ...], operations: tuple[DenseOperation, ...]) -> tuple[Contraction, ...]:
+    """The orders of products that are still there."""
+    multiplied = {
+        operation.output.out.partition("~")[0]
+        for operation in operations
+        if isinstance(operation, Contract) or (isinstance(operation, Map) and operation.function == "multiply")
+    }
+    return tuple(item for item in orders if item.tensor in multiplied)
+
+
+def _with(
+    step: Step,
+    operations: tuple[DenseOperation, ...],
+    orders: tuple[Contraction, ...],
+    given: dict[str, Output],
+    estimates: Estimates,
+) -> Step:
     values = dict(given)
     flops = largest = 0
     for operation in operations:
         flops += estimates.flops(operation, values)
         values[operation.output.out] = operation.output
         largest = max(largest, estimates.elements(operation.output))
-    return replace(step, operations=operations, flops=flops, largest=largest)
+    return replace(step, operations=operations, contractions=orders, flops=flops, largest=largest)

@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.estimates import Estimates
-from fuse_ref.plan.steps import DenseOperation, Output, Saving
+from fuse_ref.plan.steps import Contraction, DenseOperation, Output, Saving
 
-__all__ = ["Block", "PlanPass", "Rewrite"]
+__all__ = ["Block", "PlanPass", "Rewrite", "Rewritten"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Block:
     kept: frozenset[str]  # values that others read: exports, queries, sinks, other steps
     values: Mapping[str, Output]  # every value that the operations read or make, with its labels and lengths
     estimates: Estimates  # open sizes at their hints
+    contractions: tuple[Contraction, ...] = ()  # the orders of the step's products, as explanations show them
 
     def uses(self) -> dict[str, tuple[DenseOperation, ...]]:
         """Value -> the operations of the block that read it; a value that is read by none has no entry."""
@@ -39,7 +40,11 @@ class Block:
         return {operation.output.out: operation for operation in self.operations}
 
 
-Rewrite: TypeAlias = Callable[[Block], tuple[tuple[DenseOperation, ...], tuple[Saving, ...]]]
+Rewritten: TypeAlias = (
+    tuple[tuple[DenseOperation, ...], tuple[Saving, ...]]
+    | tuple[tuple[DenseOperation, ...], tuple[Saving, ...], tuple[Contraction, ...]]
+)
+Rewrite: TypeAlias = Callable[[Block], Rewritten]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,8 @@ class PlanPass:
     """One rewrite that keeps what every kept value is, up to rounding.
 
     A pass that changes nothing returns the operations that it was given and no savings. Operations whose
-    values nothing reads any more may stay: they are removed after each pass.
+    values nothing reads any more may stay: they are removed after each pass. A pass that multiplies in
+    another order returns the orders of the step's products as a third.
     """
 
     name: str  # what `ExecutionConfig(disabled_passes=…)` calls it

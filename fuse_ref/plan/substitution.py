@@ -1,0 +1,80 @@
+"""Dense operations with other values, or other labels, in place of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from fuse_ref.plan.steps import (
+    Along,
+    Contract,
+    DenseOperation,
+    Expand,
+    Index,
+    Iota,
+    LiteralArray,
+    Map,
+    Operand,
+    Permute,
+    ReadIndex,
+    Reduce,
+    Write,
+    WriteIndex,
+)
+
+__all__ = ["operands", "with_values"]
+
+
+def operands(operation: DenseOperation) -> tuple[Operand, ...]:
+    """What `operation` reads by labels; the source of an Index, which has none, is left out."""
+    match operation:
+        case LiteralArray() | Iota():
+            return ()
+        case Index(_, _, indices):
+            return _gathered(indices)
+        case Map() | Along():
+            return tuple(item for item in operation.operands if isinstance(item, Operand))
+        case Contract():
+            return (operation.left, operation.right)
+        case Reduce() | Permute() | Expand():
+            return (operation.operand,)
+        case Write(_, _, operand, indices):
+            return (operand, *_gathered(indices))
+        case _:
+            assert_never(operation)
+
+
+def with_values(operation: DenseOperation, names: Mapping[str, str]) -> DenseOperation:
+    """`operation` reading `names[value]` where it read `value`; dimensions and their order are the same."""
+
+    def renamed(operand: Operand) -> Operand:
+        found = names.get(operand.value)
+        return operand if found is None else Operand(found, operand.labels)
+
+    match operation:
+        case LiteralArray() | Iota():
+            return operation
+        case Index(_, source, indices):
+            read = tuple(
+                index if index.gather is None else replace(index, gather=renamed(index.gather)) for index in indices
+            )
+            return replace(operation, source=names.get(source, source), indices=read)
+        case Map() | Along():
+            changed = tuple(renamed(item) if isinstance(item, Operand) else item for item in operation.operands)
+            return replace(operation, operands=changed)
+        case Contract(_, left, right):
+            return replace(operation, left=renamed(left), right=renamed(right))
+        case Reduce(operand=operand) | Permute(operand=operand) | Expand(operand=operand):
+            return replace(operation, operand=renamed(operand))
+        case Write(_, _, operand, indices):
+            written = tuple(
+                index if index.gather is None else replace(index, gather=renamed(index.gather)) for index in indices
+            )
+            return replace(operation, operand=renamed(operand), indices=written)
+        case _:
+            assert_never(operation)
+
+
+def _gathered(indices: tuple[ReadIndex, ...] | tuple[WriteIndex, ...]) -> tuple[Operand, ...]:
+    return tuple(index.gather for index in indices if index.gather is not None)

@@ -23,7 +23,7 @@ Call = Callable[..., torch.Tensor]
 def _prepare(workload: Workload, given: dict[str, np.ndarray]) -> Pair:
     torch.compiler.reset()
     rival: Call = getattr(torch_rivals, workload.name)
-    tensors = {name: torch.from_numpy(array) for name, array in given.items()}
+    tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in given.items()}
     compiled: Call = torch.compile(rival)
     module: Call = torch.compile(FuseModule(workload.text, hints=hints(workload)), backend="fuse")
     for name in workload.parameters:

@@ -45,6 +45,11 @@ def contract(
     if not summed:
         return (align(left, left_labels, output) * align(right, right_labels, output)).astype(dtype)
     batch = [label for label in output if label in shared]
+    if batch and len(shared) == len(left_labels) == len(right_labels):
+        # Rows times rows: XLA makes one loop of it, where its batched dot calls a kernel for every row.
+        every = [*output, *summed]
+        product = align(left, left_labels, every) * align(right, right_labels, every)
+        return jnp.sum(product, axis=tuple(range(len(output), len(every))), dtype=dtype)
     if _leads(right_labels, left_labels, output):
         left, left_labels, right, right_labels = right, right_labels, left, left_labels
     product = lax.dot_general(

@@ -186,6 +186,7 @@ def _pairwise(expressions: Expressions, values: list[Value], kept: tuple[str, ..
         )
     )
     remaining = list(values)
+    places = {label: place for place, label in enumerate(dict.fromkeys((*builder.preferred, *sizes)))}
     for first, second in order.path:
         right, left = remaining.pop(second), remaining.pop(first)
         needed = set(kept).union(*(value.labels for value in remaining))
@@ -195,5 +196,7 @@ def _pairwise(expressions: Expressions, values: list[Value], kept: tuple[str, ..
             remaining.append(_value(expressions.builder.arithmetic("multiply", (left, right))))
         else:
             whole = left.dtype == right.dtype == "int64"
+            # What stays to the end comes first, in the result's order: the last product then needs no transposition.
+            labels = tuple(sorted(labels, key=places.__getitem__))
             remaining.append(builder.contract(left, right, labels, "int64" if whole else "float"))
     return remaining[0]

@@ -113,14 +113,18 @@ class Builder:
         return self.add(Map(self.output(labels, dtype), function, tuple(_operand(o) for o in operands), options))
 
     def union(self, operands: Iterable[Lowered]) -> tuple[str, ...]:
-        """All labels, in the left-hand side's order, else as in the operand that has them all, else as they come."""
+        """All labels: as in the operand that has them all, else those of the left-hand side first, in its order."""
         values = [operand for operand in operands if isinstance(operand, Value)]
         found = tuple(dict.fromkeys(label for value in values for label in value.labels))
         if len(values) == 1:
             return values[0].labels
         if set(found) <= set(self.preferred):
             return tuple(label for label in self.preferred if label in found)
-        return next((value.labels for value in values if len(value.labels) == len(found)), found)
+        ahead = (label for label in self.preferred if label in found)
+        return next(
+            (value.labels for value in values if len(value.labels) == len(found)),
+            tuple(dict.fromkeys((*ahead, *found))),
+        )
 
     def along(
         self,
@@ -129,8 +133,9 @@ class Builder:
         axis: str,
         labels: tuple[str, ...],
         options: tuple[tuple[str, str], ...],
+        dtype: Dtype = "float",
     ) -> Value:
-        output = self.output(labels, "float")
+        output = self.output(labels, dtype)
         return self.add(Along(output, function, tuple(_operand(o) for o in operands), axis, options))
 
     def contract(self, left: Value, right: Value, labels: tuple[str, ...], dtype: Dtype) -> Value:

@@ -36,9 +36,18 @@ def test_cost_is_what_opt_einsum_finds_and_counts(seed: int) -> None:
     best_path, best = opt_einsum.contract_path(equation, *shapes, shapes=True, optimize="optimal")
     _, own = opt_einsum.contract_path(equation, *shapes, shapes=True, optimize=list(order.path))
     assert order.flops == own.opt_cost
-    assert order.flops <= best.opt_cost  # the written order may be cheaper than what the search sees
+    # The written order may be cheaper than what the search sees; one without outer products may cost a little more.
+    assert order.flops <= 1.05 * float(best.opt_cost)
     assert len(order.path) == len(inputs) - 1
     assert best_path is not None
+
+
+def test_factors_that_share_an_index_go_first_where_that_costs_hardly_more() -> None:
+    inputs = [("i", "j", "k"), ("i", "r"), ("j", "r"), ("k", "r")]
+    order = choose_order(inputs, ("r",), {"i": 96, "j": 96, "k": 96, "r": 32})
+    assert order.path[0] in ((0, 1), (0, 2), (0, 3))  # never ir,jr->ijr
+    # Where the outer product saves a lot, it is taken.
+    assert choose_order([("i", "j"), ("i",), ("j",)], (), {"i": 1, "j": 50}).flops <= 200
 
 
 def test_the_authors_order_stays_where_none_is_cheaper() -> None:

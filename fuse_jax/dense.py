@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fuse_jax import indexing
+from fuse_jax import gathering, indexing
 from fuse_jax.checked import Watch
 from fuse_jax.contract import align, contract, project
 from fuse_jax.dtypes import Numbers
@@ -127,7 +127,12 @@ def _apply(
             return lax.iota(dtype, shape[0])
         case Index():
             positions = [indexing.Position(item.terms, measure(item.offset)) for item in operation.indices]
-            return indexing.read(values[operation.source], positions, dict(zip(output.labels, shape, strict=True)))
+            source, lengths = values[operation.source], dict(zip(output.labels, shape, strict=True))
+            if any(item.gather is not None for item in operation.indices):
+                return gathering.gather(source, _spots(operation, values, measure), output.labels, lengths)
+            # A quotient reads a source whose every position is repeated.
+            source = gathering.repeated(source, [item.divisor for item in operation.indices])
+            return indexing.read(source, positions, lengths)
         case Map():
             return _map(operation, values, dtype)
         case Along():
@@ -152,6 +157,10 @@ def _apply(
             return jnp.broadcast_to(value, shape)
         case Write():
             return indexing.write(
+            if any(item.gather is not None for item in operation.indices):
+                spots = _spots(operation, values, measure)
+                value = values[operation.operand.value].astype(dtype)
+                return gathering.scatter(value, operation.operand.labels, operation.operator, spots, shape)
                 values[operation.operand.value].astype(dtype),
                 operation.operand.labels,
                 operation.operator,
@@ -163,6 +172,15 @@ def _apply(
 
 
 def _aligned(
+def _spots(operation: Index | Write, values: Mapping[str, jax.Array], measure: Measure) -> list[gathering.Spot]:
+    spots = []
+    for item in operation.indices:
+        array = None if item.gather is None else values[item.gather.value]
+        labels = () if item.gather is None else item.gather.labels
+        spots.append(gathering.Spot(item.terms, measure(item.offset), item.divisor, array, labels))
+    return spots
+
+
     operands: Sequence[Operand | int | float], values: Mapping[str, jax.Array], order: Sequence[str]
 ) -> list[Value]:
     """Operands aligned to `order`; numbers stay numbers, which take the type of what they meet."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fuse_ref.analysis.dependencies import Dependencies, find_dependencies
-from fuse_ref.analysis.dtypes import tensor_dtypes, wrong_targets
+from fuse_ref.analysis.dtypes import tensor_dtypes, wrong_indices, wrong_targets
 from fuse_ref.analysis.recurrence import Cycle, classify
 from fuse_ref.analysis.rules import unsafe_rules, unstratified
 from fuse_ref.analysis.shapes import Shapes, find_shapes
@@ -49,4 +49,5 @@ def check_program(
     errors.extend(shapes.errors)
     dtypes = tensor_dtypes(program, dependencies)
     errors.extend(wrong_targets(program, dtypes))
+    errors.extend(wrong_indices(program, dtypes))
     return Checked(dependencies, dtypes, cycles, shapes, tuple(errors), shapes.unsized)

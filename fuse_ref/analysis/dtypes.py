@@ -7,6 +7,7 @@ from typing import assert_never
 
 from fuse_ref.analysis.dependencies import Dependencies
 from fuse_ref.errors import FuseError
+from fuse_ref.ir.index import Gather
 from fuse_ref.ir.nodes import (
     And,
     ArrayLiteral,
@@ -30,10 +31,11 @@ from fuse_ref.ir.nodes import (
     Sum,
     SymbolValue,
 )
-from fuse_ref.ir.variables import children, free_variables
+from fuse_ref.ir.variables import children, free_variables, reads
 from fuse_ref.mistakes import mistake
+from fuse_ref.source import Span
 
-__all__ = ["expression_dtype", "tensor_dtypes", "wrong_targets"]
+__all__ = ["expression_dtype", "tensor_dtypes", "wrong_indices", "wrong_targets"]
 
 
 def tensor_dtypes(program: ProgramIR, dependencies: Dependencies) -> dict[str, Dtype]:
@@ -41,6 +43,7 @@ def tensor_dtypes(program: ProgramIR, dependencies: Dependencies) -> dict[str, D
 
     Boolean by definition; int64 when declared so, or when all definitions are made of integer reads
     and integer numbers by + - products, negation, and sum, max, min and prod; float otherwise.
+    Literals, facts and numbers alone are integers where they serve as an index of another tensor.
     """
     found: dict[str, Dtype] = {}
     for tensor in program.tensors:
@@ -57,20 +60,55 @@ def tensor_dtypes(program: ProgramIR, dependencies: Dependencies) -> dict[str, D
             changed = False
             for name in members:
                 equations = [program.equations[i] for i in dependencies.definitions[name]]
-                dtype = _defined(equations, found, cyclic=group.cyclic)
+                dtype = _defined(equations, found, index=name in indices)
                 if dtype != found[name]:
                     found[name] = dtype
                     changed = True
     return found
 
 
-def _defined(equations: Sequence[Equation], dtypes: Mapping[str, Dtype], *, cyclic: bool) -> Dtype:
-    """The dtype of a numeric tensor with these definitions."""
-    integer = False
+def _indices(program: ProgramIR, dependencies: Dependencies) -> set[str]:
+    """The tensors that stand as an index of another, and those that they are computed from."""
+    pending = [read.tensor for read, _, _ in _gathers(program)]
+    found: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            numbers = dependencies.definitions.get(name, ())
+            pending.extend(a.tensor for n in numbers for a in dependencies.reads[n] if a.tensor is not None)
+    return found
+
+
+def _gathers(program: ProgramIR) -> Iterator[tuple[Read, str, Span]]:
+    """Every tensor that stands as an index: its read, the tensor that it indexes, and where."""
+    for equation in program.equations:
+        for read in (*reads(equation.target), *reads(equation.body)):
+            yield from _inside(read, equation.span)
+    for sink in program.sinks:
+        for read in reads(sink.body):
+            yield from _inside(read, sink.span)
+
+
+def _inside(read: Read, span: Span) -> Iterator[tuple[Read, str, Span]]:
+    for index in read.indices:
+        if isinstance(index, Gather):
+            yield index.read, read.tensor, index.read.span or span
+
+
+def _defined(equations: Sequence[Equation], dtypes: Mapping[str, Dtype], *, index: bool) -> Dtype:
+    """The dtype of a numeric tensor with these definitions; `index` tells that it stands as one."""
+    integer = index
     for equation in equations:
         if equation.operator == "avg=":
             return "float"
-        kind = _kind(equation.body, dtypes)
+        body = equation.body
+        if index and isinstance(body, ArrayLiteral) and not body.indices:
+            kind = "number" if all(isinstance(value, int) for value in body.values) else "float"
+        elif index and isinstance(body, Call) and body.function == "cast" and ("dtype", "int64") in body.options:
+            kind = "int64"
+        else:
+            kind = _kind(body, dtypes)
         if equation.operator in ("max=", "min=") or kind == "float":
             # inf and -inf, which elements that nothing gives hold, are no integers.
             return "float"
@@ -79,6 +117,25 @@ def _defined(equations: Sequence[Equation], dtypes: Mapping[str, Dtype], *, cycl
 
 
 def wrong_targets(program: ProgramIR, dtypes: Mapping[str, Dtype]) -> Iterator[FuseError]:
+def wrong_indices(program: ProgramIR, dtypes: Mapping[str, Dtype]) -> Iterator[FuseError]:
+    """Tensors as indices that hold no whole numbers."""
+    tensors = {tensor.name: tensor for tensor in program.tensors}
+    for read, source, span in _gathers(program):
+        tensor = tensors[read.tensor]
+        if dtypes[read.tensor] == "int64":
+            continue
+        if dtypes[read.tensor] == "bool":
+            holds, cure = "truth values", "to choose by a truth value write `case { ... }`"
+        elif tensor.role == "input":
+            holds, cure = "float numbers", f"declare it: `input {read.tensor}[{', '.join(tensor.letters)}]: int64`"
+        elif tensor.role == "param":
+            holds, cure = "learned numbers", "positions are no parameters; make it an `input` of type int64"
+        else:
+            holds = "float numbers"
+            cure = "compute it from int64 inputs by + - and products, by argmax, or by `cast(..., int64)` alone"
+        yield mistake("FUSE167", span, cure=cure, index=read.tensor, source=source, holds=holds)
+
+
     """Calls of cross_entropy whose target has neither the class index nor integer classes."""
     for body in (*(equation.body for equation in program.equations), *(sink.body for sink in program.sinks)):
         stack: list[Expr] = [body]

@@ -17,6 +17,7 @@ from fuse_ref.analysis.lengths import (
     Minimum,
     Times,
     evaluate,
+    floor_divide,
     linear,
     maximum,
 )
@@ -310,7 +311,7 @@ def _trivial(limit: Limit) -> bool:
 def _reaches(solver: Solver, node: RangeNode, limit: Limit) -> Finding:
     """The highest position of a read that no range was made for lies inside."""
     length = solver.slot_length(limit.slot)
-    need = linear([(highest(limit.form, solver.ranges(node.scope)), 1)], 1)
+    need = linear([(floor_divide(highest(limit.form, solver.ranges(node.scope)), limit.divisor), 1)], 1)
     return _never_fits(solver, node, limit, linear([(length, 1), (need, -1)]), need)
 
 
@@ -318,7 +319,7 @@ def _fits(solver: Solver, node: RangeNode, limit: Limit) -> Finding:
     fitting = solver.limit_length(limit, node.scope)
     ranges = solver.ranges(node.scope)
     rest = Affine(tuple((v, c) for v, c in limit.form.terms if v != node.variable), limit.form.offset)
-    need = linear([(highest(rest, ranges), 1)], 1)
+    need = linear([(floor_divide(highest(rest, ranges), limit.divisor), 1)], 1)
     # Nothing fits into an empty tensor, and that is no mistake: then nothing is read.
     room = maximum([linear([(fitting, 1)], -1), linear([(solver.slot_length(limit.slot), -1)])])
     return _never_fits(solver, node, limit, room, need)

@@ -6,14 +6,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fuse_ref.analysis.lengths import Extent, Fixed, Length
+from fuse_ref.analysis.words import index_text
 from fuse_ref.errors import FuseError
+from fuse_ref.ir.index import Gather
 from fuse_ref.ir.nodes import ArrayLiteral, Axis, Expr, Position, ProgramIR, Read, Tensor
 from fuse_ref.ir.variables import children, reads
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.source import Span
 
-__all__ = ["Declared", "Known", "axes_of_letter", "because", "find_known", "place", "unknown_axis", "wrong_rank"]
+__all__ = [
+    "Declared",
+    "Known",
+    "axes_of_letter",
+    "because",
+    "find_known",
+    "place",
+    "unknown_axis",
+    "written_by_gathers",
+    "wrong_rank",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +185,22 @@ def _given(known: Known, given: Mapping[str, Sequence[int]]) -> None:
         elif tensor.role in ("input", "free", "source"):
             for position in range(len(tensor.axes)):
                 known.lengths[tensor.name, position] = Extent(tensor.name, position)
+
+
+def written_by_gathers(known: Known, axis: str) -> FuseError | None:
+    """The error of an axis without a letter and a size that equations write at gathered positions."""
+    if known.axes[axis].letters:
+        return None
+    for equation in known.program.equations:
+        target = equation.target
+        for position, index in enumerate(target.indices):
+            if isinstance(index, Gather) and known.tensors[target.tensor].axes[position] == axis:
+                others = [getattr(other, "variable", None) or f"i{k}" for k, other in enumerate(target.indices)]
+                others[position] = "n"
+                letters, text = ", ".join(others), index_text(index)
+                span = target.span or equation.span
+                return mistake("FUSE166", span, position=position, tensor=target.tensor, index=text, letters=letters)
+    return None
 
 
 def wrong_rank(tensor: Tensor, shape: tuple[int, ...], span: Span | None) -> FuseError:

@@ -16,7 +16,7 @@ from fuse_ref.analysis.formulas import at_least_zero, deciding_slice, open_slice
 from fuse_ref.analysis.graph import groups
 from fuse_ref.analysis.lengths import Fixed, Length, floor_divide, linear, maximum, minimum, times
 from fuse_ref.analysis.limits import Limit, ScopeTable, Slot, affine_part, highest, limits, lowest
-from fuse_ref.analysis.sizes import Known
+from fuse_ref.analysis.sizes import Known, written_by_gathers
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Affine, SliceIndex
 from fuse_ref.ir.nodes import Tensor
@@ -353,7 +353,7 @@ class Solver:
             return Fixed(least)
         letter = axis.partition("#")[0]
         error = mistake("FUSE152", self.known.span(tensor), variable=letter, letter=letter.rstrip("'"))
-        self.solution.unsized.append(error)
+        self.solution.unsized.append(written_by_gathers(self.known, axis) or error)
         return Fixed(1)
 
     def written_length(self, scope: int, slot: Slot) -> Length | None:

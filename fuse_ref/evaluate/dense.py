@@ -11,6 +11,8 @@ import numpy as np
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.evaluate.contract import contract
 from fuse_ref.evaluate.indexing import Place, read
+from fuse_ref.evaluate.convolution import Offset, convolve
+from fuse_ref.evaluate.gathering import Spot, gather, repeated, scatter
 from fuse_ref.evaluate.operations import ALONG, ELEMENTWISE
 from fuse_ref.evaluate.registers import Emitter, Register
 from fuse_ref.evaluate.scatter import Target, neutral, write
@@ -31,8 +33,10 @@ from fuse_ref.plan.steps import (
     Reduce,
     Write,
 )
+    ReadIndex,
 
 __all__ = ["write_operation"]
+    WriteIndex,
 
 Sizes = Callable[[Length], int]
 
@@ -52,8 +56,13 @@ def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -
         case Iota():
             register = emitter.constant(np.arange(shape[0], dtype=dtype))
         case Index(source=source, indices=indices):
-            places = [Place(index.terms, sizes(index.offset)) for index in indices]
-            register = read(emitter, emitter.names[source], places, output.labels, shape)
+            spots = _spots(emitter, indices, sizes)
+            if any(spot.register is not None for spot in spots):
+                register = gather(emitter, emitter.names[source], spots, output.labels, shape)
+            else:
+                # A quotient reads a source whose every position is repeated.
+                stretched = repeated(emitter, emitter.names[source], [spot.divisor for spot in spots])
+                register = read(emitter, stretched, [spot.place for spot in spots], output.labels, shape)
         case Map():
             register = _map(emitter, operation, shape, dtype)
         case Along():
@@ -76,9 +85,18 @@ def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -
         case Expand(operand=operand):
             register = _expand(emitter, _register(emitter, operand, output, shape), operand.labels, output, shape)
         case Write(operator=operator, operand=operand, indices=indices):
-            targets = [Target(Place(index.terms, sizes(index.offset)), index.divisor) for index in indices]
+            spots = _spots(emitter, indices, sizes)
             register = emitter.cast(_register(emitter, operand, output, shape), dtype)
-            register = write(emitter, operator, register, operand.labels, targets, shape)
+            if any(spot.register is not None for spot in spots):
+                register = scatter(emitter, operator, register, operand.labels, spots, shape)
+            else:
+                targets = [Target(spot.place, spot.divisor) for spot in spots]
+                register = write(emitter, operator, register, operand.labels, targets, shape)
+        case Convolve(windows=windows):
+            offsets = [Offset(window.stride, window.dilation, sizes(window.offset)) for window in windows]
+            register = convolve(emitter, operation, offsets, shape, dtype)
+        case Attention():
+            register = attend(emitter, operation, shape, dtype)
         case _:
             assert_never(operation)
     register = emitter.cast(register, dtype)
@@ -89,6 +107,16 @@ def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -
 def _dtype(emitter: Emitter, dtype: Dtype) -> np.dtype:
     match dtype:
         case "float":
+def _spots(emitter: Emitter, indices: Sequence[ReadIndex] | Sequence[WriteIndex], sizes: Sizes) -> list[Spot]:
+    spots = []
+    for index in indices:
+        place = Place(index.terms, sizes(index.offset))
+        gathered = index.gather
+        register = None if gathered is None else emitter.names[gathered.value]
+        spots.append(Spot(place, index.divisor, register, () if gathered is None else gathered.labels))
+    return spots
+
+
             return emitter.float_type
         case "int64":
             return np.dtype(np.int64)

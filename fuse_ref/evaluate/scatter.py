@@ -13,7 +13,7 @@ import numpy as np
 from fuse_ref.evaluate.indexing import Place, fitting, index_arrays
 from fuse_ref.evaluate.registers import Emitter, Register
 
-__all__ = ["COMBINE", "Target", "neutral", "write"]
+__all__ = ["COMBINE", "Target", "combine_absent", "neutral", "write"]
 
 COMBINE: Final[dict[str, np.ufunc]] = {"sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
 
@@ -60,7 +60,8 @@ def write(
     empty = neutral(operator, info.dtype)
     if 0 in info.shape:
         return emitter.constant(np.full(shape, empty, info.dtype))
-    operand, labels = _combine_absent(emitter, operator, operand, labels, targets)
+    used = {label for target in targets for label, _ in target.place.terms}
+    operand, labels = combine_absent(emitter, operator, operand, labels, used)
     uses = [label for target in targets for label, _ in target.place.terms]
     exclusive = len(set(uses)) == len(uses)
     blocks = [target.place.terms for target in targets if target.divisor > 1 and target.place.terms]
@@ -83,10 +84,10 @@ def write(
     return _in_passes(emitter, operator, operand, labels, places, fixed, shape)
 
 
-def _combine_absent(
-    emitter: Emitter, operator: str, operand: Register, labels: Sequence[str], targets: Sequence[Target]
+def combine_absent(
+    emitter: Emitter, operator: str, operand: Register, labels: Sequence[str], used: set[str]
 ) -> tuple[Register, list[str]]:
-    used = {label for target in targets for label, _ in target.place.terms}
+    """`operand` without the dimensions whose labels are not in `used`, combined, and the labels that stay."""
     absent = tuple(k for k, label in enumerate(labels) if label not in used)
     if not absent:
         return operand, list(labels)

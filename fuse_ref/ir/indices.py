@@ -160,6 +160,10 @@ class IndexReader:
         if number is not None:
             return mistake("FUSE105", item.span, what=text, value=number)
         match item:
+            case tree.Reference():
+                reason = "an integer tensor goes with constants only; give the rest of the sum a name of its own"
+            case tree.Application(name):
+                reason = f"a function cannot stand in an index; give {name}(...) a name and write that"
             case tree.Name(name):
                 reason = f"{name} is a symbol, and symbols stand alone"
             case tree.String():

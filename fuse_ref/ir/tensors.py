@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fuse_ref.ir.index import Virtual
+from fuse_ref.ir.index import Gather, Virtual
 from fuse_ref.ir.nodes import ArrayLiteral, Dtype, Equation, Operator, Query, Read, Role, Sink, Tensor
 from fuse_ref.ir.variables import reads
 from fuse_ref.mistakes import mistake
@@ -29,6 +29,7 @@ class Uses:
     operator: tuple[Operator, Span] | None = None  # of its equations, facts and literals aside
     declared_boolean: bool | None = None
     virtual: int | None = None
+    index: bool = False  # it stands as an index of another tensor
 
 
 class TensorUses:
@@ -48,11 +49,21 @@ class TensorUses:
             self._note_operator(statement, uses)
         body = statement.target if isinstance(statement, Query) else statement.body
         for read in reads(body):
-            self.use(read, len(read.indices)).reads_boolean.append(read.boolean)
+            self._note_read(read)
         if isinstance(statement, Equation):
             for read in reads(statement.target):
                 if read is not statement.target:
-                    self.use(read, len(read.indices)).reads_boolean.append(read.boolean)
+                    self._note_read(read)
+            self._note_indices(statement.target)
+
+    def _note_read(self, read: Read) -> None:
+        self.use(read, len(read.indices)).reads_boolean.append(read.boolean)
+        self._note_indices(read)
+
+    def _note_indices(self, read: Read) -> None:
+        for index in read.indices:
+            if isinstance(index, Gather):
+                self.use(index.read, len(index.read.indices)).index = True
 
     def _note_operator(self, equation: Equation, uses: Uses) -> None:
         if equation.kind != "equation" and equation.operator == "=":
@@ -89,7 +100,9 @@ class TensorUses:
         else:
             boolean = bool(uses.reads_boolean) and all(uses.reads_boolean)
         operator: Operator = "=" if uses.operator is None else uses.operator[0]
-        dtype: Dtype = "bool" if boolean else uses.dtype
+        # Nothing declares a free tensor or a file's: one that stands as an index holds whole numbers.
+        whole = uses.index and uses.role in ("free", "source")
+        dtype: Dtype = "bool" if boolean else "int64" if whole else uses.dtype
         return Tensor(
             name, axes, boolean, dtype, uses.role, operator, uses.virtual, uses.initialiser, uses.letters, uses.span
         )

@@ -222,4 +222,85 @@ ANALYSIS_MISTAKES: tuple[Mistake, ...] = (
             ),
         ),
     ),
+    Mistake(
+        "FUSE166",
+        AxisError,
+        "A gathered axis without a size",
+        "nothing gives the size of axis {position} of {tensor}: it is written only at the positions that {index} holds",
+        "name it and say how long it is: `axis n = ...` and a line that has {tensor}[{letters}], "
+        "such as `{tensor}[{letters}] += 0`",
+        (
+            Example(
+                "nothing gives the size of axis 0 of Y: it is written only at the positions that X[p] holds",
+                python='Program("input X[p]: int64\\nY[X[p], d] = Z[p, d]").plan()',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE167",
+        DtypeError,
+        "An index that holds no whole numbers",
+        "{index} stands as an index of {source} and holds {holds}; an index is a tensor of whole numbers",
+        "declare it: `input {index}[...]: int64`",
+        (
+            Example(
+                "X stands as an index of E and holds float numbers",
+                python='Program("input X[p]\\nY[p, d] = E[X[p], d]").plan()',
+            ),
+            Example(
+                "Z stands as an index of E and holds float numbers",
+                python='Program("Z[p] = floor(X[p])\\nY[p, d] = E[Z[p], d]").plan()',
+            ),
+            Example(
+                "W stands as an index of E and holds learned numbers",
+                python='Program("param W[p]\\naxis p = 3\\nY[p, d] = E[W[p], d]").plan()',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE170",
+        AxisError,
+        "The largest of nothing",
+        "{name} gives a position along {axis!r}, which has none",
+        "",
+        (
+            Example(
+                "argmax gives a position along 'j', which has none",
+                python='Program("Y[i] = argmax(X[i, j])").compile(backend="numpy")(X=np.zeros((2, 0)))',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE171",
+        AxisError,
+        "Pairs along an axis of odd length",
+        "{name} turns positions in pairs, and axis {axis} has {actual} of them",
+        "give it an even size, or turn a slice: rope(X[p, 0:4], p)",
+        (
+            Example(
+                "rope turns positions in pairs, and axis d has 3 of them",
+                python='Program("Y[p, d] = rope(X[p, d], p)").compile(backend="numpy")(X=np.zeros((2, 3)))',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE172",
+        AxisError,
+        "Another size than a function makes",
+        "axis {axis} has {actual} positions, but {name} makes {expected}{why}",
+        "",
+        (
+            Example(
+                "axis c has 3 positions, but one_hot makes 4",
+                python=(
+                    'Program("input X[e]: int64\\nH[e, c] = one_hot(X[e], 4) W[c]").compile(backend="numpy")'
+                    "(X=[0, 1], W=[1.0, 2.0, 3.0])"
+                ),
+            ),
+            Example(
+                "axis q has 3 positions, but causal_mask makes 2 there, as many as axis p has",
+                python='Program("Y[p, q] = X[p, q] causal_mask()").compile(backend="numpy")(X=np.zeros((2, 3)))',
+            ),
+        ),
+    ),
 )

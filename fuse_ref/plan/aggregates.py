@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from fuse_ref.analysis.lengths import Fixed, Length
-from fuse_ref.ir.index import Affine
+from fuse_ref.ir.index import Affine, Gather, Index, Quotient
 from fuse_ref.ir.nodes import (
     And,
     ArrayLiteral,
@@ -23,8 +23,9 @@ from fuse_ref.ir.nodes import (
     Read,
 )
 from fuse_ref.ir.operations import NEUTRAL
-from fuse_ref.ir.variables import children, free_variables
-from fuse_ref.plan.steps import Expand, Index, Output, ReadIndex
+from fuse_ref.ir.variables import children, free_variables, index_variables
+from fuse_ref.plan import steps
+from fuse_ref.plan.references import position_labels, read_tensor
 from fuse_ref.plan.values import Builder, Lowered, Value
 
 if TYPE_CHECKING:
@@ -164,40 +165,68 @@ def _holds(expressions: Expressions, filters: Sequence[Expr], body: Expr) -> Val
 
 
 def _outside(expressions: Expressions, exprs: Sequence[Expr]) -> Iterator[Value]:
-    """For each read that may fall outside: whether it lies inside. Reads under a projection are its own matter."""
+    """For each read that may fall outside: whether it lies inside. Reads under a projection are their own matter."""
     stack: list[tuple[Expr, frozenset[str]]] = [(expr, frozenset()) for expr in reversed(exprs)]
-    seen: set[tuple[Length, Affine]] = set()
+    seen: set[tuple[Length, Index]] = set()
     while stack:
         node, bound = stack.pop()
         if isinstance(node, Project):
             continue
         if isinstance(node, (Read, ArrayLiteral)):
+            stack.extend((index.read, bound) for index in reversed(node.indices) if isinstance(index, Gather))
             for position, index in enumerate(node.indices):
-                if not isinstance(index, Affine) or index.is_constant:
+                if not isinstance(index, Affine | Quotient | Gather):
                     continue
-                if any(variable in bound for variable, _ in index.terms):
+                if not isinstance(index, Gather) and not index_variables(index):
+                    continue  # a constant; one beyond the end is an error of its own
+                if not bound.isdisjoint(index_variables(index)):
                     continue  # the function's own axis is none of the combination's
                 tensor = node.tensor if isinstance(node, Read) else None
                 size = 0 if isinstance(node, Read) else node.shape[position]
                 length = Fixed(size) if tensor is None else expressions.tensors.shapes[tensor][position]
-                inside = expressions.shapes.inside(tensor, size, position, index, length)
-                whole = index.variable is not None and expressions.shapes.ranges[index.variable] == length
-                if not inside and not whole and (length, index) not in seen:
-                    seen.add((length, index))
-                    yield _lies_inside(expressions.builder, length, index)
+                if _proven(expressions, tensor, size, position, index, length) or (length, index) in seen:
+                    continue
+                seen.add((length, index))
+                yield _lies_inside(expressions, length, index)
         if isinstance(node, Call) and node.axis is not None and node.axis not in free_variables(node):
             bound |= {node.axis}
         stack.extend((child, bound) for child in reversed(children(node)))
 
 
-def _lies_inside(builder: Builder, length: Length, index: Affine) -> Value:
+def _proven(
+    expressions: Expressions,
+    tensor: str | None,
+    size: int,
+    position: int,
+    index: Affine | Quotient | Gather,
+    length: Length,
+) -> bool:
+    """Whether a read lies inside whatever values a call gives."""
+    if isinstance(index, Gather):
+        return False
+    variable = index.variable if isinstance(index, Affine) else None
+    if variable is not None and expressions.shapes.ranges[variable] == length:
+        return True
+    return expressions.shapes.inside(tensor, size, position, index, length)
+
+
+def _lies_inside(expressions: Expressions, length: Length, index: Affine | Quotient | Gather) -> Value:
     """Ones read at `index` are 0 where it falls outside."""
+    builder = expressions.builder
     one = builder.literal(1, "float")
-    label = "0"
-    ones = builder.add(Expand(Output("", (label,), (length,), "float"), one.operand))
-    labels = tuple(variable for variable, _ in index.terms)
-    position = ReadIndex(index.terms, Fixed(index.offset), False)
-    return _truth(builder, builder.add(Index(builder.output(labels, "float"), ones.name, (position,))))
+    ones = builder.add(steps.Expand(steps.Output("", ("0",), (length,), "float"), one.operand))
+    match index:
+        case Gather(read, offset):
+            positions = read_tensor(builder, expressions.tensors, expressions.shapes, read).operand
+            position = steps.ReadIndex((), Fixed(offset), False, gather=positions)
+        case Affine(terms, offset):
+            position = steps.ReadIndex(terms, Fixed(offset), False)
+        case Quotient(Affine(terms, offset), divisor):
+            position = steps.ReadIndex(terms, Fixed(offset), False, divisor)
+        case _:
+            assert_never(index)
+    output = builder.output(dict.fromkeys(position_labels(position)), "float")
+    return _truth(builder, builder.add(steps.Index(output, ones.name, (position,))))
 
 
 def _truth(builder: Builder, value: Value) -> Value:

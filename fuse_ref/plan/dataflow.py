@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from fuse_ref.plan.steps import (
@@ -17,8 +18,10 @@ from fuse_ref.plan.steps import (
     Permute,
     Reduce,
     Write,
+    ReadIndex,
 )
 
+    WriteIndex,
 __all__ = ["reads"]
 
 
@@ -28,12 +31,18 @@ def reads(operation: DenseOperation) -> tuple[str, ...]:
         case LiteralArray() | Iota():
             return ()
         case Index():
-            return (operation.source,)
+            return (operation.source, *_gathered(operation.indices))
         case Map() | Along():
             return tuple(item.value for item in operation.operands if isinstance(item, Operand))
         case Contract():
             return (operation.left.value, operation.right.value)
-        case Reduce() | Permute() | Expand() | Write():
+        case Write():
+            return (operation.operand.value, *_gathered(operation.indices))
+        case Reduce() | Permute() | Expand():
             return (operation.operand.value,)
         case _:
             assert_never(operation)
+
+
+def _gathered(indices: Sequence[ReadIndex] | Sequence[WriteIndex]) -> tuple[str, ...]:
+    return tuple(index.gather.value for index in indices if index.gather is not None)

@@ -87,7 +87,7 @@ class Expressions:
                 array = read_tensor(builder, self.tensors, self.shapes, expr)
                 return builder.truth(array) if boolean else array
             case ArrayLiteral():
-                return read_literal(builder, self.shapes, expr)
+                return read_literal(builder, self.tensors, self.shapes, expr)
             case Call():
                 return self._call(expr)
             case Sum(terms):

@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 
 from fuse_ref.analysis.lengths import Fixed, Length, linear
 from fuse_ref.analysis.shapes import ScopeShapes
+from fuse_ref.analysis.words import index_text
 from fuse_ref.ir.index import Affine, FromEnd, Gather, Index, Quotient, SliceIndex, Symbol, Virtual
 from fuse_ref.ir.nodes import ArrayLiteral, Dtype, Equation, Sink
+from fuse_ref.ir.operations import NEUTRAL
+from fuse_ref.ir.variables import index_variables
 from fuse_ref.plan.aggregates import Combination, average, combination
 from fuse_ref.plan.expressions import Expressions
 from fuse_ref.plan.facts import lower_facts
-from fuse_ref.plan.references import Tensors, position_of, slice_start
+from fuse_ref.plan.references import Tensors, position_of, read_tensor, slice_start
 from fuse_ref.plan.steps import LiteralArray, Output, Write, WriteIndex
 from fuse_ref.plan.values import COMBINE, WRITE, Builder, Lowered, Unsupported, Value
 
@@ -78,8 +81,10 @@ class _Tensor:
         if facts:
             parts.insert(0, lower_facts(self, facts)[0])
         self._begin_whole()
-        result = parts[0]
-        for part in parts[1:]:
+        # `Y[n, d] += 0` beside other equations only names axes.
+        kept = [part for part in parts if isinstance(part, Value) or part != NEUTRAL[operator]]
+        result, *rest = kept or parts[:1]
+        for part in rest:
             result = self.builder.arithmetic(COMBINE[operator], (result, part))
         return self._finish(result)
 
@@ -156,14 +161,15 @@ class _Tensor:
             self.builder.ranges = dict(zip(value.labels, self._literal_lengths(equation), strict=True))
         else:
             value = self.builder.expand(value, target_variables(equation.target.indices))
-            indices = tuple(self._write_index(k, index) for k, index in enumerate(equation.target.indices))
+            targets = enumerate(equation.target.indices)
+            indices = tuple(self._write_index(k, index, definition.shapes) for k, index in targets)
         output = Output("", self.labels, self.lengths, value.dtype)
         return self.builder.add(Write(output, WRITE[self.spec.operator], value.operand, indices))
 
     def _number_type(self) -> Dtype:
         return "float" if self.dtype == "bool" else self.dtype
 
-    def _write_index(self, position: int, index: Index) -> WriteIndex:
+    def _write_index(self, position: int, index: Index, shapes: ScopeShapes) -> WriteIndex:
         length = self.lengths[position]
         match index:
             case Affine(terms, offset):
@@ -177,8 +183,9 @@ class _Tensor:
                 return WriteIndex((), Fixed(position_of(name, axis)), 1)
             case SliceIndex(variable, start, _, step):
                 return WriteIndex(((variable, step),), slice_start(start, length), 1)
-            case Gather():
-                raise Unsupported("an integer tensor as index on the left-hand side is not supported yet")
+            case Gather(read, offset):
+                positions = read_tensor(self.builder, self.tensors, shapes, read).operand
+                return WriteIndex((), Fixed(offset), 1, positions, (self.name, index_text(index)))
             case Virtual(variable, _):
                 raise Unsupported(f"{self.name} is a stream along *{variable}, and streams do not run yet")
 
@@ -204,14 +211,6 @@ def _plain(indices: tuple[Index, ...]) -> tuple[str, ...]:
 
 
 def target_variables(indices: tuple[Index, ...]) -> tuple[str, ...]:
-    """The distinct variables of a left-hand side."""
-    found: dict[str, None] = {}
-    for index in indices:
-        match index:
-            case Affine(terms, _) | Quotient(Affine(terms, _), _):
-                found.update((v, None) for v, _ in terms)
-            case SliceIndex(variable=variable):
-                found[variable] = None
-            case _:
-                pass
-    return tuple(found)
+    """The distinct variables of a left-hand side, those inside gathers included."""
+    stored = (index for index in indices if not isinstance(index, Virtual))
+    return tuple(dict.fromkeys(variable for index in stored for variable in index_variables(index)))

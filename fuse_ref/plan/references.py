@@ -1,20 +1,21 @@
-"""Reads of tensors: plain ones are operands as they stand, others become Index operations."""
+"""Reads of tensors: plain ones are operands as they stand, others become Index operations, gathers at most two."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from fuse_ref.analysis.lengths import Fixed, Length, linear
 from fuse_ref.analysis.shapes import ScopeShapes
-from fuse_ref.analysis.words import reference_text
+from fuse_ref.analysis.words import index_text
 from fuse_ref.ir.index import Affine, FromEnd, Gather, Quotient, SliceIndex, Symbol, Virtual
 from fuse_ref.ir.index import Index as IndexForm
 from fuse_ref.ir.nodes import ArrayLiteral, Axis, Dtype, Read, Tensor
-from fuse_ref.plan.steps import Index, LiteralArray, Output, ReadIndex
+from fuse_ref.plan.steps import Index, LiteralArray, Output, ReadIndex, WriteIndex
 from fuse_ref.plan.values import Builder, Unsupported, Value
 
-__all__ = ["Tensors", "position_of", "read_literal", "read_tensor", "slice_start"]
+__all__ = ["Tensors", "position_labels", "position_of", "read_literal", "read_tensor", "slice_start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,68 +39,132 @@ def read_tensor(builder: Builder, tensors: Tensors, shapes: ScopeShapes, read: R
     spec = tensors.specs[read.tensor]
     lengths = tensors.shapes[read.tensor]
     axes = tuple(tensors.axes[name] for name in spec.axes)
-    return _read(builder, shapes, read.tensor, 0, tensors.dtypes[read.tensor], read.indices, lengths, axes)
+    dtype = tensors.dtypes[read.tensor]
+    return _Reader(builder, tensors, shapes, read.tensor, 0).read(read.indices, lengths, axes, dtype)
 
 
-def read_literal(builder: Builder, shapes: ScopeShapes, literal: ArrayLiteral) -> Value:
+def read_literal(builder: Builder, tensors: Tensors, shapes: ScopeShapes, literal: ArrayLiteral) -> Value:
     """An array written in the equation, read by the variables that fill its axes."""
-    lengths = tuple(Fixed(size) for size in literal.shape)
+    sizes = literal.shape
+    lengths = tuple(Fixed(size) for size in sizes)
     labels = tuple(f"{position}" for position in range(len(lengths)))
     made = builder.add(LiteralArray(Output("", labels, lengths, "float"), literal.values))
     if not literal.indices:
         return made
-    sizes = literal.shape
-    return _read(builder, shapes, made.name, sizes, "float", literal.indices, lengths, (None,) * len(sizes))
+    axes = (None,) * len(sizes)
+    return _Reader(builder, tensors, shapes, made.name, sizes).read(literal.indices, lengths, axes, "float")
 
 
-def _read(
-    builder: Builder,
-    shapes: ScopeShapes,
-    source: str,
-    sizes: tuple[int, ...] | int,
-    dtype: Dtype,
-    indices: tuple[IndexForm, ...],
-    lengths: tuple[Length, ...],
-    axes: tuple[Axis | None, ...],
-) -> Value:
-    """`sizes` is the shape of a written array, or 0 for a tensor."""
-    labels = tuple(index.variable for index in indices if isinstance(index, Affine) and index.variable is not None)
-    plain = len(labels) == len(indices) and len(set(labels)) == len(labels)
-    if plain and all(shapes.ranges[v] == length for v, length in zip(labels, lengths, strict=True)):
-        return Value(source, labels, dtype)
-    found: dict[str, None] = {}
-    positions = []
-    for dimension, (index, length, axis) in enumerate(zip(indices, lengths, axes, strict=True)):
-        tensor = source if sizes == 0 else None
-        size = 0 if isinstance(sizes, int) else sizes[dimension]
-        inside = shapes.inside(tensor, size, dimension, index, length)
-        position = _position(index, length, axis, inside, source)
-        found.update((variable, None) for variable, _ in position.terms)
-        positions.append(position)
-    return builder.add(Index(builder.output(found, dtype), source, tuple(positions)))
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads of one tensor in one equation."""
+
+    builder: Builder
+    tensors: Tensors
+    shapes: ScopeShapes
+    source: str
+    sizes: tuple[int, ...] | int  # the shape of a written array, or 0 for a tensor
+
+    def read(
+        self,
+        indices: tuple[IndexForm, ...],
+        lengths: tuple[Length, ...],
+        axes: tuple[Axis | None, ...],
+        dtype: Dtype,
+    ) -> Value:
+        labels = tuple(index.variable for index in indices if isinstance(index, Affine) and index.variable is not None)
+        plain = len(labels) == len(indices) and len(set(labels)) == len(labels)
+        if plain and all(self.shapes.ranges[v] == length for v, length in zip(labels, lengths, strict=True)):
+            return Value(self.source, labels, dtype)
+        positions = []
+        for dimension, (index, length, axis) in enumerate(zip(indices, lengths, axes, strict=True)):
+            tensor = self.source if self.sizes == 0 else None
+            size = 0 if isinstance(self.sizes, int) else self.sizes[dimension]
+            inside = self.shapes.inside(tensor, size, dimension, index, length)
+            positions.append(self._position(index, length, axis, inside))
+        if all(position.gather is None for position in positions):
+            return self._index(Value(self.source, (), dtype), positions)
+        return self._gathered(positions, lengths, dtype)
+
+    def _index(self, source: Value, positions: Sequence[ReadIndex], made: Mapping[str, Length] | None = None) -> Value:
+        """`source` read at `positions`. Labels that are no variables have the lengths that `made` tells."""
+        found = dict.fromkeys(label for position in positions for label in position_labels(position))
+        lengths = {**self.builder.ranges, **(made or {})}
+        output = Output("", tuple(found), tuple(lengths[label] for label in found), source.dtype)
+        return self.builder.add(Index(output, source.name, tuple(positions)))
+
+    def _gathered(self, positions: list[ReadIndex], lengths: tuple[Length, ...], dtype: Dtype) -> Value:
+        """A read with gathers: what is affine is a read of its own, before it where that costs no copy."""
+        group = _gathered_dimensions(positions)
+        rest = [k for k in range(len(positions)) if k not in group]
+        source = Value(self.source, (), dtype)
+        if all(self._whole(positions[k], lengths[k]) for k in rest):
+            return self._index(source, positions)
+        # While one part is read, a dimension of the other stands under a made-up label.
+        made = {f"{k}": length for k, length in enumerate(lengths)}
+        whole = [ReadIndex(((f"{k}", 1),), Fixed(0), True) for k in range(len(positions))]
+        if all(positions[k].inside and positions[k].divisor == 1 for k in rest):
+            viewed = self._index(source, [whole[k] if k in group else positions[k] for k in range(len(whole))], made)
+            by_label = {f"{k}": positions[k] for k in group}
+            picks = [by_label.get(label, ReadIndex(((label, 1),), Fixed(0), True)) for label in viewed.labels]
+            return self._index(viewed, picks)
+        picked = self._index(source, [positions[k] if k in group else whole[k] for k in range(len(whole))], made)
+        affine = {f"{k}": positions[k] for k in rest}
+        return self._index(
+            picked, [affine.get(label, ReadIndex(((label, 1),), Fixed(0), True)) for label in picked.labels]
+        )
+
+    def _whole(self, position: ReadIndex, length: Length) -> bool:
+        """Whether a dimension is read plainly by a label that no other dimension has."""
+        return (
+            len(position.terms) == 1
+            and position == ReadIndex(((position.terms[0][0], 1),), Fixed(0), position.inside)
+            and self.builder.ranges[position.terms[0][0]] == length
+        )
+
+    def _position(self, index: IndexForm, length: Length, axis: Axis | None, inside: bool) -> ReadIndex:
+        match index:
+            case Affine(terms, offset):
+                # A constant beyond the end is an error of its own, so constants are inside.
+                return ReadIndex(terms, Fixed(offset), inside or (not terms and offset >= 0))
+            case FromEnd(distance):
+                return ReadIndex((), linear([(length, 1)], -distance), True)
+            case Symbol(name):
+                assert axis is not None
+                return ReadIndex((), Fixed(position_of(name, axis)), True)
+            case SliceIndex(variable, start, _, step):
+                return ReadIndex(((variable, step),), slice_start(start, length), True)
+            case Quotient(Affine(terms, offset), divisor):
+                return ReadIndex(terms, Fixed(offset), inside, divisor)
+            case Gather(read, offset):
+                positions = read_tensor(self.builder, self.tensors, self.shapes, read).operand
+                words = (self.source, index_text(index))
+                return ReadIndex((), Fixed(offset), False, gather=positions, words=words)
+            case Virtual(variable, _):
+                raise Unsupported(f"{self.source} is a stream along *{variable}, and streams do not run yet")
+            case _:
+                assert_never(index)
+
+
+def _gathered_dimensions(positions: Sequence[ReadIndex]) -> frozenset[int]:
+    """The dimensions that are gathered, with those that share a label with one of them."""
+    found = {k for k, position in enumerate(positions) if position.gather is not None}
+    labels = {label for k in found for label in position_labels(positions[k])}
+    grown = True
+    while grown:
+        more = {k for k, p in enumerate(positions) if k not in found and not labels.isdisjoint(position_labels(p))}
+        labels.update(label for k in more for label in position_labels(positions[k]))
+        found |= more
+        grown = bool(more)
+    return frozenset(found)
+
+
+def position_labels(position: ReadIndex | WriteIndex) -> tuple[str, ...]:
+    """The labels that a position depends on."""
+    gathered = () if position.gather is None else position.gather.labels
+    return (*(label for label, _ in position.terms), *gathered)
 
 
 def slice_start(start: int | None, length: Length) -> Length:
     """Where a slice begins; negative bounds count from the end."""
     return linear([(length, 1)], start) if start is not None and start < 0 else Fixed(start or 0)
-
-
-def _position(index: IndexForm, length: Length, axis: Axis | None, inside: bool, source: str) -> ReadIndex:
-    match index:
-        case Affine(terms, offset):
-            # A constant beyond the end is an error of its own, so constants are inside.
-            return ReadIndex(terms, Fixed(offset), inside or (not terms and offset >= 0))
-        case FromEnd(distance):
-            return ReadIndex((), linear([(length, 1)], -distance), True)
-        case Symbol(name):
-            assert axis is not None
-            return ReadIndex((), Fixed(position_of(name, axis)), True)
-        case SliceIndex(variable, start, _, step):
-            return ReadIndex(((variable, step),), slice_start(start, length), True)
-        case Quotient():
-            raise Unsupported(f"reading at a quotient, as in {source}[i/2], is not supported by the dense engines yet")
-        case Gather(read, _):
-            text = f"{source}[{reference_text(read.tensor, read.indices)}]"
-            raise Unsupported(f"an integer tensor as index, as in {text}, is not supported by the dense engines yet")
-        case Virtual(variable, _):
-            raise Unsupported(f"{source} is a stream along *{variable}, and streams do not run yet")

@@ -89,8 +89,13 @@ class ReadIndex:
 
 
 @dataclass(frozen=True, slots=True)
+    words: tuple[str, str] = ("", "")  # of a gather, for errors: the tensor it picks from, the index as written
 class Index:
-    """A read that is not plain: diagonals, constants, shifts, strides, windows, reversals."""
+    """A read that is not plain: diagonals, constants, shifts, strides, windows, reversals, gathers.
+
+    Where one index gathers, each of the others shares a label with a gathered one, or reads its whole
+    dimension by a label of its own.
+    """
 
     output: Output  # labels: the distinct variables of `indices`, in order of first appearance
     source: str
@@ -166,6 +171,7 @@ class WriteIndex:
 
 
 @dataclass(frozen=True, slots=True)
+    words: tuple[str, str] = ("", "")  # as of a ReadIndex
 class Write:
     """Values put at computed positions of a new array of `output.lengths`.
 

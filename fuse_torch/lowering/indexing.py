@@ -1,8 +1,8 @@
 """Reads at computed positions as views: select, slice, flip, unfold, diagonal; zeros outside by padding.
 
 Every dimension of the source is first turned into one dimension per variable of its index. A
-variable that several dimensions have then lies on a diagonal. Nothing is gathered, and nothing is
-copied unless a read may leave the source or runs backwards.
+variable that several dimensions have then lies on a diagonal. Nothing is copied unless a read may leave
+the source, runs backwards, or repeats positions by a quotient. Gathers are `gathering`'s.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch.fx import Node
 from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.plan.steps import Index, ReadIndex
 from fuse_torch.lowering.emitter import Emitter, Size, Value
+from fuse_torch.lowering.gathering import lower_gather
 
 __all__ = ["lower_index"]
 
@@ -56,6 +57,8 @@ class _View:
 
 
 def lower_index(emit: Emitter, operation: Index) -> Value:
+    if any(index.gather is not None for index in operation.indices):
+        return lower_gather(emit, operation)
     output = operation.output
     known = {
         label: isinstance(length, Fixed) and length.value > 0
@@ -64,9 +67,15 @@ def lower_index(emit: Emitter, operation: Index) -> Value:
     counts = {label: emit.size(length) for label, length in zip(output.labels, output.lengths, strict=True)}
     source = emit.values[operation.source]
     sizes = [emit.size(length) for length in source.lengths]
+    node = source.node
+    for dim, index in enumerate(operation.indices):
+        if index.divisor > 1:
+            # Read at p // k, the source is what it is at p with each position k times.
+            node = emit.method("repeat_interleave", node, index.divisor, dim)
+            sizes[dim] = emit.multiply(sizes[dim], index.divisor)
     reaches = [_reach(emit, index, counts, known) for index in operation.indices]
     pads = [_pad(emit, reach, size) for reach, size in zip(reaches, sizes, strict=True)]
-    view = _View(emit.padded(source.node, len(sizes), dict(enumerate(pads)), 0), list(range(len(sizes))))
+    view = _View(emit.padded(node, len(sizes), dict(enumerate(pads)), 0), list(range(len(sizes))))
     for position, (reach, (before, after), size) in enumerate(zip(reaches, pads, sizes, strict=True)):
         start = emit.add(reach.low, before)
         exact = after == 0 and before == 0 and start == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -12,11 +11,10 @@ from torch.fx import Node
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Write, WriteIndex
 from fuse_torch.lowering.emitter import Emitter, Number, Size, Value
+from fuse_torch.lowering.gathering import lower_scatter
 from fuse_torch.lowering.reduce import neutral
 
 __all__ = ["lower_write"]
-
-_SCATTER = {"max": "amax", "min": "amin", "prod": "prod"}
 
 
 @dataclass(slots=True)
@@ -41,14 +39,14 @@ def lower_write(emit: Emitter, operation: Write) -> Value:
     if _is_regular(operation):
         result = _regular(emit, operation, block, targets, fill)
     else:
-        result = _scattered(emit, operation, block, targets, fill)
+        result = lower_scatter(emit, operation, node, dtype, fill)
     return Value(result, output.lengths, output.dtype)
 
 
 def _is_regular(operation: Write) -> bool:
     """Each variable writes along one dimension, and each dimension has at most one variable."""
     labels = [label for index in operation.indices for label, _ in index.terms]
-    if any(len(index.terms) > 1 for index in operation.indices):
+    if any(len(index.terms) > 1 or index.gather is not None for index in operation.indices):
         return False
     return len(labels) == len(set(labels)) and set(labels) == set(operation.operand.labels)
 
@@ -118,47 +116,3 @@ def _combined(emit: Emitter, operation: Write, node: Node, dims: tuple[int, ...]
             return node
         case _:
             assert_never(operation.operator)
-
-
-def _scattered(emit: Emitter, operation: Write, block: _Block, targets: list[Size], fill: Number) -> Node:
-    """Any other write: each element goes to its flat position, those outside to one place more than there are."""
-    total: Size = 1
-    for target in targets:
-        total = emit.multiply(total, target)
-    flat: Node | int = 0
-    inside: Node | None = None
-    for index, target in zip(operation.indices, targets, strict=True):
-        position = _position(emit, index, block)
-        flat = emit.call(operator.add, emit.call(operator.mul, flat, target), position) if flat != 0 else position
-        reaches = emit.call(
-            torch.logical_and, emit.call(operator.ge, position, 0), emit.call(operator.lt, position, target)
-        )
-        inside = reaches if inside is None else emit.call(torch.logical_and, inside, reaches)
-    # Without dimensions, everything meets in one place.
-    flat = emit.full((), 0, "int64") if inside is None else emit.call(torch.where, inside, flat, total)
-    where = emit.method("reshape", emit.method("expand_as", flat, block.node), (-1,))
-    values = emit.method("reshape", block.node, (-1,))
-    start = emit.full((emit.add(total, 1),), fill, block.dtype)
-    if operation.operator == "sum":
-        result = emit.call(torch.index_add, start, 0, where, values)
-    else:
-        mode = _SCATTER[operation.operator]
-        result = emit.call(torch.scatter_reduce, start, 0, where, values, mode, include_self=True)
-    return emit.method("reshape", emit.sliced(result, 0, 0, total), tuple(targets))
-
-
-def _position(emit: Emitter, index: WriteIndex, block: _Block) -> Node:
-    """The target position of every element along one dimension, broadcast over the block's dimensions."""
-    offset = emit.size(index.offset)
-    result: Node | None = None
-    for label, coefficient in index.terms:
-        steps = emit.arange(block.counts[label], "int64")
-        if coefficient != 1:
-            steps = emit.call(operator.mul, steps, coefficient)
-        steps = emit.aligned(steps, (label,), block.labels)
-        result = steps if result is None else emit.call(operator.add, result, steps)
-    if result is None:
-        result = emit.full((), 0, "int64")
-    if offset != 0:
-        result = emit.call(operator.add, result, offset)
-    return emit.call(operator.floordiv, result, index.divisor) if index.divisor > 1 else result

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import assert_never
 
+from fuse_ref.ir.along import LeftSide, axis_of, row_variable
 from fuse_ref.ir.index import Affine, Index, plain
 from fuse_ref.ir.indices import IndexReader
 from fuse_ref.ir.literals import array_values
@@ -28,8 +28,8 @@ from fuse_ref.ir.nodes import (
     Sum,
     SymbolValue,
 )
-from fuse_ref.ir.operations import ALIASES, Argument, Operation
-from fuse_ref.ir.variables import free_variables, index_variables
+from fuse_ref.ir.operations import ALIASES, INLINED, Argument, Operation, signature
+from fuse_ref.ir.variables import index_variables
 from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.printer import print_expression
 from fuse_ref.mistakes import mistake
@@ -39,8 +39,6 @@ __all__ = ["ExpressionReader"]
 
 _UNAVAILABLE = {
     "attention": "write softmax(Q[p, k] K[q, k] / sqrt(Dk)) and multiply by V[q, v]",
-    "reduce_max": "write max(j: ...)",
-    "reduce_mean": "write avg(j: ...)",
     "tucker_dense": "write the product of the factors and the core",
 }
 
@@ -120,6 +118,8 @@ class ExpressionReader:
                 return Case(pairs, Number(0) if default is None else self.value(default))
             case tree.Projection(operator, variables, body, span):
                 return Project(operator, variables, self.value(body), span)
+            case tree.Inlined(own, body, span):
+                return Call(INLINED, (self.value(body),), None, (("own", " ".join(own)),), span)
             case tree.String(text, span):
                 raise mistake("FUSE123", span, text=text)
             case tree.Virtual() | tree.Normalised() | tree.Slice() | tree.Array():
@@ -231,10 +231,11 @@ class ExpressionReader:
             arguments = [self.value(argument) for argument in positional]
         else:
             arguments = self._arguments(row, item, positional, keywords)
-        along = self._axis(row, item, axis, arguments) if row.kind != "elementwise" else None
+        side = LeftSide(self._target, self._normalised)
+        along = axis_of(row, item, axis, arguments, side) if row.kind != "elementwise" else None
         options = tuple(sorted(words.items()))
-        if row.name == "causal_mask":
-            options = (*options, ("rows", " ".join(v for i in self._target for v in index_variables(i) if v != along)))
+        if row.name == "causal_mask" and along is not None:
+            options = (*options, ("rows", row_variable(row, item, along, side)))
         return Call(row.name, tuple(arguments), along, options, item.span)
 
     def _arguments(
@@ -244,87 +245,40 @@ class ExpressionReader:
         positional: list[tree.Expression],
         keywords: dict[str, tree.Expression],
     ) -> list[Expr]:
-        given: list[Expr] = [self.value(argument) for argument in positional]
-        for argument in row.arguments[len(given) :]:
-            if argument.name in keywords:
-                given.append(self.value(keywords.pop(argument.name)))
+        given: list[Expr] = []
+        for place, argument in enumerate(row.arguments):
+            written = positional[place] if place < len(positional) else keywords.pop(argument.name, None)
+            if written is not None:
+                known = argument.kind in ("number", "count", "size")
+                given.append(self._known(row, argument, written) if known else self.value(written))
             elif argument.default is not None:
                 default = argument.default
                 given.append(Number(int(default) if default.is_integer() else default))
-            else:
+            elif argument.kind != "size":
                 raise self._wrong_arguments(row, item, _count(item))
         if keywords:
             raise self._wrong_arguments(row, item, f"'{next(iter(keywords))}='")
         return given
 
+    def _known(self, row: Operation, argument: Argument, written: tree.Expression) -> Expr:
+        """An argument that is known before the run."""
+        number = self._names.number(written)
+        if argument.kind != "number":
+            whole = self._names.integer(written)
+            if whole is not None and whole >= 0:
+                return Number(whole)
+        elif number is not None:
+            return Number(number)
+        got = print_expression(written) if number is None else number
+        kind = "a number" if argument.kind == "number" else "a whole number, 0 or more"
+        raise mistake("FUSE132", written.span, name=row.name, argument=argument.name, kind=kind, got=got)
+
     def _wrong_arguments(self, row: Operation, item: tree.Application, got: str) -> Exception:
-        parts = [a.name if a.default is None else f"{a.name}={a.default:g}" for a in row.arguments]
+        parts = [signature(a) for a in row.arguments]
         parts += [o.name if o.default is None else f'{o.name}="{o.default}"' for o in row.options]
         if row.kind != "elementwise":
             parts.append("axis=j")
         return mistake("FUSE108", item.span, name=row.name, expected=f"({', '.join(parts)})", got=got)
-
-    def _axis(
-        self, row: Operation, item: tree.Application, written: tree.Expression | None, arguments: Sequence[Expr]
-    ) -> str:
-        """The variable that a function works along."""
-        own = tuple(dict.fromkeys(v for argument in arguments for v in free_variables(argument)))
-        left = self._left_variables()
-        match written:
-            case tree.Name(name) | tree.String(name):
-                if name not in own and name not in left:
-                    reason = f"{name!r} is not an index of the left-hand side, nor of its argument"
-                    raise mistake("FUSE110", item.span, name=row.name, reason=reason)
-                return name
-            case tree.Number(int(position)):
-                if position >= len(left) or left[position] is None:
-                    reason = f"the left-hand side has no plain index number {position}"
-                    raise mistake("FUSE110", item.span, name=row.name, reason=reason)
-                return left[position] or ""
-            case None:
-                pass
-            case _:
-                reason = f"{print_expression(written)!r} is no index"
-                raise mistake("FUSE110", item.span, name=row.name, reason=reason)
-        if self._normalised is not None:
-            return self._normalised
-        if row.name == "cross_entropy":
-            return self._class_axis(row, item, arguments)
-        if row.kind in ("new_axis", "concat"):
-            new = [v for v in left if v is not None and v not in own]
-            if len(new) == 1 or (new and row.name == "causal_mask"):
-                return new[-1]
-        if not left or left[-1] is None:
-            what = "has no index" if not left else "does not end in a plain index"
-            raise mistake("FUSE110", item.span, name=row.name, reason=f"the left-hand side {what}")
-        return left[-1]
-
-    def _left_variables(self) -> list[str | None]:
-        """Per index of the left-hand side its one variable, or None."""
-        found = [index_variables(index) for index in self._target]
-        return [v[0] if len(v) == 1 else None for v in found]
-
-    def _class_axis(self, row: Operation, item: tree.Application, arguments: Sequence[Expr]) -> str:
-        """cross_entropy without a marked index: the last of the logits.
-
-        In an expression such as `W[c, d] X[e, d]` the contracted index and those of an integer
-        target cannot be the classes.
-        """
-        logits, target = arguments
-        found = list(free_variables(logits))
-        if isinstance(logits, Read):
-            return found[-1] if found else self._no_classes(row, item)
-        contracted: set[str] = set()
-        if isinstance(logits, Product):
-            sets = [set(free_variables(factor)) for factor in logits.factors]
-            contracted = {v for v in found if sum(v in inside for inside in sets) >= 2}
-        of_target = set(free_variables(target))
-        free = [v for v in found if v not in contracted and v not in of_target]
-        remaining = free or [v for v in found if v not in contracted]
-        return remaining[-1] if remaining else self._no_classes(row, item)
-
-    def _no_classes(self, row: Operation, item: tree.Application) -> str:
-        raise mistake("FUSE110", item.span, name=row.name, reason="the logits have no index")
 
 
 _MSE = Operation("mse", "elementwise", (Argument("a"), Argument("b")), "mean of (a - b)**2")

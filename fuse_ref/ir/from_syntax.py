@@ -10,6 +10,7 @@ from fuse_ref.errors import FuseError
 from fuse_ref.ir.axes import build_axes
 from fuse_ref.ir.expressions import ExpressionReader
 from fuse_ref.ir.index import Affine, Index, plain
+from fuse_ref.ir.inlining import inline_functions
 from fuse_ref.ir.literals import array_values
 from fuse_ref.ir.names import collect_names
 from fuse_ref.ir.nodes import (
@@ -28,6 +29,7 @@ from fuse_ref.ir.nodes import (
     Sink,
 )
 from fuse_ref.ir.projection import project_boolean, project_numeric, project_sink, project_whole
+from fuse_ref.ir.sources import split_sources
 from fuse_ref.ir.tensors import TensorUses, Uses
 from fuse_ref.ir.variables import free_variables, reads, target_variables
 from fuse_ref.language import syntax_tree as tree
@@ -49,7 +51,7 @@ _DTYPES: dict[str, Dtype] = {
     "float32": "float",
     "float64": "float",
 }
-_KEYED = (".npz", ".safetensors")
+_KEYED = (".npz", ".safetensors", ".json", ".jsonl")
 
 
 def build_program(module: tree.Module, errors: list[FuseError]) -> ProgramIR:
@@ -59,6 +61,7 @@ def build_program(module: tree.Module, errors: list[FuseError]) -> ProgramIR:
 
 class _Builder:
     def __init__(self, module: tree.Module, errors: list[FuseError]) -> None:
+        module = inline_functions(module, errors)
         self._module = module
         self._errors = errors
         self._names = collect_names(module, errors)
@@ -77,6 +80,7 @@ class _Builder:
             self._attempt(self._declare, statement)
         for statement in self._module.statements:
             self._attempt(self._define, statement)
+        self._equations, self._statements = split_sources(self._equations, self._statements, self._names.referenced)
         for item in self._statements:
             self._attempt(self._tensors.note, item)
         exports = self._checked_exports()
@@ -135,8 +139,6 @@ class _Builder:
                 uses = Uses(len(letters), target.span, "param", "float", init, letters, target.span)
                 uses.declared_boolean = False
                 self._add_declared(target.name, uses, span)
-            case tree.Function(span=span):
-                raise mistake("FUSE122", span, what="a definition by fn", instead="write its body where it is used")
             case tree.Import(span=span):
                 raise mistake("FUSE122", span, what="import", instead="copy the file's statements into this one")
             case _:

@@ -8,16 +8,41 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
-__all__ = ["ALIASES", "CATALOGUE", "NEUTRAL", "OPERATORS", "PLANNED", "Argument", "Operation", "Option"]
+__all__ = [
+    "ALIASES",
+    "ALONG",
+    "CATALOGUE",
+    "NEUTRAL",
+    "OPERATORS",
+    "PLANNED",
+    "Argument",
+    "ArgumentKind",
+    "Operation",
+    "Option",
+    "signature",
+]
+
+# What may stand for an argument, and how engines get it.
+# value: a number. classes: an int64 tensor without the axis, or values with it. mask: a truth value, for
+# numbers whether they are not 0. ordered: a number that stays whole where it is. aside: a number that is not
+# repeated along the axis. number: known while planning. count: likewise, and whole. size: a count that may be left out.
+ArgumentKind: TypeAlias = Literal["value", "classes", "mask", "ordered", "aside", "number", "count", "size"]
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
     name: str  # also its keyword in programs
     default: float | None = None  # None: must be given
-    kind: Literal["value", "classes"] = "value"  # "classes": an int64 tensor without the axis, or values with it
+    kind: ArgumentKind = "value"
+
+
+def signature(argument: Argument) -> str:
+    """As messages and the language page write it: "x", "eps=1e-05", "n=" for what may be left out."""
+    if argument.kind == "size":
+        return f"{argument.name}="
+    return argument.name if argument.default is None else f"{argument.name}={argument.default:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +67,7 @@ class Operation:
     options: tuple[Option, ...] = ()
     domain: tuple[float, float] = (-2.0, 2.0)  # where tests draw values and gradients exist almost everywhere
     monotone: bool = False  # non-decreasing in its first argument
+    expanded: bool = False  # planned as other operations: engines have no row for it
 
 
 def _elementwise(
@@ -86,13 +112,66 @@ _ROWS: tuple[Operation, ...] = (
     Operation("min", "elementwise", (Argument("a"), Argument("b")), "the smaller of a and b"),
     _elementwise("even", "1 at even positions, else 0", domain=(0.0, 9.0)),
     _elementwise("odd", "1 at odd positions, else 0", domain=(0.0, 9.0)),
+    Operation(
+        "where",
+        "elementwise",
+        (Argument("condition"), Argument("a"), Argument("b")),
+        "a where the condition holds (a number: where it is greater than 0), else b",
+    ),
     Operation("softmax", "along_axis", (Argument("x"),), "exp(x) divided by its sum along the axis"),
     Operation("log_softmax", "along_axis", (Argument("x"),), "log of softmax"),
+    Operation(
+        "masked_softmax",
+        "along_axis",
+        (Argument("x"), Argument("mask", kind="mask")),
+        "softmax over the positions where mask is not 0; 0 elsewhere, and everywhere if it keeps none",
+    ),
     Operation(
         "lnorm",
         "along_axis",
         (Argument("x"), Argument("eps", 1e-5)),
         "(x - mean) / sqrt(variance + eps) along the axis, variance over n",
+    ),
+    Operation(
+        "rmsnorm",
+        "along_axis",
+        (Argument("x"), Argument("eps", 1e-5)),
+        "x / sqrt(mean of squares + eps) along the axis",
+    ),
+    Operation("cumsum", "along_axis", (Argument("x"),), "sum of x at this and all earlier positions of the axis"),
+    Operation(
+        "topk",
+        "along_axis",
+        (Argument("x"), Argument("k", kind="count")),
+        "x at its k largest values along the axis, 0 elsewhere; of equal ones the first count",
+    ),
+    Operation(
+        "rope",
+        "along_axis",
+        (Argument("x"), Argument("position", kind="aside"), Argument("base", 10000.0, kind="number")),
+        "positions 2i and 2i + 1 of the axis, of length n, turned by the angle position / base**(2i / n)",
+    ),
+    Operation(
+        "argmax",
+        "reduce_axis",
+        (Argument("x", kind="ordered"),),
+        "position of the largest value, a whole number; of equal ones the first",
+    ),
+    Operation("reduce_max", "reduce_axis", (Argument("x"),), "the largest value", expanded=True),
+    Operation("reduce_mean", "reduce_axis", (Argument("x"),), "the mean", expanded=True),
+    Operation(
+        "one_hot",
+        "new_axis",
+        (Argument("x"), Argument("n", kind="size")),
+        "1 where the index that x lacks is at x, else 0; n is its size",
+        expanded=True,
+    ),
+    Operation(
+        "causal_mask",
+        "new_axis",
+        (Argument("n", kind="size"),),
+        "1 where the left-hand side's last index is at most the one before it, else 0; n is the size of both",
+        expanded=True,
     ),
     Operation(
         "cross_entropy",
@@ -104,6 +183,11 @@ _ROWS: tuple[Operation, ...] = (
 
 CATALOGUE: dict[str, Operation] = {row.name: row for row in _ROWS}
 
+# The functions along an axis that every engine has a row for.
+ALONG: tuple[str, ...] = tuple(
+    row.name for row in _ROWS if row.kind in ("along_axis", "reduce_axis") and not row.expanded
+)
+
 # Other spellings, resolved while the IR is built: engines never see them.
 ALIASES: dict[str, str] = {"layernorm": "lnorm", "select": "where"}
 
@@ -112,31 +196,7 @@ ALIASES: dict[str, str] = {"layernorm": "lnorm", "select": "where"}
 PLANNED: dict[str, Operation] = {
     row.name: row
     for row in (
-        Operation(
-            "where",
-            "elementwise",
-            (Argument("condition"), Argument("a"), Argument("b")),
-            "a where the condition holds, else b",
-        ),
         Operation("dropout", "elementwise", (Argument("x"), Argument("p")), "in training, zeros with probability p"),
-        Operation("rope", "elementwise", (Argument("x"), Argument("position")), "rotary position embedding"),
-        Operation(
-            "masked_softmax",
-            "along_axis",
-            (Argument("x"), Argument("mask")),
-            "softmax over the positions where mask is not 0",
-        ),
-        Operation(
-            "rmsnorm",
-            "along_axis",
-            (Argument("x"), Argument("eps", 1e-5)),
-            "x / sqrt(mean of squares + eps) along the axis",
-        ),
-        Operation("cumsum", "along_axis", (Argument("x"),), "running sum along the axis"),
-        Operation("topk", "along_axis", (Argument("x"), Argument("k")), "the k largest along the axis, 0 elsewhere"),
-        Operation("argmax", "reduce_axis", (Argument("x"),), "position of the largest"),
-        Operation("one_hot", "new_axis", (Argument("x", kind="classes"), Argument("n")), "1 at position x, else 0"),
-        Operation("causal_mask", "new_axis", (Argument("n"),), "1 where the last position is at most the one before"),
         Operation("concat", "concat", (Argument("x"),), "arguments one after another along the axis"),
     )
 }
@@ -162,5 +222,8 @@ OPERATORS: tuple[str, ...] = (
     "to_number",  # bool or int64 -> the run's precision
     "to_boolean",  # x > 0
 )
+
+# A call of a program's own function until its projections are written out: then its body alone is left.
+INLINED = "fn"
 
 NEUTRAL: dict[str, float] = {"=": 0.0, "avg=": 0.0, "max=": -math.inf, "min=": math.inf, "prod=": 1.0}

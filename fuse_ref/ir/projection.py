@@ -33,7 +33,7 @@ from fuse_ref.ir.nodes import (
     Read,
     Sum,
 )
-from fuse_ref.ir.operations import CATALOGUE, PLANNED
+from fuse_ref.ir.operations import CATALOGUE, INLINED, PLANNED
 from fuse_ref.ir.variables import children, free_variables, index_variables
 
 __all__ = ["project_boolean", "project_numeric", "project_sink", "project_whole"]
@@ -100,8 +100,8 @@ def _bare(expr: Expr) -> Variables:
     match expr:
         case Position(variable):
             return frozenset((variable,))
-        case Call():
-            return _NONE
+        case Call(function=function):
+            return _bare(expr.arguments[0]) - _own(expr) if function == INLINED else _NONE
         case _:
             return _NONE.union(*(_bare(child) for child in children(expr)))
 
@@ -109,6 +109,11 @@ def _bare(expr: Expr) -> Variables:
 def _summed(variables: Iterable[str], expr: Expr) -> Expr:
     names = tuple(variables)
     return Project("sum", names, expr) if names else expr
+
+
+def _own(expr: Call) -> Variables:
+    """The variables of a function of the program that its result lacks."""
+    return frozenset(dict(expr.options)["own"].split())
 
 
 class _Projection:
@@ -128,6 +133,8 @@ class _Projection:
                 return _negate(self.scope(operand, kept))
             case Product():
                 term = self._product(expr, kept, _NONE, whole_term=True)
+            case Call(function=function) if function == INLINED:
+                return self.scope(expr.arguments[0], kept - _own(expr))
             case _:
                 term = self.node(expr, kept, _NONE)
         lacking = tuple(v for v in free_variables(term) if v not in kept)
@@ -167,6 +174,8 @@ class _Projection:
                 return Compare(operator, self.scope(left, kept), self.scope(right, kept), span)
             case Case(branches, default):
                 return self._case(branches, default, kept | outside)
+            case Call(function=function) if function == INLINED:
+                return self._inlined(expr.arguments[0], kept - _own(expr), outside, _own(expr))
             case Call():
                 return self._call(expr, kept | outside)
             case Project(operator, variables, body, span):
@@ -174,6 +183,19 @@ class _Projection:
                 return Project(operator, variables, self.node(body, inner, outside - frozenset(variables)), span)
             case _:
                 return expr
+
+    def _inlined(self, expr: Expr, kept: Variables, outside: Variables, own: Variables) -> Expr:
+        """The body of a program's own function: a parenthesis in which its own variables are summed term by term."""
+        match expr:
+            case Sum(terms, span):
+                shown = _Rest([self.visible(term, kept) for term in terms])
+                parts = (self._inlined(t, kept, outside | shown.without(i), own) for i, t in enumerate(terms))
+                return Sum(tuple(parts), span)
+            case Negate(operand):
+                return _negate(self._inlined(operand, kept, outside, own))
+            case _:
+                term = self.node(expr, kept, outside)
+                return _summed((v for v in free_variables(term) if v in own), term)
 
     def _siblings(self, parts: tuple[Expr, ...], kept: Variables, outside: Variables) -> tuple[Expr, ...]:
         """Parts that see each other: terms of a parenthesis, base and exponent."""
@@ -265,6 +287,10 @@ class _Projection:
                 return Or(tuple(self.truth(operand, kept, outside) for operand in operands))
             case Not(operand):
                 return Not(self.truth(operand, kept, outside))
+            case Call(
+                function=function, arguments=(And() | Or() | Not() | Compare() | Read(boolean=True) as body,)
+            ) if function == INLINED:
+                return self.truth(body, kept - _own(expr), outside)
             case Read(boolean=True) | Compare():
                 return self.node(expr, kept, outside)
             case _:
@@ -284,6 +310,8 @@ class _Projection:
                 return frozenset(v for index in indices for v in index_variables(index))
             case Position(variable):
                 return frozenset((variable,))
+            case Call(function=function, arguments=arguments) if function == INLINED:
+                return self.visible(arguments[0], kept - _own(expr)) - _own(expr)
             case Call():
                 return _NONE
             case Project(_, variables, body):

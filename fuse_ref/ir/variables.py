@@ -26,7 +26,7 @@ from fuse_ref.ir.nodes import (
     Sum,
     SymbolValue,
 )
-from fuse_ref.ir.operations import CATALOGUE, PLANNED
+from fuse_ref.ir.operations import CATALOGUE, INLINED, PLANNED
 
 __all__ = ["children", "free_variables", "index_variables", "reads", "target_variables"]
 
@@ -92,6 +92,8 @@ def _visit(expr: Expr, bound: frozenset[str], found: dict[str, None]) -> None:
             inner = bound
             if kind == "reduce_axis" and axis is not None:
                 inner = bound | {axis}
+            elif function == INLINED:
+                inner = bound | set(options["own"].split())
             elif kind == "concat":
                 # The concatenated index of an argument is not the one of the result.
                 inner = bound | set(options.get("flattened", "").split()) | ({axis} if axis else set())

@@ -175,6 +175,8 @@ def _expression(node: st.Expression, place: _Place, depth: int, errors: list[Fus
         case st.Normalised():
             if place not in _NORMALISED:
                 errors.append(mistake("FUSE045", node.span, name=node.name))
+        case st.Inlined(body=body):
+            _expression(body, place, depth, errors)
         case st.Array():
             if place not in {_Place.BODY, _Place.LITERAL}:
                 errors.append(mistake("FUSE047", node.span, found=_short(node.span.text)))

@@ -151,6 +151,8 @@ def _pieces(node: st.Expression, level: int, depth: int, *, inside: bool) -> Pie
             return listed((_pieces(operand, _COMPARE, inner, inside=inside) for operand in operands), " and", depth)
         case st.Or(operands=operands):
             return listed((_pieces(operand, _AND, inner, inside=inside) for operand in operands), " or", depth)
+        case st.Inlined(body=body):
+            return _pieces(body, level, depth, inside=inside)
         case _:
             assert_never(node)
 

@@ -27,6 +27,7 @@ __all__ = [
     "Fact",
     "Function",
     "Import",
+    "Inlined",
     "Input",
     "Module",
     "Name",
@@ -200,6 +201,15 @@ class Or:
     span: Span = field(compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Inlined:
+    """A call of one of the program's own functions with its body put in; no text is read as this."""
+
+    own: tuple[str, ...]  # variables of the body alone: summed inside it; not empty
+    body: Expression
+    span: Span = field(compare=False, repr=False)
+
+
 Expression: TypeAlias = (
     Number
     | String
@@ -220,6 +230,7 @@ Expression: TypeAlias = (
     | Not
     | And
     | Or
+    | Inlined
 )
 
 # A left-hand side is `Y` (Name), `Y[i]` (Reference) or `Y(x)` (Application without keywords).

@@ -230,7 +230,6 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
         "{what} is part of the language but not of this version",
         "{instead}",
         (
-            Example("a definition by fn", "fn twice(X[i]) = 2 X[i]\nY[i] = twice(Z[i])"),
             Example("import", 'import "layers.fuse"\nY[i] = X[i]'),
             Example("attention(...)", "Y[p, v] = attention(Q[p, k], K[q, k], V[q, v])"),
         ),
@@ -266,5 +265,105 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
         "this is no program that this version can read: {reason}",
         "write it again with Program.to_json()",
         (Example("format version 99", python="Program.from_json({'format': 'fuse-program', 'version': 99})"),),
+    ),
+    Mistake(
+        "FUSE132",
+        OperatorError,
+        "an argument that is not known before the run",
+        "{argument} of {name} must be {kind}, known before the run, and is {got}",
+        "write a number, or a constant such as K = 4",
+        (
+            Example(
+                "k of topk must be a whole number, 0 or more, known before the run, and is 2.5",
+                "Y[i] = topk(X[i], 2.5)",
+            ),
+            Example("known before the run, and is N[i]", "Y[i] = topk(X[i], N[i])"),
+            Example("base of rope must be a number", "Y[p, d] = rope(X[p, d], p, base=B)"),
+        ),
+    ),
+    Mistake(
+        "FUSE133",
+        DtypeError,
+        "one_hot of numbers that are not whole",
+        "one_hot marks positions, so {what} must hold whole numbers, and it holds {dtype}",
+        "declare it: `input {what}[...]: int64`, or round it: one_hot(cast(..., int64))",
+        (
+            Example(
+                "one_hot marks positions, so X must hold whole numbers, and it holds float",
+                python='Program("input X[e]\\nH[e, c] = one_hot(X[e], 4)").plan()',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE137",
+        OperatorError,
+        "a call that does not fit the function",
+        "{name} is called with {got}, and line {line} defines {expected}",
+        "",
+        (
+            Example(
+                "add is called with 1 argument, and line 1 defines add(A[i], B[i])",
+                "fn add(A[i], B[i]) = A[i] + B[i]\nY[i] = add(X[i])",
+            ),
+            Example("called with 'c='", "fn scale(A[i], b) = b A[i]\nY[i] = scale(X[i], 2, c=3)"),
+            Example("called with without", "fn twice(A[i]) = 2 A[i]\nY[i] = twice[i] X[i]"),
+        ),
+    ),
+    Mistake(
+        "FUSE138",
+        AxisError,
+        "an argument that does not fit the parameter",
+        "this argument does not fit {name} (line {line}): {reason}",
+        "",
+        (
+            Example("A[i, j] has 2 indices, and X[i] has only 1", "fn trace(A[i, j]) = A[i, i]\nY = trace(X[i])"),
+            Example(
+                "its letter k is k in Q[p, k] and d in K[q, d]",
+                "fn dot(A[k], B[k]) = A[k] B[k]\nY[p, q] = dot(Q[p, k], K[q, d])",
+            ),
+            Example("give it a name in an equation", "fn twice(A[i]) = 2 A[i]\nY[i] = twice(W[i, j] X[j])"),
+            Example("needs a plain variable", "fn total(A[i]) = sum(i: A[i])\nY = total(X[0])"),
+        ),
+    ),
+    Mistake(
+        "FUSE139",
+        OperatorError,
+        "a function that calls itself",
+        "the function {name} calls itself: {cycle}",
+        "a repeated computation is written as a recurrence over an index: H[t+1, d] = ... H[t, d]",
+        (
+            Example(
+                "the function f calls itself: f -> g -> f",
+                "fn f(X[i]) = 2 g(X[i])\nfn g(X[i]) = f(X[i]) + 1\nY[i] = f(Z[i])",
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE140",
+        OperatorError,
+        "a function under a name that is taken",
+        "{name!r} cannot be defined here: it is {taken}",
+        "choose another name",
+        (
+            Example("it is a function of the library", "fn relu(X[i]) = max(X[i], 0)\nY[i] = relu(Z[i])"),
+            Example("defined in line 1", "fn f(X[i]) = 2 X[i]\nfn f(X[i]) = 3 X[i]\nY[i] = f(Z[i])"),
+            Example("it is a tensor, defined in line 2", "fn f(X[i]) = 2 X[i]\nf[i] = X[i]"),
+        ),
+    ),
+    Mistake(
+        "FUSE141",
+        OperatorError,
+        "functions that make an expression too large",
+        "putting {name} and the functions it calls into this statement makes more than {limit} parts",
+        "compute parts of it in equations of their own",
+        (
+            Example(
+                "more than 20000 parts",
+                python=(
+                    "Program('\\n'.join(['fn f0(x) = x + x', *(f'fn f{k}(x) = f{k-1}(f{k-1}(x))'"
+                    " for k in range(1, 12)), 'Y[i] = f11(X[i])']))"
+                ),
+            ),
+        ),
     ),
 )

@@ -59,9 +59,17 @@ class FuseFunction:
         numbers_of(self.config)  # float64 without 64-bit numbers is refused before anything is read
         self._tensors = {tensor.name: tensor for tensor in program.ir.tensors}
         self._parameters = tuple(tensor for tensor in program.ir.tensors if tensor.role == "param")
-        stored = _read_sources(program, self._policies) | _read_weights(program.ir, self._policies)
+        stored = _read_weights(program.ir, self._policies)
+        sources = read_sources(
+            program.ir,
+            Folders.of(program.path, self._policies.roots),
+            shapes={name: array.shape for name, array in stored.items()},
+            sizes=sizes,
+            limit=self.config.dense_limit,
+        )
+        stored |= sources.arrays
         self.plan: Plan = build_plan(
-            with_open_parameters(program.ir, sizes=sizes or {}, given=stored),
+            with_open_parameters(sources.program, sizes=sizes or {}, given=stored),
             sizes=sizes,
             hints=hints,
             given={name: array.shape for name, array in stored.items()},
@@ -71,7 +79,7 @@ class FuseFunction:
         names = {tensor.name for tensor in self._parameters}
         # What a call binds: a parameter of open size counts as given in the plan, but params hold it.
         givens = tuple(name for name in self.plan.givens if name not in names)
-        self._calls = dataclasses.replace(self.plan, program=program.ir, givens=givens, parameters=tuple(names))
+        self._calls = dataclasses.replace(self.plan, program=sources.program, givens=givens, parameters=tuple(names))
         self._binder = InputBinder(self._calls)
         self._first_values = {name: array for name, array in stored.items() if name in names}
         self._constants = {name: array for name, array in stored.items() if name not in names}
@@ -238,10 +246,6 @@ class FuseFunction:
 def _shape(value: object) -> tuple[int, ...]:
     # Arrays of any kind, and jax.ShapeDtypeStruct, say their own; lists are read.
     return tuple(value.shape) if hasattr(value, "shape") else numpy_array(value).shape
-
-
-def _read_sources(program: Program, policies: RuntimePolicies) -> dict[str, np.ndarray]:
-    return read_sources(program.ir, Folders.of(program.path, policies.roots))
 
 
 def _read_weights(program: ProgramIR, policies: RuntimePolicies) -> dict[str, np.ndarray]:

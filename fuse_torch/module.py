@@ -84,12 +84,13 @@ class FuseModule(nn.Module):
         config = ExecutionConfig() if config is None else config
         policies = RuntimePolicies() if policies is None else policies
         tensors = program.ir.tensors
-        sources = read_sources(program.ir, Folders.of(program.path, policies.roots))
         stored = [t.name for t in tensors if t.role in ("param", "free") and t.name in policies.store]
         shapes = {name: policies.store.shape(name) for name in stored}
-        shapes.update({name: array.shape for name, array in sources.items()})
+        folders = Folders.of(program.path, policies.roots)
+        sources = read_sources(program.ir, folders, shapes=shapes, sizes=sizes, limit=config.dense_limit)
+        shapes.update(sources.shapes)
         plan = build_plan(
-            program.ir,
+            sources.program,
             sizes=sizes,
             hints=hints,
             given=shapes,
@@ -101,7 +102,7 @@ class FuseModule(nn.Module):
         names = module_names([by_name[name] for name in (*plan.parameters, *plan.weights)])
         self._blueprint = _Blueprint(program, plan, config, names, state == "carry", frozenset(stored))
         self._attach()
-        self._create(sources, policies)
+        self._create(sources.arrays, policies)
         self.reset_parameters()
 
     # What a module has -------------------------------------------------------------------------

@@ -67,7 +67,8 @@ class TorchRunner(Runner):
                 lowered = lower(self._plan, self._plan.program.exports)
                 tensors = {tensor.name: tensor for tensor in self._plan.program.tensors}
                 sources = {
-                    name: ENGINE.asarray(array, tensors[name].dtype, config) for name, array in self._sources.items()
+                    name: ENGINE.asarray(array, tensors[name].dtype, config)
+                    for name, array in self._sources.arrays.items()
                 }
                 device = torch_device(config.device) or torch.device("cpu")
                 buffers = buffers_of(lowered, sources, torch_precision(config.precision), device)

@@ -30,6 +30,7 @@ OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("scikit-learn", "demo", "fuse demo"),
     ("matplotlib", "demo", "fuse demo"),
     ("tqdm", "demo", "fuse demo"),
+    ("pyarrow", "files", ".parquet files"),
 )
 REQUIRED = ("numpy", "lark", "opt_einsum")
 

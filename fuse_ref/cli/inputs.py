@@ -2,81 +2,82 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fuse_ref.cli.exits import UsageProblem
-from fuse_ref.errors import ManifestError
-from fuse_ref.files.paths import Folders, Place
-from fuse_ref.files.sinks import write_arrays
-from fuse_ref.files.sources import read_array
+from fuse_ref.errors import FuseError
+from fuse_ref.evaluate.relation import Relation
+from fuse_ref.files.content import read_content
+from fuse_ref.files.paths import KEYED_ENDINGS, READ_ENDINGS, WRITE_ENDINGS, Folders, Place
+from fuse_ref.files.sinks import Result, write_results
+from fuse_ref.files.table import Table
+from fuse_ref.files.writers import SEVERAL
+from fuse_ref.program import Program
 
-__all__ = ["read_input", "write_outputs"]
+__all__ = ["check_outputs", "place_of", "read_input", "write_outputs"]
 
 
-def read_input(name: str, written: str) -> object:
-    """The value in a file.
+def place_of(written: str) -> Place:
+    """The file, and the array in it, that `FILE` or `FILE:key` names."""
+    head, colon, key = written.rpartition(":")
+    if colon and head.lower().endswith(KEYED_ENDINGS):
+        return Place(Path(head).resolve(), key, written)
+    return Place(Path(written).resolve(), None, written)
+
+
+def read_input(name: str, written: str, program: Program) -> object:
+    """The value in a file, as the program's tensor `name` takes it.
 
     Args:
-        name: of the input, for messages.
-        written: path of a .npy, .npz (`FILE.npz:key` when it holds several arrays) or .json file.
+        written: path of a file in one of the formats that programs read; `FILE:key` picks one array.
 
     Returns:
-        An array; from .json numbers as an array, and lists that hold strings as tuples of symbols.
+        An array; for relations from files of facts a list of tuples.
     """
-    path_text, key = written, None
-    if ".npz:" in written:
-        path_text, _, key = written.rpartition(":")
-    path = Path(path_text).resolve()
+    place = place_of(written)
+    if place.ending not in READ_ENDINGS:
+        what = place.path.suffix or "a file without ending"
+        raise UsageProblem(f"input {name}: cannot read {what}: use {listed(READ_ENDINGS)}")
+    tensor = program.tensors.get(name)
+    letters = () if tensor is None else tuple(axis.partition("#")[0] for axis in tensor.axes)
     try:
-        match path.suffix:
-            case ".npy" | ".npz":
-                return read_array(Place(path, key, written), Folders(Path.cwd(), ()))
-            case ".json":
-                return _from_json(json.loads(path.read_text(encoding="utf-8")))
-            case ending:
-                raise UsageProblem(
-                    f"input {name}: cannot read {ending or 'a file without ending'}: use .npy, .npz or .json"
-                )
-    except OSError as error:
-        raise UsageProblem(f"input {name}: cannot read {written}: {error.strerror}") from error
-    except ManifestError as error:
+        content = read_content(place, Folders(Path.cwd(), ()), letters, boolean=tensor is not None and tensor.boolean)
+    except FuseError as error:
         raise UsageProblem(f"input {name}: {error.message}") from error
-    except ValueError as error:  # no JSON, or lists of uneven lengths
-        raise UsageProblem(f"input {name}: {written} holds no array: {error}") from error
+    return list(zip(*content.columns, strict=True)) if isinstance(content, Table) else content
 
 
-def _from_json(value: object) -> object:
-    if isinstance(value, list) and any(isinstance(row, list) and any(isinstance(x, str) for x in row) for row in value):
-        return [tuple(row) if isinstance(row, list) else row for row in value]
-    return np.asarray(value)
+def listed(endings: tuple[str, ...]) -> str:
+    return f"{', '.join(endings[:-1])} or {endings[-1]}"
 
 
-def write_outputs(outputs: Mapping[str, np.ndarray], path: Path) -> None:
-    """All results to one .npz file or, as nested lists, to .json; a single one to .npy too."""
-    place = Place(path.resolve(), None, str(path))
-    match path.suffix:
-        case ".npz":
-            pass
-        case ".npy":
-            if len(outputs) != 1:
-                raise UsageProblem(f"--out {path}: .npy holds one array, the program exports {len(outputs)}: use .npz")
-        case ".json":
-            text = json.dumps({name: value.tolist() for name, value in outputs.items()})
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
-            except OSError as error:
-                raise UsageProblem(f"--out: cannot write {path}: {error.strerror}") from error
-            return
-        case ending:
-            raise UsageProblem(
-                f"--out {path}: cannot write {ending or 'a file without ending'}: use .npz, .npy or .json"
-            )
+def check_outputs(path: Path, count: int) -> None:
+    """Refuses a file that cannot hold `count` exports, before anything runs."""
+    ending = path.suffix.lower()
+    if ending not in WRITE_ENDINGS:
+        raise UsageProblem(
+            f"--out {path}: cannot write {path.suffix or 'a file without ending'}: use {listed(WRITE_ENDINGS)}"
+        )
+    if count != 1 and ending not in SEVERAL:
+        raise UsageProblem(f"--out {path}: {ending} holds one array, the program exports {count}: use .npz")
+
+
+def write_outputs(outputs: Mapping[str, Any], path: Path) -> None:
+    """All results to one file; relations as facts where the format is text."""
+    several = path.suffix.lower() in SEVERAL
     try:
-        write_arrays((place, name, value) for name, value in outputs.items())
-    except ManifestError as error:
+        write_results(
+            Result(
+                Place(path.resolve(), name if several else None, str(path)),
+                name,
+                np.asarray(value),
+                value.symbols if isinstance(value, Relation) else (),
+            )
+            for name, value in outputs.items()
+        )
+    except FuseError as error:
         raise UsageProblem(f"--out: {error.message}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Any
 import numpy as np
 
 from fuse_ref.cli.exits import Exit, UsageProblem
-from fuse_ref.cli.inputs import read_input, write_outputs
+from fuse_ref.cli.inputs import check_outputs, read_input, write_outputs
 from fuse_ref.cli.programs import add_program, add_sizes, load_program, pair, sizes_of
 from fuse_ref.errors import FuseError
+from fuse_ref.evaluate.relation import Relation
 from fuse_ref.program import Program
 
 __all__ = ["add", "handle"]
+
+SHOWN_ROWS = 50  # of a relation; --out and --json give all
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -36,21 +40,29 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
         action="append",
         default=[],
         type=pair,
-        help="an input's array: .npy, .npz, FILE.npz:key or .json; may be repeated",
+        help="an input's file: .npy, .npz, .safetensors, .csv, .tsv, .parquet, .json, .jsonl, .txt; FILE:key picks one "
+        "array of a file that holds several; may be repeated",
     )
     add_sizes(command)
-    command.add_argument("--out", metavar="FILE", type=Path, help="save the exports: .npz, .npy (one array) or .json")
+    command.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="save the exports: all in .npz, .safetensors or .json; one in .npy, .csv, .tsv or .jsonl",
+    )
     command.add_argument("--json", action="store_true", help="print exports and answers as JSON")
     return command
 
 
 def handle(arguments: argparse.Namespace) -> int:
+    program = load_program(arguments.program)
+    if arguments.out is not None:
+        check_outputs(arguments.out, len(program.exports))
     inputs: dict[str, object] = {}
     for name, place in arguments.inputs:
         if name in inputs:
             raise UsageProblem(f"--input gives {name} twice")
-        inputs[name] = read_input(name, place)
-    program = load_program(arguments.program)
+        inputs[name] = read_input(name, place, program)
     program.plan(sizes_of(arguments) or None)
     try:
         return run(program, inputs, arguments)
@@ -61,7 +73,7 @@ def handle(arguments: argparse.Namespace) -> int:
 
 def run(program: Program, inputs: Mapping[str, object], arguments: argparse.Namespace) -> int:
     runner = program.compile(arguments.backend, sizes=sizes_of(arguments) or None)
-    outputs = {name: np.asarray(value) for name, value in runner(dict(inputs)).items()}
+    outputs = runner(dict(inputs))
     if arguments.out is not None:
         write_outputs(outputs, arguments.out)
     if arguments.json:
@@ -71,22 +83,46 @@ def run(program: Program, inputs: Mapping[str, object], arguments: argparse.Name
         print_answer(answer)
     if arguments.out is None:
         for name, value in outputs.items():
-            print_array(name, value)
+            print_export(name, value)
     else:
         print(f"wrote {', '.join(outputs)} to {arguments.out}")
     return Exit.OK
 
 
-def document(backend: str, outputs: Mapping[str, np.ndarray], answers: Iterable[Any]) -> dict[str, object]:
-    """What --json prints: every export with shape and values, every answer with its rows."""
+def document(backend: str, outputs: Mapping[str, Any], answers: Iterable[Any]) -> dict[str, object]:
+    """What --json prints: every export with shape and values, or of a relation the rows; every answer with its rows."""
     return {
         "backend": backend,
-        "exports": {
-            name: {"shape": list(value.shape), "dtype": str(value.dtype), "values": value.tolist()}
-            for name, value in outputs.items()
-        },
-        "answers": [{"query": answer.text, "rows": [list(row) for row in answer.rows]} for answer in answers],
+        "exports": {name: export(value) for name, value in outputs.items()},
+        "answers": [{"query": a.text, "rows": [[plain(x) for x in row] for row in a.rows]} for a in answers],
     }
+
+
+def export(value: Any) -> dict[str, object]:
+    if isinstance(value, Relation):
+        return {"shape": list(value.shape), "dtype": "bool", "rows": [list(row) for row in value.rows]}
+    array = np.asarray(value)
+    return {"shape": list(array.shape), "dtype": str(array.dtype), "values": plain(array.tolist())}
+
+
+def plain(value: Any) -> Any:
+    """Nested lists of what JSON has: it lacks NaN and the infinities, which become strings."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+    return value
+
+
+def print_export(name: str, value: Any) -> None:
+    if not isinstance(value, Relation):
+        print_array(name, np.asarray(value))
+        return
+    print(f"{name} ({' × '.join(map(str, value.shape)) or 'scalar'}, {len(value)} of them)")
+    for row in value.rows[:SHOWN_ROWS]:
+        print(f"  {', '.join(map(str, row)) or 'yes'}")
+    if len(value) > SHOWN_ROWS:
+        print(f"  … {len(value) - SHOWN_ROWS} more")
 
 
 def print_array(name: str, value: np.ndarray) -> None:

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.from_syntax import build_program
+from fuse_ref.ir.index import Affine
 from fuse_ref.ir.nodes import ProgramIR, Read, Sink
+from fuse_ref.ir.variables import reads
 from fuse_ref.language.parser import parse
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
 from fuse_ref.source import Source
 
-__all__ = ["ask", "hints_from", "sinks_of"]
+__all__ = ["ask", "axes_of_sink", "hints_from", "sinks_of"]
 
 
 def hints_from(plan: Plan, shapes: Mapping[str, tuple[int, ...]], known: Mapping[str, int]) -> dict[str, int]:
@@ -53,6 +55,16 @@ def sinks_of(plan: Plan) -> tuple[tuple[Sink, str], ...]:
                 name = sink.body.tensor
             sinks.append((sink, name))
     return tuple(sinks)
+
+
+def axes_of_sink(program: ProgramIR, sink: Sink) -> tuple[str | None, ...]:
+    """The axis of each dimension that a sink writes; None where no plain index of its body says which."""
+    axes: dict[str, str] = {}
+    for read in reads(sink.body):
+        for index, axis in zip(read.indices, program.tensor(read.tensor).axes, strict=True):
+            if isinstance(index, Affine) and index.variable is not None:
+                axes.setdefault(index.variable, axis)
+    return tuple(axes.get(variable) for variable in sink.variables)
 
 
 def ask(program: ProgramIR, text: str, query: str) -> ProgramIR:

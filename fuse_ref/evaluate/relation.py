@@ -36,6 +36,11 @@ class Relation:
         """The tuples as symbols where the axis has them, else as positions."""
         return tuple(named(position, self._symbols) for position in self.positions.tolist())
 
+    @property
+    def symbols(self) -> tuple[Symbols, ...]:
+        """Per argument the names of its positions, or None where they have none."""
+        return self._symbols
+
     def dense(self) -> np.ndarray:
         """The truth values, one dimension per argument."""
         return self._dense.copy()

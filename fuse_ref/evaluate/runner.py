@@ -17,13 +17,13 @@ from fuse_ref.evaluate.binding import Binder, Bound, framework_of_inputs, gather
 from fuse_ref.evaluate.engine import Array, Engine
 from fuse_ref.evaluate.engines import Backend, find_engine
 from fuse_ref.evaluate.explanation import Explanation
-from fuse_ref.evaluate.planning import ask, hints_from, sinks_of
+from fuse_ref.evaluate.planning import ask, axes_of_sink, hints_from, sinks_of
 from fuse_ref.evaluate.prepared import Call, Prepared, execute
 from fuse_ref.evaluate.relation import Relation
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.evaluate.weighing import known_shapes, parameter_values, weight_values
 from fuse_ref.files.paths import Folders
-from fuse_ref.files.sinks import write_arrays
+from fuse_ref.files.sinks import Result, write_results
 from fuse_ref.files.sources import read_sources
 from fuse_ref.ir.nodes import ProgramIR
 from fuse_ref.mistakes import mistake
@@ -77,11 +77,14 @@ class Runner:
         self._config = _config(config, device)
         self._policies = RuntimePolicies() if policies is None else policies
         self._folders = Folders.of(program.path, self._policies.roots)
-        self._sources = read_sources(program.ir, self._folders)
         self._sizes = dict(sizes or {})
+        self._given = known_shapes(program.ir, self._policies.store)
+        self._sources = read_sources(
+            program.ir, self._folders, shapes=self._given, sizes=self._sizes, limit=self._config.dense_limit
+        )
+        self._given |= self._sources.shapes
         self._hints = dict(hints or {})
-        self._given = known_shapes(program.ir, self._policies.store, self._sources)
-        self._plan = self._build(program.ir)
+        self._plan = self._build(self._sources.program)
         self._binder = Binder(self._plan)
         exports = [program.ir.tensor(name) for name in program.ir.exports]
         self._exports = tuple((tensor.name, tensor.boolean, tensor.axes) for tensor in exports)
@@ -194,7 +197,7 @@ class Runner:
         found = hints_from(self._plan, shapes, self._hints)
         if not found:
             return
-        self._plan = self._build(self._program.ir, {**self._hints, **found})
+        self._plan = self._build(self._sources.program, {**self._hints, **found})
         sizes = ", ".join(f"{axis} = {size}" for axis, size in found.items())
         self._notes = (f"contraction orders were planned again with the sizes of the first call: {sizes}",)
         _log.info("planned again with %s", sizes)
@@ -208,7 +211,7 @@ class Runner:
         # The engine says first what it cannot run; only then are weights loaded and drawn.
         executable = engine.prepare(plan, config, tuple(dict.fromkeys(wanted)))
         store = self._policies.store
-        fixed = weight_values(plan, store, self._sources, engine, config)
+        fixed = weight_values(plan, store, self._sources.arrays, engine, config)
         fixed |= parameter_values(plan, {**self._given, **shapes}, store, engine, config)
         _log.info("prepared %s for %s in %s", ", ".join(plan.program.exports), engine.name, config.precision)
         return Prepared(plan, config, executable, fixed, sinks, queries, set())
@@ -217,12 +220,13 @@ class Runner:
 
     def _after(self, prepared: Prepared, results: Mapping[str, Array], bound: Bound) -> tuple[Answer, ...]:
         """Writes sinks and answers queries."""
-        engine = _engine(self._engine)
-        write_arrays(
-            (
+        engine, program = _engine(self._engine), prepared.plan.program
+        write_results(
+            Result(
                 self._folders.place(sink.path, sink.key, "written", sink.span),
                 "array" if "~" in name else name,
                 engine.to_numpy(results[name]),
+                tuple(None if axis is None else bound.symbols.get(axis) for axis in axes_of_sink(program, sink)),
             )
             for sink, name in prepared.sinks
         )
@@ -243,7 +247,7 @@ class Runner:
         prepared = self._asked.get(key)
         if prepared is None:
             with self._lock:
-                plan = self._build(ask(self._program.ir, self._program.source, text))
+                plan = self._build(self._sources.extended(ask(self._program.ir, self._program.source, text)))
                 (question,) = plan.program.queries
                 tensor = plan.program.tensor(question.target.tensor)
                 config = call.prepared.config
@@ -279,6 +283,13 @@ class Runner:
     def plan(self) -> Plan:
         """The steps that run."""
         return self._plan
+
+    @property
+    def symbols(self) -> dict[str, tuple[str, ...]]:
+        """Axis -> its symbols in position order: those of the program, of files, and of this thread's last inputs."""
+        call = self._last_call()
+        tables = {axis.name: axis.symbols for axis in self._plan.program.axes} if call is None else call.bound.symbols
+        return {axis: table for axis, table in tables.items() if table is not None}
 
     def explain(self) -> Explanation:
         """Steps, routes and reasons; after a call also sizes, casts and times."""

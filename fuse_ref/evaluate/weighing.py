@@ -21,11 +21,9 @@ __all__ = ["check_parameters", "known_shapes", "parameter_values", "weight_value
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def known_shapes(
-    program: ProgramIR, store: WeightStore, sources: Mapping[str, np.ndarray]
-) -> dict[str, tuple[int, ...]]:
-    """The shapes of sources and of what the store has of the program's parameters and free tensors."""
-    shapes = {name: array.shape for name, array in sources.items()}
+def known_shapes(program: ProgramIR, store: WeightStore) -> dict[str, tuple[int, ...]]:
+    """The shapes of what the store has of the program's parameters and free tensors."""
+    shapes: dict[str, tuple[int, ...]] = {}
     for tensor in program.tensors:
         if tensor.role in ("param", "free") and tensor.name in store:
             shapes[tensor.name] = store.shape(tensor.name)

@@ -10,9 +10,22 @@ from typing import Literal, TypeAlias
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Span
 
-__all__ = ["ARRAY_ENDINGS", "Folders", "Place"]
+__all__ = ["KEYED_ENDINGS", "READ_ENDINGS", "WRITE_ENDINGS", "Folders", "Place"]
 
-ARRAY_ENDINGS: tuple[str, ...] = (".npy", ".npz")
+READ_ENDINGS: tuple[str, ...] = (
+    ".npy",
+    ".npz",
+    ".safetensors",
+    ".csv",
+    ".tsv",
+    ".parquet",
+    ".json",
+    ".jsonl",
+    ".txt",
+)
+WRITE_ENDINGS: tuple[str, ...] = (".npy", ".npz", ".safetensors", ".csv", ".tsv", ".json", ".jsonl")
+# Formats in which `FILE:key` names one array or field. Elsewhere a colon belongs to the file's name.
+KEYED_ENDINGS: tuple[str, ...] = (".npz", ".safetensors", ".json", ".jsonl")
 Action: TypeAlias = Literal["read", "written"]
 
 
@@ -24,6 +37,11 @@ class Place:
     key: str | None
     written: str  # as the program has it, for messages
     span: Span | None = None
+
+    @property
+    def ending(self) -> str:
+        """The format: ".npy", in small letters."""
+        return self.path.suffix.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +63,24 @@ class Folders:
         Raises:
             ManifestError: it lies outside the allowed folders, links followed, or its ending is not one that works.
         """
-        path = (self.start / written).resolve()
+        path = self.resolved(written, span)
+        endings = READ_ENDINGS if action == "read" else WRITE_ENDINGS
+        if path.suffix.lower() not in endings:
+            ending = repr(path.suffix) if path.suffix else "missing"
+            raise mistake("FUSE321", span, path=written, action=action, ending=ending, endings=", ".join(endings))
+        return Place(path, key, written, span)
+
+    def resolved(self, written: str, span: Span | None = None) -> Path:
+        """The absolute path that `written` names, links followed.
+
+        Raises:
+            ManifestError: it lies outside the allowed folders.
+        """
+        try:
+            path = (self.start / written).resolve()
+        except (ValueError, OSError, RuntimeError) as error:  # a zero byte, a name too long, links in a circle
+            raise mistake("FUSE323", span, path=written, problem=str(error) or type(error).__name__) from error
         if not any(path.is_relative_to(root) for root in self.roots):
             roots = ", ".join(str(root) for root in self.roots)
             raise mistake("FUSE322", span, path=written, roots=roots)
-        if path.suffix not in ARRAY_ENDINGS:
-            ending = repr(path.suffix) if path.suffix else "missing"
-            endings = ", ".join(ARRAY_ENDINGS)
-            raise mistake("FUSE321", span, path=written, action=action, ending=ending, endings=endings)
-        return Place(path, key, written, span)
+        return path

@@ -5,57 +5,69 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-import zipfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from fuse_ref.files.paths import Place
+from fuse_ref.files.writers import SEVERAL, Symbols, write_content
 from fuse_ref.mistakes import mistake
 
-__all__ = ["write_arrays"]
+__all__ = ["Result", "write_results"]
 
 
-def write_arrays(arrays: Iterable[tuple[Place, str, np.ndarray]]) -> None:
-    """Write each (place, default key, array). Arrays for one `.npz` go into it together.
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An array and where it goes."""
 
-    An archive is written anew: it holds what the program writes and nothing of before. Without a key
-    an array is called by the default key. Each file is written beside its place and renamed, folders
-    are made.
+    place: Place
+    default: str  # the array's name in a file that has names, when the place has no key
+    array: np.ndarray
+    symbols: Symbols = ()  # per axis the names of its positions, or None; () when no axis has any
+
+
+def write_results(results: Iterable[Result]) -> None:
+    """Write every result. Those for one `.npz`, `.safetensors` or `.json` go into it together.
+
+    A file is written anew: it holds what the program writes and nothing of before. It is written beside
+    its place, brought to the disk and renamed; folders are made.
 
     Raises:
-        ManifestError: the file system refuses, or two arrays would be one in the file.
+        ManifestError: the file system refuses, two arrays would be one in the file, or its format cannot
+            hold what is written.
     """
-    files: dict[Path, dict[str, np.ndarray]] = {}
-    places: dict[Path, Place] = {}
-    for place, default, array in arrays:
-        content = files.setdefault(place.path, {})
-        places[place.path] = place
-        key = place.key or default
-        if key in content or (content and place.path.suffix == ".npy"):
-            raise mistake("FUSE326", place.span, path=place.written, problem="two sinks write the same array of it")
-        content[key] = array
+    files: dict[Path, dict[str, Result]] = {}
+    for result in results:
+        content = files.setdefault(result.place.path, {})
+        key = result.place.key or result.default
+        if key in content or (content and result.place.ending not in SEVERAL):
+            raise _refused(result.place, "two sinks write the same array of it")
+        content[key] = result
     for path, content in files.items():
+        place = next(iter(content.values())).place
         try:
             _write(path, content)
+        except ValueError as error:
+            raise _refused(place, str(error)) from error
         except OSError as error:
-            place = places[path]
-            problem = error.strerror or type(error).__name__
-            raise mistake("FUSE326", place.span, path=place.written, problem=problem) from error
+            raise _refused(place, error.strerror or type(error).__name__) from error
 
 
-def _write(path: Path, content: dict[str, np.ndarray]) -> None:
+def _refused(place: Place, problem: str) -> Exception:
+    return mistake("FUSE326", place.span, path=place.written, problem=problem)
+
+
+def _write(path: Path, content: dict[str, Result]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
     try:
         with temporary.open("xb") as file:
-            if path.suffix == ".npz":
-                _write_archive(file, content)
-            else:
-                (array,) = content.values()
-                np.save(file, array, allow_pickle=False)
+            arrays = {key: result.array for key, result in content.items()}
+            symbols = {key: result.symbols for key, result in content.items()}
+            named = len(content) > 1 or any(result.place.key is not None for result in content.values())
+            write_content(file, path.suffix.lower(), arrays, symbols, named=named)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -64,11 +76,3 @@ def _write(path: Path, content: dict[str, np.ndarray]) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-
-
-def _write_archive(file: BinaryIO, content: dict[str, np.ndarray]) -> None:
-    # np.savez takes keys as keywords, so that an array could not be called "file".
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for key, array in content.items():
-            with archive.open(f"{key}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, array, allow_pickle=False)

@@ -1,93 +1,113 @@
-"""Arrays read from files: `W[i, j] = "ckpt/w.npy"`. Never pickle."""
+"""Everything that a program reads from files: `W[i, j] = "ckpt/w.npy"`. Never pickle."""
 
 from __future__ import annotations
 
-import zipfile
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from fuse_ref.errors import FuseError
+from fuse_ref.files.content import read_content
 from fuse_ref.files.paths import Folders, Place
-from fuse_ref.ir.nodes import FileContent, ProgramIR, Tensor
+from fuse_ref.files.relations import Facts, dense_facts, with_symbols
+from fuse_ref.files.table import Table
+from fuse_ref.ir.nodes import ArrayLiteral, FileContent, ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
 
-if TYPE_CHECKING:
-    from fuse_ref.source import Span
+__all__ = ["DENSE_LIMIT", "Sources", "read_sources"]
 
-__all__ = ["read_array", "read_sources"]
+DENSE_LIMIT = 2**24  # elements, as `ExecutionConfig.dense_limit` has it
 
 
-def read_sources(program: ProgramIR, folders: Folders) -> dict[str, np.ndarray]:
-    """Every source of `program` by tensor, as the files hold them: `.npy` memory-mapped, read-only.
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The sources of a program, read."""
+
+    program: ProgramIR  # whose axes have the symbols of the files too
+    arrays: Mapping[str, np.ndarray]  # by tensor, read-only; relations as truth values
+    facts: tuple[Facts, ...] = field(default=(), repr=False)  # of relations, as the files list them
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each source by tensor."""
+        return {name: array.shape for name, array in self.arrays.items()}
+
+    def extended(self, program: ProgramIR) -> ProgramIR:
+        """Another program of the same text, such as one with a query, with the symbols of the files."""
+        tensors = {tensor.name: tensor for tensor in program.tensors}
+        return with_symbols(program, [Facts(tensors[f.tensor.name], f.table, f.place) for f in self.facts])
+
+
+def read_sources(
+    program: ProgramIR,
+    folders: Folders,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    limit: int = DENSE_LIMIT,
+) -> Sources:
+    """Every source of `program`, each file once. Arrays of numbers are memory-mapped where the format allows.
+
+    Args:
+        program: what is to run.
+        folders: where its files may lie.
+        shapes: of tensors that the weight store has: relations become as long as they are.
+        sizes: axis letter -> size, like lines `axis letter = size`.
+        limit: elements that the dense array of a relation may have.
 
     Raises:
-        ManifestError: a file that is missing, lies outside `folders`, or holds no array of numbers.
-        AxisError: an array with another number of axes than its tensor.
+        ManifestError: a file that is missing, lies outside `folders`, or cannot be read.
+        AxisError: content with another number of axes than its tensor, or that does not fit an axis.
+        CapacityError: a relation too large to be dense.
     """
     tensors = {tensor.name: tensor for tensor in program.tensors}
     arrays: dict[str, np.ndarray] = {}
+    facts: list[Facts] = []
     for equation in program.equations:
         if isinstance(equation.body, FileContent):
-            place = folders.place(equation.body.path, equation.body.key, "read", equation.span)
-            array = read_array(place, folders)
             tensor = tensors[equation.target.tensor]
-            _check_rank(array, tensor, place, equation.span)
-            arrays[tensor.name] = array
-    return arrays
+            place = folders.place(equation.body.path, equation.body.key, "read", equation.span)
+            letters = tuple(getattr(index, "variable", None) or "" for index in equation.target.indices)
+            content = read_content(place, folders, letters, boolean=tensor.boolean)
+            if isinstance(content, Table):
+                facts.append(Facts(tensor, content, place))
+            else:
+                _check_rank(content, tensor, place)
+                content.flags.writeable = False
+                arrays[tensor.name] = content
+    if facts:
+        program = with_symbols(program, facts)
+        known = _lengths(program, {**(shapes or {}), **{name: array.shape for name, array in arrays.items()}}, sizes)
+        arrays |= dense_facts(program, facts, known, limit)
+    return Sources(program, arrays, tuple(facts))
 
 
-def read_array(place: Place, folders: Folders) -> np.ndarray:
-    """The array at `place`: memory-mapped and read-only from `.npy`, loaded from `.npz`.
-
-    Raises:
-        ManifestError: no such file, no such key, or not an array of numbers.
-    """
-    if not place.path.is_file():
-        raise mistake("FUSE320", place.span, path=place.written, start=folders.start)
-    try:
-        array = _from_archive(place) if place.path.suffix == ".npz" else _from_npy(place)
-    except FuseError:
-        raise
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise mistake("FUSE323", place.span, path=place.written, problem=_short(error)) from error
-    if array.dtype.kind not in "biuf":
-        problem = f"it is not an array of numbers but of {array.dtype}"
-        raise mistake("FUSE323", place.span, path=place.written, problem=problem)
-    return array
-
-
-def _from_npy(place: Place) -> np.ndarray:
-    with place.path.open("rb") as file:
-        if file.read(6) != b"\x93NUMPY":
-            raise ValueError("it does not begin as a .npy file does")
-    array: np.ndarray = np.load(place.path, mmap_mode="r", allow_pickle=False)
-    return array
+def _lengths(
+    program: ProgramIR, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int] | None
+) -> dict[str, int]:
+    """Axis -> its length in tensors of known shapes; stepped axes have none of their own."""
+    known = dict(shapes)
+    for equation in program.equations:
+        if equation.kind == "literal" and isinstance(equation.body, ArrayLiteral):
+            known.setdefault(equation.target.tensor, equation.body.shape)
+    stepped = {axis.name for axis in program.axes if axis.stepped}
+    found: dict[str, int] = {}
+    for tensor in program.tensors:
+        for axis, size in zip(tensor.axes, known.get(tensor.name, ()), strict=False):
+            if axis not in stepped:
+                found[axis] = max(found.get(axis, 0), size)
+    for item in program.axes:
+        for letter in item.letters:
+            if sizes and letter in sizes:
+                found[item.name] = max(found.get(item.name, 0), sizes[letter])
+    return found
 
 
-def _from_archive(place: Place) -> np.ndarray:
-    with np.load(place.path, allow_pickle=False) as archive:
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it is not a .npz archive")
-        names = list(archive.files)
-        key = place.key
-        if key is None and len(names) == 1:
-            key = names[0]
-        if key is None or key not in names:
-            holds = ", ".join(map(repr, names)) or "nothing"
-            problem = "and the program does not say which" if key is None else f"but no {key!r}"
-            cure_path = f'"{place.path.name}:{names[0]}"' if names else f'"{place.path.name}:name"'
-            raise mistake("FUSE324", place.span, path=place.written, holds=holds, problem=problem, cure_path=cure_path)
-        array: np.ndarray = archive[key]
-    array.flags.writeable = False
-    return array
-
-
-def _check_rank(array: np.ndarray, tensor: Tensor, place: Place, span: Span) -> None:
+def _check_rank(array: np.ndarray, tensor: Tensor, place: Place) -> None:
     if array.ndim != len(tensor.axes):
         raise mistake(
             "FUSE325",
-            span,
+            place.span,
             path=place.written,
             got=_axes(array.ndim),
             name=tensor.name,
@@ -97,7 +117,3 @@ def _check_rank(array: np.ndarray, tensor: Tensor, place: Place, span: Span) -> 
 
 def _axes(count: int) -> str:
     return f"{count} axis" if count == 1 else f"{count} axes"
-
-
-def _short(error: Exception) -> str:
-    return str(error).split("\n", 1)[0] or type(error).__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuse_ref.errors import AxisError, DtypeError, InputError, ManifestError, UnboundTensorError
+from fuse_ref.errors import AxisError, CapacityError, DtypeError, InputError, ManifestError, UnboundTensorError
 from fuse_ref.mistakes.row import Example, Mistake
 
 __all__ = ["INPUT_MISTAKES"]
@@ -255,6 +255,95 @@ INPUT_MISTAKES: tuple[Mistake, ...] = (
                 python=(
                     f"{_SOURCE}; (folder / 'out.npy').mkdir()\n"
                     "Program('\"out.npy\" = X[i]', path=folder / 'p.fuse').compile()(X=[1.0])"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE327",
+        ManifestError,
+        "line of a file that cannot be read",
+        "{path}, line {line}: {problem}",
+        "",
+        (
+            Example(
+                "edges.csv, line 2: it has 1 cells, and line 1 has 2",
+                python=(
+                    f"{_SOURCE}; (folder / 'edges.csv').write_text('a,b\\nc\\n')\n"
+                    "Program('Edge(x, y) = \"edges.csv\"; N[x] = Edge(x, y)', path=folder / 'p.fuse').compile()"
+                ),
+            ),
+            Example(
+                "w.csv, line 2: column 2 is no number: 'x'",
+                python=(
+                    f"{_SOURCE}; (folder / 'w.csv').write_text('1,2\\n3,x\\n')\n"
+                    "Program('W[i, j] = \"w.csv\"; Y[i] = W[i, j]', path=folder / 'p.fuse').compile()"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE328",
+        CapacityError,
+        "relation of a file too large to be dense",
+        "{name} would be a dense array of {shape} = {elements} elements, more than dense_limit = {limit}",
+        "ExecutionConfig(dense_limit={elements}) allows it, one byte an element",
+        (
+            Example(
+                "Edge would be a dense array of 2 × 1000000001 = 2000000002 elements",
+                python=(
+                    f"{_SOURCE}; (folder / 'edges.csv').write_text('0,5\\n1,1000000000\\n')\n"
+                    "Program('Edge(x, y) = \"edges.csv\"; N[x] = Edge(x, y)', path=folder / 'p.fuse').compile()"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE329",
+        AxisError,
+        "facts of a file with another number of columns",
+        "{path} has {got}, but {name} has {expected}",
+        "",
+        (
+            Example(
+                "edges.csv has 3 columns, but Edge has 2 arguments",
+                python=(
+                    f"{_SOURCE}; (folder / 'edges.csv').write_text('a,b,c\\n')\n"
+                    "Program('Edge(x, y) = \"edges.csv\"; N[x] = Edge(x, y)', path=folder / 'p.fuse').compile()"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE330",
+        ManifestError,
+        "file format whose package is not installed",
+        "{path} needs the package {name}, which is not installed",
+        "pip install 'fuse-torch[files]'",
+        (
+            Example(
+                "t.parquet needs the package pyarrow",
+                python=(
+                    f"{_SOURCE}; (folder / 't.parquet').write_bytes(b'')\n"
+                    "import sys, unittest.mock\n"
+                    "with unittest.mock.patch.dict(sys.modules, {'pyarrow': None, 'pyarrow.parquet': None}):\n"
+                    "    Program('P(x) = \"t.parquet\"; N = P(x)', path=folder / 'p.fuse').compile()"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE331",
+        AxisError,
+        "symbols and positions of files on one axis",
+        "{where} holds {kind}, but axis {axis} has {known} from {first}",
+        "columns that hold whole numbers throughout are positions: write such names with a letter, as n12",
+        (
+            Example(
+                "column 1 of b.csv holds positions, but axis x has symbols from column 1 of a.csv",
+                python=(
+                    f"{_SOURCE}; (folder / 'a.csv').write_text('Ann\\n'); (folder / 'b.csv').write_text('0\\n')\n"
+                    "Program('P(x) = \"a.csv\"; Q(x) = \"b.csv\"; N = P(x) Q(x)', path=folder / 'p.fuse').compile()"
                 ),
             ),
         ),

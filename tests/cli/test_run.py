@@ -76,17 +76,17 @@ def test_inputs_from_archives_and_json(fuse, layer, write, tmp_path) -> None:
     ("place", "says"),
     [
         ("absent.npy", "no file"),
-        ("w.txt", "use .npy, .npz or .json"),
+        ("w.xml", "use .npy, .npz, "),
         ("both.npz", "holds"),
         ("both.npz:nothing", "'nothing'"),
-        ("words.json", "no array"),
+        ("words.json", "no JSON"),
         ("fake.npy", "fake.npy"),
-        ("uneven.json", "no array"),
+        ("uneven.json", "rows differ in length"),
     ],
 )
 def test_inputs_that_cannot_be_read(fuse, layer, write, tmp_path, place: str, says: str) -> None:
     np.savez(tmp_path / "both.npz", w=np.eye(2), other=np.ones(3))
-    write("w.txt", "1 2")
+    write("w.xml", "1 2")
     write("words.json", "not json")
     write("uneven.json", "[[1], [2, 3]]")
     (tmp_path / "fake.npy").write_bytes(b"no array at all")

@@ -77,7 +77,7 @@ def test_sizes_come_from_the_file(tmp_path: Path) -> None:
         ("w.npy", b"", "it does not begin as a .npy file does", "FUSE323"),
         ("w.npy", b"\x93NUMPY\x01\x00", "w.npy cannot be read", "FUSE323"),
         ("w.npz", b"not an archive", "w.npz cannot be read", "FUSE323"),
-        ("w.csv", b"1,2", "its ending is '.csv'", "FUSE321"),
+        ("w.xml", b"1,2", "its ending is '.xml'", "FUSE321"),
         ("w", b"", "its ending is missing", "FUSE321"),
     ],
 )
@@ -206,7 +206,7 @@ def test_sinks_that_cannot_be_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["y.npy"]
     error = refused('"z.npy" = X[i]; "z.npy" = 2 X[i]', tmp_path, X=[1.0])
     assert "two sinks write the same array of it" in str(error)
-    assert refused('"z.csv" = X[i]', tmp_path, X=[1.0]).code == "FUSE321"
+    assert refused('"z.txt" = X[i]', tmp_path, X=[1.0]).code == "FUSE321"
 
 
 def test_threads_write_whole_files(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""Arrays in `.npy` and `.npz` files: memory-mapped where their bytes lie as they are, checked before they are read."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, TypeAlias, cast
+
+import numpy as np
+
+__all__ = ["Found", "Header", "archive_names", "read_archive", "read_npy"]
+
+_HEADER_LIMIT: Final = 1 << 16  # bytes; a header of numbers has about a hundred
+_MOST_DEFLATED: Final = 1032  # deflate never makes more bytes of one
+
+_HeaderReader: TypeAlias = Callable[..., "tuple[tuple[int, ...], bool, np.dtype]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An array in a file."""
+
+    array: np.ndarray
+    copied: str  # why it is no memory map, a clause; "" where it is one
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a .npy header says; checked against the bytes that follow."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_npy(path: Path) -> Found:
+    """The array of a .npy file, memory-mapped and read-only.
+
+    Raises:
+        ValueError: no .npy file, one that holds no numbers, or one of another length than its header says.
+    """
+    with path.open("rb") as file:
+        header = _header(file)
+        start = file.tell()
+        size = os.fstat(file.fileno()).st_size
+    if size - start != header.nbytes:
+        raise ValueError(f"its header speaks of {header.nbytes} bytes of numbers, and {size - start} follow")
+    return _mapped(path, header, start)
+
+
+def archive_names(path: Path) -> tuple[str, ...]:
+    """The arrays of a .npz archive, in its order.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: it is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return tuple(name.removesuffix(".npy") for name in archive.namelist())
+
+
+def read_archive(path: Path, key: str) -> Found:
+    """One array of a .npz archive: memory-mapped when it is stored unpacked and aligned, else loaded.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: the entry is no .npy file of numbers, or its sizes do not fit.
+    """
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+        entry = archive.getinfo(f"{key}.npy" if f"{key}.npy" in names else key)
+        with archive.open(entry) as file:
+            header = _header(cast(BinaryIO, file))
+            start = file.tell()
+            if entry.file_size - start != header.nbytes:
+                problem = f"and {entry.file_size - start} follow"
+                raise ValueError(f"{key}: its header speaks of {header.nbytes} bytes of numbers, {problem}")
+            if entry.file_size > _MOST_DEFLATED * entry.compress_size + _HEADER_LIMIT:
+                raise ValueError(f"{key}: {entry.compress_size} bytes cannot hold {entry.file_size}")
+            copied = "it is compressed"
+            if entry.compress_type == zipfile.ZIP_STORED:
+                begin = _data_start(path, entry) + start
+                if begin % header.dtype.alignment == 0:
+                    return _mapped(path, header, begin)
+                copied = "it does not lie at a multiple of its numbers' size"
+            data = np.frombuffer(file.read(), header.dtype)
+    array = data.reshape(header.shape, order="F" if header.fortran else "C")
+    return _native(array, copied)
+
+
+def _data_start(path: Path, entry: zipfile.ZipInfo) -> int:
+    """Where an entry's bytes begin: behind its local header, whose names may differ in length from the directory's."""
+    with path.open("rb") as file:
+        file.seek(entry.header_offset)
+        local = file.read(30)
+    return entry.header_offset + 30 + int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+
+
+def _header(file: BinaryIO) -> Header:
+    begin = file.read(6)
+    if begin != b"\x93NUMPY":
+        raise ValueError("it does not begin as a .npy file does")
+    major, minor = file.read(1), file.read(1)
+    readers: dict[tuple[bytes, bytes], _HeaderReader] = {
+        (b"\x01", b"\x00"): np.lib.format.read_array_header_1_0,
+        (b"\x02", b"\x00"): np.lib.format.read_array_header_2_0,
+    }
+    if (major, minor) not in readers:
+        raise ValueError("its .npy version is none for arrays of numbers")
+    shape, fortran, dtype = readers[major, minor](file, max_header_size=_HEADER_LIMIT)
+    if dtype.hasobject or dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise ValueError(f"it is not an array of numbers but of {dtype}")
+    if any(size < 0 for size in shape):
+        raise ValueError(f"its shape {shape} has a negative size")
+    return Header(shape, fortran, dtype)
+
+
+def _mapped(path: Path, header: Header, start: int) -> Found:
+    if header.nbytes == 0:
+        return Found(_locked(np.zeros(header.shape, header.dtype.newbyteorder("="))), "")  # nothing can be mapped
+    order = "F" if header.fortran else "C"
+    return _native(np.memmap(path, header.dtype, "r", start, header.shape, order), "")  # type: ignore[call-overload]
+
+
+def _native(array: np.ndarray, copied: str) -> Found:
+    """The array in this machine's byte order, which the frameworks ask for."""
+    if not array.dtype.isnative:
+        return Found(_locked(array.astype(array.dtype.newbyteorder("="))), "its byte order is another machine's")
+    return Found(_locked(array), copied)
+
+
+def _locked(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

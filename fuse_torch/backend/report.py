@@ -242,5 +242,7 @@ def _summed(results: list[PassResult]) -> tuple[PassResult, ...]:
     for name in names:
         mine = [result for result in results if result.name == name]
         saved = "; ".join(result.saved for result in mine if result.saved)
-        summed.append(PassResult(name, sum(result.fired for result in mine), saved))
+        refused = tuple(reason for result in mine for reason in result.refused)
+        flops, stored = sum(result.flops for result in mine), sum(result.bytes for result in mine)
+        summed.append(PassResult(name, sum(result.fired for result in mine), saved, refused, flops, stored))
     return tuple(summed)

@@ -185,8 +185,8 @@ def test_passes_run_in_order_and_are_reported(monkeypatch: pytest.MonkeyPatch) -
     assert "saved 1 kinks" in str(found)
 
 
-def test_there_are_no_passes_yet() -> None:
-    assert PASSES == ()
+def test_the_passes_in_their_order() -> None:
+    assert [item.name for item in PASSES] == ["attention", "replan"]
 
 
 # The report ------------------------------------------------------------------------------------

@@ -1,39 +1,22 @@
-"""The passes over Dynamo's graphs, in the order in which they run. There are none yet: graphs go on as they came."""
+"""The passes over Dynamo's graphs, in the order in which they run. A graph that none changes goes on as it came."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from torch.fx import GraphModule
 
 from fuse_torch.backend.options import Options
+from fuse_torch.backend.passes.attention import attention
+from fuse_torch.backend.passes.replan import replan
+from fuse_torch.backend.passes.result import Pass, PassResult
 
 __all__ = ["PASSES", "Pass", "PassResult", "run_passes"]
 
 
-@dataclass(frozen=True, slots=True)
-class PassResult:
-    """What one pass did to one graph."""
-
-    name: str
-    fired: int  # how many places it changed
-    saved: str = ""  # in words, with numbers: "2.1 of 4.3 GFLOPs"
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One rewriting of a graph, in place.
-
-    `run` returns what it did; with nothing to do it leaves the graph untouched and says `fired=0`.
-    """
-
-    name: str
-    enabled: Callable[[Options], bool]
-    run: Callable[[GraphModule], PassResult]
-
-
-PASSES: tuple[Pass, ...] = ()
+# Attention first: an order of its products across the scores would hide it.
+PASSES: tuple[Pass, ...] = (
+    Pass("attention", lambda options: options.attention, attention),
+    Pass("replan", lambda options: options.replan, replan),
+)
 
 
 def run_passes(gm: GraphModule, options: Options, passes: tuple[Pass, ...] | None = None) -> tuple[PassResult, ...]:

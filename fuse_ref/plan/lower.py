@@ -197,6 +197,9 @@ class _Tensor:
             truth = builder.truth(lowered)
             assert isinstance(truth, Value)
             value = truth
+        elif self.dtype == "int64" and lowered.dtype == "float":
+            # Of an index that `cast` makes: whole numbers already.
+            value = builder.map("cast", (lowered,), "int64", (("dtype", "int64"),))
         elif self.dtype == "float" and lowered.dtype != "float":
             value = builder.map("to_number", (lowered,), "float")
         else:

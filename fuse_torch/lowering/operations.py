@@ -205,6 +205,8 @@ def lower_map(emit: Emitter, operation: Map) -> Value:
     if not any(isinstance(argument, Node) for argument in arguments):
         arguments[0] = emit.full((), _number(arguments[0]), _scalar_dtype(output.dtype))
     result = ELEMENTWISE[operation.function](emit, arguments, dict(operation.options))
+    if operation.function == "cast" and output.dtype == "int64":
+        result = emit.method("to", result, torch.int64)  # an index: elsewhere casts stay in the run's precision
     return Value(result, output.lengths, output.dtype)
 
 

@@ -20,8 +20,8 @@ class Given:
     axes: tuple[str, ...]  # letters of `Case.sizes`; tensors that share a letter share an axis
     low: float = -2.0
     high: float = 2.0
-    kind: Literal["float", "classes", "probabilities", "relation"] = "float"
-    classes: str = ""  # letter: classes are drawn from 0 to its size - 1
+    kind: Literal["float", "classes", "positions", "probabilities", "relation"] = "float"
+    classes: str = ""  # letter: classes are drawn from 0 to its size - 1, positions from -2 to its size + 1
 
 
 def given(name: str, axes: str = "", low: float = -2.0, high: float = 2.0, **more: str) -> Given:
@@ -75,6 +75,8 @@ def values(case: Case, sizes: Mapping[str, int], seed: int) -> dict[str, np.ndar
                 drawn[item.name] = rng.uniform(item.low, item.high, shape).astype(np.float32).astype(np.float64)
             case "classes":
                 drawn[item.name] = rng.integers(0, sizes[item.classes], shape)
+            case "positions":
+                drawn[item.name] = rng.integers(-2, sizes[item.classes] + 2, shape)
             case "probabilities":
                 weights = rng.uniform(0.1, 1.0, shape)
                 drawn[item.name] = (weights / weights.sum(-1, keepdims=True)).astype(np.float32).astype(np.float64)

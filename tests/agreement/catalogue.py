@@ -7,6 +7,7 @@ table). `test_catalogue_complete.py` fails when an operation or an index form oc
 from __future__ import annotations
 
 from tests.agreement.case import Case, given
+from tests.agreement.cases_gathers import GATHER_CASES
 from tests.agreement.cases_indices import INDEX_CASES
 from tests.agreement.cases_networks import NETWORK_CASES
 
@@ -151,4 +152,4 @@ FUNCTION_CASES: tuple[Case, ...] = (
     ),
 )
 
-CASES: tuple[Case, ...] = (*INDEX_CASES, *FUNCTION_CASES, *NETWORK_CASES)
+CASES: tuple[Case, ...] = (*INDEX_CASES, *GATHER_CASES, *FUNCTION_CASES, *NETWORK_CASES)

@@ -29,7 +29,6 @@ ALONG = {name for name, row in CATALOGUE.items() if row.kind in ("along_axis", "
 # Parts of the language that plans show and no dense engine runs yet: a program that plans with a reason.
 # When its engine comes, the test below fails until the catalogue has a program with it.
 NOT_YET = {
-    "Gather": "Y[p, d] = E[T[p], d]",
     "Virtual": "H[i, *t+1] = tanh(W[i, j] H[j, *t] + U[i, t])",
 }
 

@@ -68,7 +68,6 @@ def test_what_is_refused_is_refused() -> None:
 def test_what_does_not_run_yet_says_so() -> None:
     """Each `no` of the table of section 12, on a program that shows it."""
     programs = {
-        "gather": "Y[p, d] = E[X[p], d]",
         "function": "Y[i] = rmsnorm(X[i])",
         "recurrence": "S[0] = X[0]; S[t+1] = S[t] + X[t+1]",
         "stream": "H[*t+1] = H[*t] + U[t]",
@@ -91,5 +90,8 @@ def test_what_runs_has_nothing_against_it() -> None:
         "L = mse(A[i], B[i])",
         "P[x/2] max= F[x]",
     )
+        "Y[p, d] = E[X[p]+1, d]",
+        "axis n = 5; Y[X[p], d] = Z[p, d]; Y[n, d] += 0",
+        "Y[x] = P[(x+1)/2]",
     for text in programs:
         assert all(not step.unsupported for step in Program(text).plan().steps), text

@@ -139,15 +139,8 @@ class Elements:
                 return lambda env: start + step * env[variable]
             case Gather(inner, offset):
                 element = self.element(inner)
-                size = self.lengths.shapes[read.tensor][place]
-
-                def gathered(env: Env) -> int:
-                    position = int(element(env)) + offset
-                    if not 0 <= position < size:
-                        raise OracleError(f"a gather reads position {position} of {read.tensor}, which has {size}")
-                    return position
-
-                return gathered
+                # A negative one does not count from the end: like any other outside, it is no position.
+                return lambda env: int(element(env)) + offset
 
     def element(self, read: Read) -> Value:
         places = [self.position(read, place) for place in range(len(read.indices))]

@@ -19,7 +19,7 @@ from tests.support.oracle.functions import divide
 from tests.support.oracle.lengths import Lengths, find_lengths
 from tests.support.oracle.load import load
 from tests.support.oracle.program import Definition, Loaded, children, free_variables
-from tests.support.oracle.references import Affine, Quotient, Read, index_variables
+from tests.support.oracle.references import Affine, Gather, Quotient, Read, index_variables
 
 __all__ = ["OracleResult", "run"]
 
@@ -106,7 +106,8 @@ class _Equation:
         self.inside += [self.elements.truth(item) for item in filters]
         for read in _combination_reads(loaded, body):
             for place, index in enumerate(read.indices):
-                offset_read = isinstance(index, Quotient) or (isinstance(index, Affine) and index.plain is None)
+                computed = isinstance(index, (Quotient, Gather))
+                offset_read = computed or (isinstance(index, Affine) and index.plain is None)
                 # An axis that a function works along and that leaves is none of the combination's.
                 if offset_read and set(index_variables(index)) <= set(self.variables):
                     self.inside.append(self._within(read, place))

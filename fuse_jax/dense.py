@@ -12,15 +12,20 @@ import numpy as np
 from jax import lax
 
 from fuse_jax import gathering, indexing
+from fuse_jax.attention import attend
 from fuse_jax.checked import Watch
 from fuse_jax.contract import align, contract, project
+from fuse_jax.convolution import convolve
 from fuse_jax.dtypes import Numbers
 from fuse_jax.operations import ALONG, ELEMENTWISE, Value
 from fuse_ref.analysis.lengths import Length, evaluate
+from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import (
     Along,
+    Attention,
     Contract,
+    Convolve,
     DenseOperation,
     Expand,
     Index,
@@ -30,9 +35,11 @@ from fuse_ref.plan.steps import (
     Operand,
     Permute,
     Plan,
+    ReadIndex,
     Reduce,
     Step,
     Write,
+    WriteIndex,
 )
 
 __all__ = ["Schedule", "run", "schedule"]
@@ -96,9 +103,9 @@ def run(
 
     for operation, released in zip(plan.operations, plan.releases, strict=True):
         output = operation.output
-        if watch is not None:
-            watch.before(operation, made)
         shape = tuple(max(0, measure(length)) for length in output.lengths)
+        if watch is not None:
+            watch.before(operation, made, shape, measure)
         # The scope puts the tensor's name into profiles and compiled code.
         with jax.named_scope(output.out):
             made[output.out] = _apply(operation, made, shape, measure, numbers)
@@ -126,17 +133,17 @@ def _apply(
         case Iota():
             return lax.iota(dtype, shape[0])
         case Index():
-            positions = [indexing.Position(item.terms, measure(item.offset)) for item in operation.indices]
             source, lengths = values[operation.source], dict(zip(output.labels, shape, strict=True))
             if any(item.gather is not None for item in operation.indices):
                 return gathering.gather(source, _spots(operation, values, measure), output.labels, lengths)
             # A quotient reads a source whose every position is repeated.
             source = gathering.repeated(source, [item.divisor for item in operation.indices])
+            positions = [indexing.Position(item.terms, measure(item.offset)) for item in operation.indices]
             return indexing.read(source, positions, lengths)
         case Map():
             return _map(operation, values, dtype)
         case Along():
-            return _along(operation, values, dtype)
+            return _along(operation, values, dtype, numbers.dtype("float"))
         case Contract():
             left, right = operation.left, operation.right
             return contract(
@@ -156,31 +163,37 @@ def _apply(
             value = align(values[operation.operand.value], operation.operand.labels, output.labels)
             return jnp.broadcast_to(value, shape)
         case Write():
-            return indexing.write(
             if any(item.gather is not None for item in operation.indices):
                 spots = _spots(operation, values, measure)
                 value = values[operation.operand.value].astype(dtype)
                 return gathering.scatter(value, operation.operand.labels, operation.operator, spots, shape)
+            return indexing.write(
                 values[operation.operand.value].astype(dtype),
                 operation.operand.labels,
                 operation.operator,
                 [indexing.Position(item.terms, measure(item.offset), item.divisor) for item in operation.indices],
                 shape,
             )
+        case Convolve():
+            image, weights = values[operation.image.value], values[operation.filter.value]
+            return convolve(operation, image, weights, shape, measure, dtype)
+        case Attention():
+            return attend(operation, values, shape, dtype)
         case _:
             assert_never(operation)
 
 
-def _aligned(
 def _spots(operation: Index | Write, values: Mapping[str, jax.Array], measure: Measure) -> list[gathering.Spot]:
     spots = []
-    for item in operation.indices:
+    indices: Sequence[ReadIndex | WriteIndex] = operation.indices
+    for item in indices:
         array = None if item.gather is None else values[item.gather.value]
         labels = () if item.gather is None else item.gather.labels
         spots.append(gathering.Spot(item.terms, measure(item.offset), item.divisor, array, labels))
     return spots
 
 
+def _aligned(
     operands: Sequence[Operand | int | float], values: Mapping[str, jax.Array], order: Sequence[str]
 ) -> list[Value]:
     """Operands aligned to `order`; numbers stay numbers, which take the type of what they meet."""
@@ -210,13 +223,17 @@ def _is_integer_array(value: Value) -> bool:
     return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer)
 
 
-def _along(operation: Along, values: Mapping[str, jax.Array], dtype: np.dtype) -> jax.Array:
+def _along(operation: Along, values: Mapping[str, jax.Array], dtype: np.dtype, precision: np.dtype) -> jax.Array:
     output = operation.output
     keeps = operation.axis in output.labels
     order = output.labels if keeps else (*output.labels, operation.axis)
+    kinds = [argument.kind for argument in CATALOGUE[operation.function].arguments]
     operands = [
-        item if _is_integer_array(item) and not keeps else _as_float(item, dtype)
-        for item in _aligned(operation.operands, values, order)
+        item
+        if kind in ("mask", "number", "count")
+        or (kind in ("classes", "ordered") and _is_integer_array(item) and not keeps)
+        else _as_float(item, precision)
+        for kind, item in zip(kinds, _aligned(operation.operands, values, order), strict=True)
     ]
     function = ALONG[operation.function]
     return jnp.asarray(function(*operands, axis=order.index(operation.axis), **dict(operation.options))).astype(dtype)

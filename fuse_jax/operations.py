@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 __all__ = ["ALONG", "ELEMENTWISE", "Value"]
@@ -127,6 +128,56 @@ def _lnorm(x: jax.Array, eps: Value, *, axis: int) -> jax.Array:
     return centred / jnp.sqrt(jnp.mean(centred * centred, axis=axis, keepdims=True) + eps)
 
 
+def _masked_softmax(x: jax.Array, mask: jax.Array, *, axis: int) -> jax.Array:
+    some = jnp.any(mask, axis=axis, keepdims=True)
+    masked = jnp.where(mask, x, -jnp.inf)
+    # A row that keeps nothing is a constant: its -inf would be NaN, and its gradient too.
+    return jnp.where(some, jax.nn.softmax(jnp.where(some, masked, 0.0), axis=axis), 0.0)
+
+
+def _rmsnorm(x: jax.Array, eps: Value, *, axis: int) -> jax.Array:
+    return x / jnp.sqrt(jnp.mean(x * x, axis=axis, keepdims=True) + eps)
+
+
+def _cumsum(x: jax.Array, *, axis: int) -> jax.Array:
+    return jnp.cumsum(x, axis=axis)
+
+
+def _topk(x: jax.Array, k: int, *, axis: int) -> jax.Array:
+    count = min(k, x.shape[axis])
+    if count == 0:
+        return jnp.zeros_like(x)
+    fixed = lax.stop_gradient(jnp.moveaxis(x, axis, -1))
+    lowest = lax.top_k(fixed, count)[0][..., -1:]
+    above, equal = fixed > lowest, fixed == lowest
+    room = count - jnp.sum(above, axis=-1, keepdims=True)
+    kept = above | (equal & (jnp.cumsum(equal, axis=-1) <= room))
+    return jnp.where(jnp.moveaxis(kept, -1, axis), x, 0.0)
+
+
+def _rope(x: jax.Array, position: Value, base: float, *, axis: int) -> jax.Array:
+    size = x.shape[axis]
+    # In float64, since an error of an angle grows with the position.
+    speeds = jnp.asarray(float(base) ** (-np.arange(0, size, 2) / max(size, 1)), x.dtype)
+    place = jnp.asarray(position, x.dtype)
+    place = jnp.moveaxis(place.reshape((1,) * (x.ndim - place.ndim) + place.shape), axis, -1)
+    # A position that varies along the axis itself turns each of a pair by its own angle.
+    first_angle = place[..., 0::2] * speeds
+    second_angle = first_angle if place.shape[-1] == 1 else place[..., 1::2] * speeds
+    given = jnp.moveaxis(x, axis, -1)
+    first, second = given[..., 0::2], given[..., 1::2]
+    pairs = [
+        first * jnp.cos(first_angle) - second * jnp.sin(first_angle),
+        second * jnp.cos(second_angle) + first * jnp.sin(second_angle),
+    ]
+    turned = jnp.stack(jnp.broadcast_arrays(*pairs), axis=-1)
+    return jnp.moveaxis(turned.reshape((*turned.shape[:-2], size)), -1, axis)
+
+
+def _argmax(x: jax.Array, *, axis: int) -> jax.Array:
+    return jnp.argmax(x, axis=axis)
+
+
 def _cross_entropy(logits: jax.Array, target: jax.Array, *, axis: int) -> jax.Array:
     """`target` has size 1 on `axis` when it holds classes (int64), else the classes' weights."""
     logs = jax.nn.log_softmax(logits, axis=axis)
@@ -148,6 +199,12 @@ def _cross_entropy(logits: jax.Array, target: jax.Array, *, axis: int) -> jax.Ar
 ALONG: dict[str, Callable[..., jax.Array]] = {
     "softmax": _softmax,
     "log_softmax": _log_softmax,
+    "masked_softmax": _masked_softmax,
     "lnorm": _lnorm,
+    "rmsnorm": _rmsnorm,
+    "cumsum": _cumsum,
+    "topk": _topk,
+    "rope": _rope,
+    "argmax": _argmax,
     "cross_entropy": _cross_entropy,
 }

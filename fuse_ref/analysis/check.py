@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fuse_ref.analysis.calls import call_errors
 from fuse_ref.analysis.dependencies import Dependencies, find_dependencies
 from fuse_ref.analysis.dtypes import tensor_dtypes, wrong_indices, wrong_targets
 from fuse_ref.analysis.recurrence import Cycle, classify
@@ -48,6 +49,7 @@ def check_program(
     shapes = find_shapes(program, sizes=sizes, given=given)
     errors.extend(shapes.errors)
     dtypes = tensor_dtypes(program, dependencies)
-    errors.extend(wrong_targets(program, dtypes))
     errors.extend(wrong_indices(program, dtypes))
+    errors.extend(wrong_targets(program, dtypes))
+    errors.extend(call_errors(program, dtypes))
     return Checked(dependencies, dtypes, cycles, shapes, tuple(errors), shapes.unsized)

@@ -45,6 +45,7 @@ def tensor_dtypes(program: ProgramIR, dependencies: Dependencies) -> dict[str, D
     and integer numbers by + - products, negation, and sum, max, min and prod; float otherwise.
     Literals, facts and numbers alone are integers where they serve as an index of another tensor.
     """
+    indices = _indices(program, dependencies)
     found: dict[str, Dtype] = {}
     for tensor in program.tensors:
         if tensor.boolean:
@@ -116,7 +117,6 @@ def _defined(equations: Sequence[Equation], dtypes: Mapping[str, Dtype], *, inde
     return "int64" if integer else "float"
 
 
-def wrong_targets(program: ProgramIR, dtypes: Mapping[str, Dtype]) -> Iterator[FuseError]:
 def wrong_indices(program: ProgramIR, dtypes: Mapping[str, Dtype]) -> Iterator[FuseError]:
     """Tensors as indices that hold no whole numbers."""
     tensors = {tensor.name: tensor for tensor in program.tensors}
@@ -136,6 +136,7 @@ def wrong_indices(program: ProgramIR, dtypes: Mapping[str, Dtype]) -> Iterator[F
         yield mistake("FUSE167", span, cure=cure, index=read.tensor, source=source, holds=holds)
 
 
+def wrong_targets(program: ProgramIR, dtypes: Mapping[str, Dtype]) -> Iterator[FuseError]:
     """Calls of cross_entropy whose target has neither the class index nor integer classes."""
     for body in (*(equation.body for equation in program.equations), *(sink.body for sink in program.sinks)):
         stack: list[Expr] = [body]
@@ -183,6 +184,8 @@ def _kind(expr: Expr, dtypes: Mapping[str, Dtype]) -> str:
             return kind if operator in ("sum", "prod", "max", "min") and kind == "int64" else "float"
         case Call("max" | "min", arguments):
             return _together(arguments, dtypes)
+        case Call("argmax"):
+            return "int64"
         case (
             Call()
             | SymbolValue()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
+from fuse_ref.analysis.calls import call_findings
+from fuse_ref.analysis.findings import Finding
 from fuse_ref.analysis.formulas import slice_length
 from fuse_ref.analysis.lengths import (
     Extent,
@@ -30,24 +30,6 @@ from fuse_ref.mistakes import mistake
 from fuse_ref.source import Span
 
 __all__ = ["Finding", "failure", "find_checks", "is_open"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`actual` must equal or reach `expected`; otherwise the row `code` tells of it."""
-
-    actual: Length
-    relation: Literal["==", ">="]
-    expected: Length
-    code: str
-    words: tuple[tuple[str, str], ...]
-    values: tuple[tuple[str, Length], ...]  # words that are sizes
-    reason: str  # where `expected` comes from
-    span: Span | None
-    # The tensor whose own extent `actual` is, with its position and axis; None for a computed length.
-    given: tuple[str, int, str] | None = None
-    candidates: tuple[tuple[str, Length], ...] = ()  # `expected` is the longest of them, less the reach
-    variable: str = ""
 
 
 def is_open(length: Length) -> bool:
@@ -83,7 +65,7 @@ def find_checks(solver: Solver, errors: list[FuseError]) -> tuple[Finding, ...]:
     """All checks; those that never hold become errors, those that always hold are left out."""
     kept: list[Finding] = []
     seen: set[tuple[Length, str, Length]] = set()
-    for finding in (*_axes(solver), *_constants(solver), *_slices(solver), *_ranges(solver)):
+    for finding in (*_axes(solver), *_constants(solver), *_slices(solver), *_ranges(solver), *call_findings(solver)):
         key = (finding.actual, finding.relation, finding.expected)
         if finding.actual == finding.expected or key in seen:
             continue

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from fuse_ref.ir.index import Affine
 from fuse_ref.ir.nodes import Call, Expr, Number, Read
+from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.ir.variables import children, free_variables
 
-__all__ = ["Part", "Produced", "find_produced"]
+__all__ = ["Part", "Produced", "find_produced", "made_size"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,18 @@ def _of_call(call: Call) -> tuple[Produced, ...]:
             flattened = options.get("flattened", "").split()
             return (Produced(call.axis, tuple(_concat_part(a, flattened, call.axis) for a in call.arguments)),)
         case "one_hot" | "causal_mask":
-            size = call.arguments[-1]
-            count = int(size.value) if isinstance(size, Number) else 0
+            size = made_size(call)
             names = (*options.get("rows", "").split(), *((call.axis,) if call.axis else ()))
-            return tuple(Produced(name, (Part((), (), count),)) for name in names) if count else ()
+            return () if size is None else tuple(Produced(name, (Part((), (), size),)) for name in names)
         case _:
             return ()
+
+
+def made_size(call: Call) -> int | None:
+    """The size that one_hot or causal_mask names; None where it leaves that to its axis."""
+    size = call.arguments[-1] if call.arguments else None
+    named = isinstance(size, Number) and len(call.arguments) == len(CATALOGUE[call.function].arguments)
+    return int(size.value) if isinstance(size, Number) and named else None
 
 
 def _concat_part(argument: Expr, flattened: list[str], axis: str) -> Part:

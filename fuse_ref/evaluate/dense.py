@@ -9,10 +9,11 @@ from typing import Any, assert_never
 import numpy as np
 
 from fuse_ref.analysis.lengths import Length
+from fuse_ref.evaluate.attention import attend
 from fuse_ref.evaluate.contract import contract
-from fuse_ref.evaluate.indexing import Place, read
 from fuse_ref.evaluate.convolution import Offset, convolve
 from fuse_ref.evaluate.gathering import Spot, gather, repeated, scatter
+from fuse_ref.evaluate.indexing import Place, read
 from fuse_ref.evaluate.operations import ALONG, ELEMENTWISE
 from fuse_ref.evaluate.registers import Emitter, Register
 from fuse_ref.evaluate.scatter import Target, neutral, write
@@ -20,7 +21,9 @@ from fuse_ref.ir.nodes import Dtype
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.plan.steps import (
     Along,
+    Attention,
     Contract,
+    Convolve,
     DenseOperation,
     Expand,
     Index,
@@ -30,13 +33,13 @@ from fuse_ref.plan.steps import (
     Operand,
     Output,
     Permute,
+    ReadIndex,
     Reduce,
     Write,
+    WriteIndex,
 )
-    ReadIndex,
 
 __all__ = ["write_operation"]
-    WriteIndex,
 
 Sizes = Callable[[Length], int]
 
@@ -104,9 +107,6 @@ def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -
     emitter.bind(output.out, register)
 
 
-def _dtype(emitter: Emitter, dtype: Dtype) -> np.dtype:
-    match dtype:
-        case "float":
 def _spots(emitter: Emitter, indices: Sequence[ReadIndex] | Sequence[WriteIndex], sizes: Sizes) -> list[Spot]:
     spots = []
     for index in indices:
@@ -117,6 +117,9 @@ def _spots(emitter: Emitter, indices: Sequence[ReadIndex] | Sequence[WriteIndex]
     return spots
 
 
+def _dtype(emitter: Emitter, dtype: Dtype) -> np.dtype:
+    match dtype:
+        case "float":
             return emitter.float_type
         case "int64":
             return np.dtype(np.int64)
@@ -216,7 +219,7 @@ def _along(emitter: Emitter, operation: Along, shape: tuple[int, ...], dtype: np
         return emitter.constant(np.zeros(shape, dtype))
     if keeps:
         registers = _align(emitter, operation.operands, output, shape)
-        registers = _floats(emitter, operation.operands, registers, dtype)
+        registers = _floats(emitter, operation, registers)
         registers[0] = _broadcast(emitter, registers[0], shape)
         axis = output.labels.index(operation.axis)
         others = [emitter.infos[register].root for register in registers[1:]]
@@ -227,24 +230,22 @@ def _along(emitter: Emitter, operation: Along, shape: tuple[int, ...], dtype: np
         return emitter.call(partial(function, axis=axis), registers, shape, dtype, into=into, order=order)
     wider = Output(output.out, (*output.labels, operation.axis), output.lengths, output.dtype)
     registers = _align(emitter, operation.operands, wider, (*shape, size), full=True)
-    registers = _floats(emitter, operation.operands, registers, dtype, classes_without=operation.axis)
+    registers = _floats(emitter, operation, registers)
     result = emitter.call(partial(function, axis=len(shape)), registers, shape, dtype)
     return _broadcast(emitter, result, shape)
 
 
-def _floats(
-    emitter: Emitter,
-    operands: Sequence[Operand | int | float],
-    registers: Sequence[Register],
-    dtype: np.dtype,
-    *,
-    classes_without: str | None = None,
-) -> list[Register]:
+def _floats(emitter: Emitter, operation: Along, registers: Sequence[Register]) -> list[Register]:
+    """The operands in the run's precision, but for those that the function takes as they are."""
     made = []
-    for operand, register in zip(operands, registers, strict=True):
-        classes = classes_without is not None and isinstance(operand, Operand) and classes_without not in operand.labels
-        classes = classes and emitter.infos[register].dtype == np.int64
-        made.append(emitter.cast(register, dtype) if isinstance(operand, Operand) and not classes else register)
+    kinds = [argument.kind for argument in CATALOGUE[operation.function].arguments]
+    for kind, operand, register in zip(kinds, operation.operands, registers, strict=True):
+        whole = emitter.infos[register].dtype == np.int64
+        classes = kind == "classes" and isinstance(operand, Operand) and operation.axis not in operand.labels
+        stays = kind in ("mask", "number", "count") or (whole and (classes or kind == "ordered"))
+        made.append(
+            register if stays or not isinstance(operand, Operand) else emitter.cast(register, emitter.float_type)
+        )
     return made
 
 

@@ -220,6 +220,64 @@ def _lnorm(x: np.ndarray, eps: Value, *, axis: int, out: Out = None) -> Value:
     return np.divide(value, scale, out=value)
 
 
+def _masked_softmax(x: np.ndarray, mask: np.ndarray, *, axis: int, out: Out = None) -> Value:
+    value = np.where(mask, x, x.dtype.type(-np.inf))
+    largest = np.maximum.reduce(value, axis=axis, keepdims=True)
+    # A mask that lacks dimensions lacks leading ones, so its axis is counted from the last.
+    kept = np.logical_or.reduce(mask, axis=axis - x.ndim, keepdims=True)
+    value -= np.where(kept, largest, x.dtype.type(0))  # -inf - -inf would be NaN where nothing is kept
+    np.exp(value, out=value)
+    value /= np.where(kept, np.add.reduce(value, axis=axis, keepdims=True), x.dtype.type(1))
+    return value
+
+
+def _rmsnorm(x: np.ndarray, eps: Value, *, axis: int, out: Out = None) -> Value:
+    if axis == x.ndim - 1:
+        square = np.vecdot(x, x)[..., None] / x.shape[axis]
+    else:
+        square = np.add.reduce(x * x, axis=axis, keepdims=True) / x.shape[axis]
+    return np.divide(x, np.sqrt(square + eps), out=out)
+
+
+def _cumsum(x: np.ndarray, *, axis: int, out: Out = None) -> Value:
+    return np.add.accumulate(x, axis=axis, out=out)
+
+
+def _topk(x: np.ndarray, k: int, *, axis: int, out: Out = None) -> Value:
+    size = x.shape[axis]
+    count = min(k, size)
+    value = x.copy() if out is None else out
+    if count == 0:
+        value[...] = 0
+    elif count < size:
+        lowest = np.take(np.partition(x, size - count, axis=axis), [size - count], axis=axis)
+        above, equal = x > lowest, x == lowest
+        room = count - np.add.reduce(above, axis=axis, keepdims=True, dtype=np.int64)
+        above |= equal & (np.add.accumulate(equal, axis=axis, dtype=np.int64) <= room)
+        np.copyto(value, 0, where=~above)
+    return value
+
+
+def _rope(x: np.ndarray, position: Value, base: float, *, axis: int, out: Out = None) -> Value:
+    size = x.shape[axis]
+    speeds = (base ** (-np.arange(0, size, 2) / size)).astype(x.dtype)
+    place = np.asarray(position, x.dtype)
+    place = np.moveaxis(place.reshape((1,) * (x.ndim - place.ndim) + place.shape), axis, -1)
+    # A position that varies along the axis itself turns each of a pair by its own angle.
+    first_angle = place[..., 0::2] * speeds
+    second_angle = first_angle if place.shape[-1] == 1 else place[..., 1::2] * speeds
+    result = np.empty_like(x)
+    turned, given = np.moveaxis(result, axis, -1), np.moveaxis(x, axis, -1)
+    first, second = given[..., 0::2], given[..., 1::2]
+    turned[..., 0::2] = first * np.cos(first_angle) - second * np.sin(first_angle)
+    turned[..., 1::2] = second * np.cos(second_angle) + first * np.sin(second_angle)
+    return result
+
+
+def _argmax(x: np.ndarray, *, axis: int) -> Value:
+    return np.argmax(x, axis=axis)
+
+
 def _cross_entropy(logits: np.ndarray, target: np.ndarray, *, axis: int) -> Value:
     """`target`: int64 with length 1 along the axis, or probabilities with its whole length."""
     shifted = logits - np.maximum.reduce(logits, axis=axis, keepdims=True)
@@ -257,6 +315,12 @@ def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
 ALONG: Final[dict[str, Callable[..., Value]]] = {
     "softmax": _softmax,
     "log_softmax": _log_softmax,
+    "masked_softmax": _masked_softmax,
     "lnorm": _lnorm,
+    "rmsnorm": _rmsnorm,
+    "cumsum": _cumsum,
+    "topk": _topk,
+    "rope": _rope,
+    "argmax": _argmax,
     "cross_entropy": _cross_entropy,
 }

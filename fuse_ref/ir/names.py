@@ -18,8 +18,6 @@ _EXPANDED = (
     "const",
     "mse",
     "attention",
-    "reduce_max",
-    "reduce_mean",
     "tucker_dense",
     "sum",
     "max",

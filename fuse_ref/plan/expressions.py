@@ -180,10 +180,26 @@ class Expressions:
         if row is None:
             raise Unsupported(f"{call.function}(...) is not supported by the engines yet")
         arguments = tuple(self.lower(argument) for argument in call.arguments)
+        if call.function == "where":
+            return self._choose(*arguments)
         if row.kind == "elementwise":
             return self._elementwise(call, arguments)
         assert call.axis is not None
+        if row.kind == "new_axis":
+            columns = self.builder.iota(call.axis, "int64")
+            if call.function == "one_hot":
+                return self._compare("equal", arguments[0], columns)
+            return self._compare("less_equal", columns, self.builder.iota(dict(call.options)["rows"], "int64"))
+        if call.function in ("reduce_max", "reduce_mean"):
+            value = self._repeated(self.builder.float(arguments[0]), call.axis)
+            return self.builder.reduce("max" if call.function == "reduce_max" else "avg", value, (call.axis,))
         return self._along(call, call.axis, arguments, drops=row.kind == "reduce_axis")
+
+    def _choose(self, condition: Lowered, yes: Lowered, no: Lowered) -> Lowered:
+        holds = self.builder.truth(condition)
+        if not isinstance(holds, Value):
+            return yes if holds else no
+        return self.builder.map("where", (holds, self.builder.float(yes), self.builder.float(no)), "float")
 
     def _elementwise(self, call: Call, arguments: tuple[Lowered, ...]) -> Lowered:
         if not call.options:
@@ -197,17 +213,39 @@ class Expressions:
         row = CATALOGUE[call.function]
         operands: list[Lowered] = []
         for argument, slot in zip(arguments, row.arguments, strict=True):
-            classes = slot.kind == "classes" and not (isinstance(argument, Value) and axis in argument.labels)
-            if classes:
-                operands.append(self._classes(argument))
-                continue
-            value = self.builder.float(argument)
-            if slot is row.arguments[0] and not isinstance(value, Value):
-                value = self.builder.literal(value, "float")
-            operands.append(self.builder.expand(value, (axis,)) if isinstance(value, Value) else value)
+            value: Lowered
+            match slot.kind:
+                case "classes" if not (isinstance(argument, Value) and axis in argument.labels):
+                    operands.append(self._classes(argument))
+                    continue
+                case "mask":
+                    value = self._kept(argument)
+                case "number" | "count":
+                    value = self.builder.number(argument)
+                case "ordered" if isinstance(argument, Value) and argument.dtype == "int64":
+                    value = argument
+                case _:
+                    value = self.builder.float(argument)
+            if slot is row.arguments[0]:
+                value = self._repeated(value, axis)
+            elif isinstance(value, Value) and slot.kind != "aside":
+                value = self.builder.expand(value, (axis,))
+            operands.append(value)
         union = self.builder.union(operands)
         labels = tuple(label for label in union if not (drops and label == axis))
-        return self.builder.along(call.function, tuple(operands), axis, labels, call.options)
+        dtype: Dtype = "int64" if call.function == "argmax" else "float"
+        return self.builder.along(call.function, tuple(operands), axis, labels, call.options, dtype)
+
+    def _repeated(self, lowered: Lowered, axis: str) -> Value:
+        """An array that has the axis."""
+        value = lowered if isinstance(lowered, Value) else self.builder.literal(lowered, "float")
+        return self.builder.expand(value, (axis,))
+
+    def _kept(self, mask: Lowered) -> Value:
+        """What a mask keeps: what is not 0."""
+        if not isinstance(mask, Value):
+            return self.builder.literal(mask != 0, "bool")
+        return mask if mask.dtype == "bool" else self.builder.map("not_equal", (mask, 0), "bool")
 
     def _classes(self, target: Lowered) -> Value:
         """The target of cross_entropy that lacks the class index: analysis has seen that it is whole."""

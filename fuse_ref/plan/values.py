@@ -98,8 +98,8 @@ class Builder:
     def literal(self, number: int | float | bool, dtype: Dtype) -> Value:
         return self.add(LiteralArray(self.output((), dtype), (number,)))
 
-    def iota(self, variable: str) -> Value:
-        return self.add(Iota(self.output((variable,), "float")))
+    def iota(self, variable: str, dtype: Dtype = "float") -> Value:
+        return self.add(Iota(self.output((variable,), dtype)))
 
     def map(
         self,

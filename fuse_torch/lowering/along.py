@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch.fx import Node
@@ -58,6 +59,104 @@ def _lnorm(emit: Emitter, operation: Along) -> Node:
     return emit.call(operator.mul, centred, emit.call(torch.rsqrt, spread))
 
 
+def _masked_softmax(emit: Emitter, operation: Along) -> Node:
+    x, mask = _first(operation), operation.operands[1]
+    assert isinstance(mask, Operand)
+    output = operation.output.labels
+    dim = output.index(operation.axis) - len(output)
+    node = emit.aligned(_floating(emit, x), x.labels, output)
+    keeps = emit.aligned(emit.operand(mask), mask.labels, output)
+    some = emit.call(torch.any, keeps, dim, keepdim=True)
+    # -inf alone would make a row NaN where nothing is kept, and its gradient too: such a row is a constant.
+    masked = emit.call(torch.where, keeps, node, float("-inf"))
+    weights = emit.call(torch.softmax, emit.call(torch.where, some, masked, 0.0), dim)
+    return emit.call(torch.where, some, weights, 0.0)
+
+
+def _rmsnorm(emit: Emitter, operation: Along) -> Node:
+    x, eps = _first(operation), operation.operands[1]
+    node, labels, axis = _floating(emit, x), x.labels, operation.axis
+    if not isinstance(eps, Operand):
+        inner = (*(label for label in labels if label != axis), axis)
+        length = emit.size(emit.lengths(x)[axis])
+        result = emit.call(functional.rms_norm, emit.permuted(node, labels, inner), (length,), None, float(eps))
+        return emit.permuted(result, inner, operation.output.labels)
+    output = operation.output.labels
+    square = emit.call(torch.mean, emit.call(torch.square, node), (labels.index(axis),), keepdim=True)
+    shift = emit.aligned(_floating(emit, eps), eps.labels, output)
+    scale = emit.call(torch.rsqrt, emit.call(operator.add, emit.aligned(square, labels, output), shift))
+    return emit.call(operator.mul, emit.aligned(node, labels, output), scale)
+
+
+def _cumsum(emit: Emitter, operation: Along) -> Node:
+    x = _first(operation)
+    result = emit.call(torch.cumsum, _floating(emit, x), x.labels.index(operation.axis))
+    return emit.permuted(result, x.labels, operation.output.labels)
+
+
+def _topk(emit: Emitter, operation: Along) -> Node:
+    x, k = _first(operation), operation.operands[1]
+    assert isinstance(k, int)
+    node, dim = _floating(emit, x), x.labels.index(operation.axis)
+    if k == 0:
+        return emit.permuted(emit.call(torch.zeros_like, node), x.labels, operation.output.labels)
+    fixed = emit.method("detach", node)
+    count = emit.minimum(k, emit.size(emit.lengths(x)[operation.axis]))
+    # torch.topk takes equal values in any order: only the lowest value that it keeps is used.
+    largest = emit.call(operator.getitem, emit.call(torch.topk, fixed, count, dim), 0)
+    last = tuple(slice(-1, None) if place == dim else slice(None) for place in range(len(x.labels)))
+    lowest = emit.call(operator.getitem, largest, last)
+    above, equal = emit.call(operator.gt, fixed, lowest), emit.call(operator.eq, fixed, lowest)
+    room = emit.call(operator.sub, count, emit.call(torch.sum, above, (dim,), keepdim=True))
+    first = emit.call(torch.logical_and, equal, emit.call(operator.le, emit.call(torch.cumsum, equal, dim), room))
+    kept = emit.call(torch.logical_or, above, first)
+    return emit.permuted(emit.call(torch.where, kept, node, 0.0), x.labels, operation.output.labels)
+
+
+def _rope(emit: Emitter, operation: Along) -> Node:
+    x, position, base = _first(operation), operation.operands[1], operation.operands[2]
+    assert not isinstance(base, Operand)
+    axis, length = operation.axis, emit.size(emit.lengths(x)[operation.axis])
+    inner = (*(label for label in operation.output.labels if label != axis), axis)
+    # In float64, since an error of an angle grows with the position.
+    steps = emit.call(torch.arange, emit.floor_divide(length, 2), dtype=torch.float64, device=emit.device())
+    slope, count = -2 * math.log(base), emit.maximum(length, 1)
+    rate = slope / count if isinstance(count, int) else emit.call(operator.truediv, slope, count)
+    speeds = emit.method("to", emit.call(torch.exp, emit.call(operator.mul, steps, rate)), emit.precision())
+
+    def half(node: Node, start: int) -> Node:
+        return emit.call(operator.getitem, node, (..., slice(start, None, 2)))
+
+    first_angle: Node
+    if isinstance(position, Operand):
+        place = emit.aligned(_floating(emit, position), position.labels, inner)
+        varies = axis in position.labels
+        first_angle = emit.call(operator.mul, half(place, 0) if varies else place, speeds)
+        second_angle = emit.call(operator.mul, half(place, 1), speeds) if varies else first_angle
+    else:
+        first_angle = second_angle = emit.call(operator.mul, speeds, position)
+    node = emit.aligned(_floating(emit, x), x.labels, inner)
+    first, second = half(node, 0), half(node, 1)
+
+    def turned(one: Node, other: Node, angle: Node, combine: Callable[..., Any]) -> Node:
+        along = emit.call(operator.mul, one, emit.call(torch.cos, angle))
+        return emit.call(combine, along, emit.call(operator.mul, other, emit.call(torch.sin, angle)))
+
+    pair = [
+        turned(first, second, first_angle, operator.sub),
+        turned(second, first, second_angle, operator.add),
+    ]
+    result = emit.call(torch.flatten, emit.call(torch.stack, pair, -1), -2)
+    return emit.permuted(result, inner, operation.output.labels)
+
+
+def _argmax(emit: Emitter, operation: Along) -> Node:
+    x = _first(operation)
+    result = emit.call(torch.argmax, emit.operand(x), x.labels.index(operation.axis))
+    left = tuple(label for label in x.labels if label != operation.axis)
+    return emit.permuted(result, left, operation.output.labels)
+
+
 def _cross_entropy(emit: Emitter, operation: Along) -> Node:
     logits, target = _first(operation), operation.operands[1]
     assert isinstance(target, Operand)
@@ -96,7 +195,13 @@ def _repeated(emit: Emitter, operation: Along, node: Node, operand: Operand) -> 
 ALONG: dict[str, AlongFunction] = {
     "softmax": _softmax(torch.softmax),
     "log_softmax": _softmax(torch.log_softmax),
+    "masked_softmax": _masked_softmax,
     "lnorm": _lnorm,
+    "rmsnorm": _rmsnorm,
+    "cumsum": _cumsum,
+    "topk": _topk,
+    "rope": _rope,
+    "argmax": _argmax,
     "cross_entropy": _cross_entropy,
 }
 

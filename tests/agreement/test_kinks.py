@@ -48,6 +48,11 @@ KINKS = {
     "gelu far out": ('Y[i] = gelu(X[i]) + gelu(X[i], approximate="tanh")', [-1000, 1000], [0, 2]),
     "log_softmax far out": ("Y = sum(i: log_softmax(X[i], axis=i) (i == 0))", [-1000, 1000], [1, -1]),
     "lnorm of one value": ("Y[d] = lnorm(X[d])", [3], [0]),
+    # What a function along an axis leaves out has no part in it.
+    "topk of equal ones": ("Y[i] = topk(X[i], 2)", [1, 2, 1, 1], [1, 1, 0, 0]),
+    "masked_softmax of nothing": ("Y[i] = masked_softmax(X[i], i > 5)", [1, 2], [0, 0]),
+    "masked_softmax far out": ("Y = sum(i: masked_softmax(X[i], i < 2, axis=i) i)", [-1e4, 1e4, 1e5], [0, 0, 0]),
+    "reduce_max of equal ones": ("Y = reduce_max(X[i])", [1, 1, 0], [0.5, 0.5, 0]),
     # Where no combination counts there is no gradient, and none of it is NaN.
     "max over nothing": ("Y[x] max= X[x, y] (y > 5)", [[1, 1], [1, 1]], [[0, 0], [0, 0]]),
     "avg over nothing": ("Y[x] avg= X[x, y] (y > x)", [[1, 1], [1, 1]], [[0, 1], [0, 0]]),

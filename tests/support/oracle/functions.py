@@ -251,8 +251,25 @@ def _topk(line: Sequence[float], count: Sequence[float]) -> list[float]:
     return [x if k in kept else 0.0 for k, x in enumerate(line)]
 
 
+def _rope(line: Sequence[float], position: Sequence[float], base: Sequence[float]) -> list[float]:
+    """Su et al. 2021, equation 34: the pair (2i, 2i + 1) of n numbers turned by position / base**(2i / n)."""
+    turned = []
+    for k, x in enumerate(line):
+        angle = position[k] / base[k] ** (2 * (k // 2) / len(line))
+        other = line[k + 1] if k % 2 == 0 else line[k - 1]
+        turned.append(x * math.cos(angle) + (-other if k % 2 == 0 else other) * math.sin(angle))
+    return turned
+
+
 def _argmax(line: Sequence[float]) -> float:
     return float(max(range(len(line)), key=lambda k: line[k]))
+
+
+def _largest(line: Sequence[float]) -> float:
+    largest = -math.inf
+    for x in line:
+        largest = larger(largest, x)
+    return largest
 
 
 # name -> (parameters, defaults, lines -> line)
@@ -265,13 +282,14 @@ ALONG: dict[str, Function] = {
     "rmsnorm": Function(("x", "eps"), {"eps": 1e-5}, _rmsnorm),
     "cumsum": Function(("x",), {}, _cumsum),
     "topk": Function(("x", "k"), {}, _topk),
+    "rope": Function(("x", "position", "base"), {"base": 10000.0}, _rope),
 }
 
 # Functions whose axis leaves; cross_entropy is spelled out in elements.py because of its target.
 LEAVES: dict[str, Callable[[Sequence[float]], float]] = {
     "argmax": _argmax,
-    "reduce_max": max,
-    "reduce_mean": lambda line: sum(line) / len(line),
+    "reduce_max": _largest,
+    "reduce_mean": lambda line: sum(line) / len(line) if line else 0.0,
 }
 
 SHAPED = ("concat", "one_hot", "causal_mask")

@@ -105,8 +105,9 @@ class _Resolver:
         if call.name == "one_hot":
             return self._with(call, axis=self._new_variable(call))
         if call.name == "causal_mask":
-            rows, columns = (index_variables(index)[0] for index in self.target.indices[-2:])
-            return self._with(call, rows=rows, axis=columns)
+            left = [index_variables(index) for index in self.target.indices]
+            columns = self._axis(call) if "axis" in dict(call.keywords) else left[-1][0]
+            return self._with(call, rows=left[left.index((columns,)) - 1][0], axis=columns)
         if call.name in ELEMENTWISE and ELEMENTWISE[call.name].words:
             # `cast(x, float16)`: the word is no variable.
             known = len(ELEMENTWISE[call.name].parameters)

@@ -33,7 +33,7 @@ def made_sizes(loaded: Loaded, item: Definition, name: str, known: Mapping[str, 
             continue
         if part.name == "concat":
             yield sum(_block_size(loaded, argument, known) for argument in part.arguments)
-        else:
+        elif len(part.arguments) == (2 if part.name == "one_hot" else 1):
             size = loaded.number(part.arguments[-1])
             if size is None:
                 raise OracleError(f"{part.name} needs a number of positions")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from fuse_ref.analysis.check import check_program
 from fuse_ref.analysis.rules import unsafe_rules
 from fuse_ref.errors import FuseError
+from fuse_ref.files.imports import with_imports
 from fuse_ref.ir.from_syntax import build_program
 from fuse_ref.ir.json import Json, digest, from_json, to_json
 from fuse_ref.ir.nodes import Dtype, ProgramIR, Role
@@ -55,25 +56,34 @@ class Program:
 
     Args:
         text: the program (docs/language.md).
-        path: the file it comes from: shown in errors, and the place relative file names start at.
+        path: the file it comes from: shown in errors, and its folder is where relative names of files start, imports
+            among them. Without one they start at the current folder.
+        allowed_roots: folders that imports may lie in, beside the one where relative names start.
 
     Raises:
         FuseError: the first mistake in the text; its `.others` are the further ones.
     """
 
-    def __init__(self, text: str, *, path: str | PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        path: str | PathLike[str] | None = None,
+        allowed_roots: Sequence[str | PathLike[str]] = (),
+    ) -> None:
         source = Source(text, "<program>" if path is None else str(path))
         errors: list[FuseError] = []
-        module = parse(source, errors)
+        place = None if path is None else Path(path)
+        module = with_imports(parse(source, errors), source, place, [Path(root) for root in allowed_roots], errors)
         program = build_program(module, errors)
         # Sizes and cycles need the whole program; a rule is safe or not by itself.
         errors.extend(unsafe_rules(program) if errors else check_program(program).errors)
         if errors:
-            errors.sort(key=lambda error: -1 if error.span is None else error.span.start)
+            errors.sort(key=lambda error: _order(error, source))
             first, *others = errors
             first.others = tuple(others)
             raise first
-        self._setup(program, source, None if path is None else Path(path))
+        self._setup(program, source, place)
 
     def _setup(self, ir: ProgramIR, source: Source, path: Path | None) -> None:
         self._ir = ir
@@ -221,6 +231,15 @@ class Program:
     def __repr__(self) -> str:
         name = "" if self._path is None else f" {self._path}"
         return f"<Program{name}: {', '.join(self._ir.exports) or 'no exports'}>"
+
+
+def _order(error: FuseError, source: Source) -> tuple[int, str, int]:
+    """Imported files first, since the program's own mistakes may follow from theirs; then the order of the text."""
+    if error.span is None:
+        return 0, "", 0
+    if error.span.source is not source:
+        return 1, error.span.source.name, error.span.start
+    return 2, "", error.span.start
 
 
 def as_program(program: Program | str) -> Program:

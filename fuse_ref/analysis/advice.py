@@ -38,7 +38,7 @@ def advise(program: ProgramIR) -> tuple[Advice, ...]:
             for message in dict.fromkeys(_messages(equation)):
                 found.append(Advice(message, equation_text(equation), equation.span))
     found += _written_twice(program)
-    return tuple(sorted(found, key=lambda item: item.span.start))
+    return tuple(sorted(found, key=lambda item: (item.span.source.name, item.span.start)))
 
 
 def _messages(equation: Equation) -> Iterator[str]:

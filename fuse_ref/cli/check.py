@@ -38,12 +38,12 @@ def handle(arguments: argparse.Namespace) -> int:
 
 
 def examine(name: str, sizes: dict[str, int]) -> tuple[list[FuseError], tuple[Advice, ...]]:
-    """All errors of one program in text order, or what to think twice about when it has none."""
+    """All errors of one program in text order, those of imported files first, or what to think twice about when it has none."""
     try:
         program = load_program(name)
         program.plan(sizes or None)  # finds the sizes that do not fit
     except FuseError as first:
         found = [first, *first.others]
         first.others = ()  # shown one by one below, so the hint at more of them would be wrong
-        return sorted(found, key=lambda error: error.span.start if error.span else -1), ()
+        return found, ()
     return [], advise(program.ir)

@@ -9,8 +9,10 @@ from fuse_ref.errors import FuseError
 from fuse_ref.ir.from_syntax import build_program
 from fuse_ref.ir.index import Affine
 from fuse_ref.ir.nodes import ProgramIR, Read, Sink
+from fuse_ref.ir.text import explicit_text
 from fuse_ref.ir.variables import reads
 from fuse_ref.language.parser import parse
+from fuse_ref.language.syntax_tree import Import
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
 from fuse_ref.source import Source
@@ -84,6 +86,9 @@ def ask(program: ProgramIR, text: str, query: str) -> ProgramIR:
         raise mistake("FUSE213", None, query=query)
     errors: list[FuseError] = []
     module = parse(Source(f"{text}\n{question}", "<query>"), errors)
+    if any(isinstance(statement, Import) for statement in module.statements):
+        # The explicit form has the imported statements in it.
+        module = parse(Source(f"{explicit_text(program)}{question}", "<query>"), errors)
     asked = build_program(module, errors)
     if errors:
         raise errors[-1]

@@ -123,6 +123,7 @@ def build_axes(
     declared: Sequence[DeclaredAxis],
     statements: Sequence[Equation | Sink | Query],
     errors: list[FuseError],
+    order: Callable[[Span], int],
 ) -> Axes:
     """The axes of a program.
 
@@ -132,6 +133,7 @@ def build_axes(
         declared: the `axis` lines.
         statements: everything that reads or writes, in text order.
         errors: conflicts are appended.
+        order: where a statement stands in the program, whichever file it comes from.
     """
     union = _Union()
     occurrences: list[_Occurrence] = []
@@ -177,7 +179,7 @@ def build_axes(
         if isinstance(statement, Equation):
             _literal_sizes(statement, number, group)
     _declared_sizes(declared, groups.values())
-    _symbols(declared, statements, occurrences, symbol_sides, group, groups.values())
+    _symbols(declared, statements, occurrences, symbol_sides, group, groups.values(), order)
     return _finish(tensors, union, groups, errors)
 
 
@@ -281,10 +283,11 @@ def _symbols(
     symbol_sides: Sequence[tuple[SymbolValue, int]],
     group: _Lookup,
     groups: Iterable[_Group],
+    order: Callable[[Span], int],
 ) -> None:
     """Numbers the symbols: facts and axis tables in text order, then constants in equations."""
     of_tables: list[tuple[int, DeclaredAxis]] = [
-        (-1 if item.span is None else item.span.start, item) for item in declared if item.symbols is not None
+        (-1 if item.span is None else order(item.span), item) for item in declared if item.symbols is not None
     ]
     of_facts: list[tuple[int, _Occurrence]] = []
     of_equations: list[tuple[int, int, _Occurrence | tuple[SymbolValue, int]]] = []
@@ -293,7 +296,7 @@ def _symbols(
             continue
         statement = statements[item.scope[0]]
         if isinstance(statement, Equation) and statement.kind == "fact":
-            of_facts.append((statement.span.start, item))
+            of_facts.append((order(statement.span), item))
         elif not isinstance(statement, Query):
             of_equations.append((item.scope[0], count, item))
     for side, number in symbol_sides:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
 from fuse_ref.errors import FuseError
@@ -87,7 +87,8 @@ class _Builder:
         known = self._tensors.of
         letters = {name: uses.letters for name, uses in known.items()}
         ranks = [(name, uses.rank) for name, uses in known.items()]
-        axes = build_axes(ranks, letters, self._declared, self._statements, self._errors)
+        order = _text_order(self._module)
+        axes = build_axes(ranks, letters, self._declared, self._statements, self._errors, order)
         tensors = tuple(
             self._tensors.tensor(name, tuple(axes.of[name, k] for k in range(rank))) for name, rank in ranks
         )
@@ -139,8 +140,6 @@ class _Builder:
                 uses = Uses(len(letters), target.span, "param", "float", init, letters, target.span)
                 uses.declared_boolean = False
                 self._add_declared(target.name, uses, span)
-            case tree.Import(span=span):
-                raise mistake("FUSE122", span, what="import", instead="copy the file's statements into this one")
             case _:
                 pass
 
@@ -299,6 +298,16 @@ class _Builder:
             return query
         indices: tuple[Index, ...] = tuple(plain(f"_{k + 1}") for k in range(rank))
         return dataclasses.replace(query, target=dataclasses.replace(query.target, indices=indices))
+
+
+def _text_order(module: tree.Module) -> Callable[[Span], int]:
+    """The number of the statement, or item of an `axis` line, that begins at a place; imports stand where they are named."""
+    numbers: dict[tuple[int, int], int] = {}
+    for statement in module.statements:
+        parts = statement.items if isinstance(statement, tree.AxisDeclaration) else (statement,)
+        for part in parts:
+            numbers.setdefault((id(part.span.source), part.span.start), len(numbers))
+    return lambda span: numbers.get((id(span.source), span.start), -1)
 
 
 def _numbered(item: DeclaredAxis, axes: tuple[Axis, ...]) -> DeclaredAxis:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from fuse_ref.ir import index, nodes
@@ -36,13 +36,18 @@ assert len(_CLASSES) == sum(
 
 def to_json(program: ProgramIR, source: Source) -> dict[str, Json]:
     """`program` as JSON data; the text goes along so that later errors can still show their place."""
-    return {
+    sources = [source]
+    encoded = _encode(program, sources)
+    found: dict[str, Json] = {
         "format": _FORMAT,
         "version": FORMAT_VERSION,
         "name": source.name,
         "text": source.text,
-        "program": _encode(program, spans=True),
+        "program": encoded,
     }
+    if len(sources) > 1:
+        found["imports"] = [{"name": item.name, "text": item.text} for item in sources[1:]]
+    return found
 
 
 def from_json(data: object) -> tuple[ProgramIR, Source]:
@@ -59,7 +64,7 @@ def from_json(data: object) -> tuple[ProgramIR, Source]:
     if not isinstance(text, str) or not isinstance(name, str):
         raise mistake("FUSE127", reason="its text is missing")
     source = Source(text, name)
-    program = _decode(data.get("program"), source)
+    program = _decode(data.get("program"), (source, *_imports(data.get("imports", []))))
     if not isinstance(program, ProgramIR):
         raise mistake("FUSE127", reason="it holds no program")
     return program, source
@@ -67,11 +72,22 @@ def from_json(data: object) -> tuple[ProgramIR, Source]:
 
 def digest(program: ProgramIR) -> str:
     """SHA-256 (hex) of what the program means: layout, comments and places do not count."""
-    text = json.dumps(_encode(program, spans=False), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(_encode(program, None), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _encode(value: object, *, spans: bool) -> Json:
+def _imports(data: object) -> Iterator[Source]:
+    """The texts of imported files, which places point into."""
+    for item in data if isinstance(data, list) else [None]:
+        match item:
+            case {"name": str(name), "text": str(text)}:
+                yield Source(text, name)
+            case _:
+                raise mistake("FUSE127", reason="the text of an import is missing")
+
+
+def _encode(value: object, sources: list[Source] | None) -> Json:
+    """`value` as JSON; places go along when `sources` takes the texts that they point into, the program's first."""
     match value:
         case None | bool() | int() | str():
             return value
@@ -79,35 +95,42 @@ def _encode(value: object, *, spans: bool) -> Json:
             # Python's JSON would write NaN and Infinity, which other readers refuse.
             return value if value - value == 0 else {"node": "float", "text": repr(value)}
         case tuple():
-            return [_encode(item, spans=spans) for item in value]
-        case Span(_, start, end):
-            return {"node": "Span", "at": [start, end]}
+            return [_encode(item, sources) for item in value]
+        case Span(source, start, end):
+            assert sources is not None
+            number = next((k for k, item in enumerate(sources) if item is source), len(sources))
+            if number == len(sources):
+                sources.append(source)
+            return {"node": "Span", "at": [start, end], **({"in": number} if number else {})}
         case _:
             assert dataclasses.is_dataclass(value), type(value)
             found: dict[str, Json] = {"node": type(value).__name__}
             for item in dataclasses.fields(value):
-                if item.compare:
-                    found[item.name] = _encode(getattr(value, item.name), spans=spans)
-                elif spans:
-                    found[item.name] = _encode(getattr(value, item.name), spans=True)
+                if item.compare or sources is not None:
+                    found[item.name] = _encode(getattr(value, item.name), sources)
             return found
 
 
-def _decode(value: object, source: Source) -> object:
+def _decode(value: object, sources: Sequence[Source]) -> object:
     match value:
         case None | bool() | int() | float() | str():
             return value
         case list():
-            return tuple(_decode(item, source) for item in value)
+            return tuple(_decode(item, sources) for item in value)
         case {"node": "float", "text": str(text)}:
             return float(text)
-        case {"node": "Span", "at": [int(start), int(end)]} if 0 <= start <= end <= len(source.text):
-            return Span(source, start, end)
+        case {"node": "Span", "at": [int(start), int(end)], **more}:
+            number = more.get("in", 0)
+            if not isinstance(number, int) or not 0 <= number < len(sources):
+                raise mistake("FUSE127", reason="the text of an import is missing")
+            if not 0 <= start <= end <= len(sources[number].text):
+                raise mistake("FUSE127", reason="a place lies outside its text")
+            return Span(sources[number], start, end)
         case {"node": str(name), **fields} if name in _CLASSES:
             kind = _CLASSES[name]
             known = {item.name for item in dataclasses.fields(kind)}
             if set(fields) != known:
                 raise mistake("FUSE127", reason=f"a {name} has other fields than this version's")
-            return kind(**{str(key): _decode(item, source) for key, item in fields.items()})
+            return kind(**{str(key): _decode(item, sources) for key, item in fields.items()})
         case _:
             raise mistake("FUSE127", reason="it holds something that no program has")

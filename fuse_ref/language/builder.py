@@ -113,7 +113,7 @@ class Builder(Transformer[Token, Any]):
         for variable in variables:
             if isinstance(variable, tuple):
                 raise mistake("FUSE054", variable[0].span, found=f"{variable[0].text}=", operator=operator.text)
-            if not isinstance(variable, st.Name) or "." in variable.name:
+            if not isinstance(variable, st.Name):
                 raise mistake("FUSE054", variable.span, found=variable.span.text, operator=operator.text)
             if variable.name in names:
                 raise mistake("FUSE055", variable.span, found=variable.name, operator=operator.text)

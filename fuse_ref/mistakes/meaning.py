@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from fuse_ref.errors import AxisError, ConfigError, DtypeError, OperatorError, UnboundTensorError, UnknownFunctionError
+from fuse_ref.errors import (
+    AxisError,
+    ConfigError,
+    DtypeError,
+    ManifestError,
+    OperatorError,
+    UnboundTensorError,
+    UnknownFunctionError,
+)
 from fuse_ref.mistakes.row import Example, Mistake
 
 __all__ = ["MEANING_MISTAKES"]
@@ -229,10 +237,7 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
         "not in this version",
         "{what} is part of the language but not of this version",
         "{instead}",
-        (
-            Example("import", 'import "layers.fuse"\nY[i] = X[i]'),
-            Example("attention(...)", "Y[p, v] = attention(Q[p, k], K[q, k], V[q, v])"),
-        ),
+        (Example("attention(...)", "Y[p, v] = attention(Q[p, k], K[q, k], V[q, v])"),),
     ),
     Mistake(
         "FUSE123",
@@ -365,5 +370,44 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
                 ),
             ),
         ),
+    ),
+    Mistake(
+        "FUSE142",
+        OperatorError,
+        "imports in a circle",
+        "{path} imports itself: {cycle}",
+        "move what both files need into a third one",
+        (
+            Example(
+                "b.fuse imports itself: b.fuse -> a.fuse -> b.fuse",
+                python=(
+                    "import tempfile, pathlib; folder = pathlib.Path(tempfile.mkdtemp())\n"
+                    "(folder / 'a.fuse').write_text('import \"b.fuse\"\\n')\n"
+                    "(folder / 'b.fuse').write_text('import \"a.fuse\"\\n')\n"
+                    "Program('import \"b.fuse\"', path=folder / 'main.fuse')"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE143",
+        ManifestError,
+        "an import that cannot be read",
+        "the import {path} cannot be read: {problem}",
+        "relative paths start at the folder of the file that has the import line",
+        (
+            Example(
+                "the import layers_of_nobody.fuse cannot be read: No such file or directory",
+                'import "layers_of_nobody.fuse"\nY[i] = X[i]',
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE144",
+        ManifestError,
+        "an import outside the allowed folders",
+        "the import {path} lies outside the folders that the program may use ({roots})",
+        "Program(text, path=..., allowed_roots=[...]) allows more",
+        (Example("lies outside the folders", 'import "../../other/layers.fuse"\nY[i] = X[i]'),),
     ),
 )

@@ -10,12 +10,13 @@ from fuse_ref.plan.estimates import Estimates
 from fuse_ref.plan.passes.framework import Block, PlanPass
 from fuse_ref.plan.passes.replan import REPLAN
 from fuse_ref.plan.passes.sharing import SHARING
+from fuse_ref.plan.passes.squared_distance import SQUARED_DISTANCE
 from fuse_ref.plan.steps import Contract, Contraction, DenseOperation, Map, Output, Plan, Saving, Step
 
 __all__ = ["NAMES", "PASSES", "improve"]
 
 # In the order in which they run.
-PASSES: tuple[PlanPass, ...] = (SHARING, REPLAN)
+PASSES: tuple[PlanPass, ...] = (SHARING, SQUARED_DISTANCE, REPLAN)
 
 NAMES: tuple[str, ...] = tuple(item.name for item in PASSES)
 

@@ -1,0 +1,391 @@
+"""Sums of squared differences of all pairs of rows as one matrix product.
+
+|x - y|² = |x|² + |y|² - 2 x·y, where the array of all differences is larger by the length of a row.
+
+Rounding. The right-hand side cancels: its error is about ε (|x|² + |y|²), however small the distance is,
+with ε = 6e-8 in float32. So one point is taken from all rows first, which changes no distance and makes
+|x|² as large as the data's spread, not its offset (see `_Emitter.centre`). The squared lengths of rows
+that are compared with themselves are read from the diagonal of their product, so that the distance of a
+row to itself is 0 exactly. What is left is an error of ε times the squared spread. It is harmless in
+exp(-d/s), unless the spread is thousands of times √s, and in sums over rows; it is not where small
+distances count for themselves: under a root, a logarithm, in a denominator, in a comparison, or where
+they are observed. There the differences are made as written. A row with NaN or infinity in it gives NaN
+against all others, and touches no other pair.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from fuse_ref.analysis.lengths import Fixed, Length
+from fuse_ref.ir.nodes import Dtype
+from fuse_ref.plan.passes.framework import Block, PlanPass, Rewritten
+from fuse_ref.plan.steps import (
+    Contract,
+    DenseOperation,
+    Expand,
+    Index,
+    Map,
+    Operand,
+    Output,
+    Permute,
+    ReadIndex,
+    Reduce,
+    Saving,
+)
+
+__all__ = ["SQUARED_DISTANCE"]
+
+_LEAST: Final = 1 << 16  # differences; below, their array costs nothing
+_LEAST_ROW: Final = 8  # elements of a row; below, a matrix product wins little and rounds worse
+_AMPLIFY: Final = frozenset({"sqrt", "log", "power", "sign", "step", "floor", "even", "odd", "cast", "to_boolean"})
+_COMPARE: Final = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    left: Operand  # x; labels of its rows' places, then those that are summed, in any order
+    right: Operand  # y
+    weight: Operand | None  # a factor over summed labels alone
+    rows: tuple[str, ...]  # labels of x alone
+    columns: tuple[str, ...]  # labels of y alone
+    summed: tuple[str, ...]
+    difference: Map
+    factor: float = 1.0  # numbers that the sum is multiplied by
+    last: DenseOperation = field(kw_only=True)  # makes the sum, scaled
+
+
+def _rewrite(block: Block) -> Rewritten:
+    uses, makers = block.uses(), block.makers()
+    instead: dict[str, tuple[DenseOperation, ...]] = {}
+    savings: list[Saving] = []
+    for operation in block.operations:
+        match = _find(block, operation, uses, makers)
+        if match is None or _why_not(block, match, uses):
+            continue
+        made = _emitted(block, match, len(instead))
+        instead[match.last.output.out] = made
+        savings.append(_saving(block, match, made))
+    if not instead:
+        return block.operations, ()
+    operations: list[DenseOperation] = []
+    for operation in block.operations:
+        operations.extend(instead.get(operation.output.out, (operation,)))
+    return tuple(operations), tuple(savings)
+
+
+# Finding -----------------------------------------------------------------------------------------
+
+
+def _find(
+    block: Block,
+    operation: DenseOperation,
+    uses: Mapping[str, tuple[DenseOperation, ...]],
+    makers: Mapping[str, DenseOperation],
+) -> _Match | None:
+    """What `operation` sums, if these are squares of differences that nothing else needs."""
+
+    def alone(operand: Operand) -> DenseOperation | None:
+        name = operand.value
+        single = name not in block.kept and len(uses[name]) == 1
+        return makers.get(name) if single else None
+
+    weight: Operand | None = None
+    square: Operand | None = None
+    squares: tuple[Operand, Operand] | None = None
+    match operation:
+        case Reduce(_, "sum", operand):
+            square = operand
+        case Contract(_, left, right) if left == right:
+            squares = (left, right)
+        case Contract(_, left, right):
+            weight, square = (left, right) if len(left.labels) < len(right.labels) else (right, left)
+        case _:
+            return None
+    names: dict[str, str] = {}
+    if square is not None:
+        inner = alone(square)
+        if not isinstance(inner, Map) or inner.function != "multiply":
+            return None
+        first, second = inner.operands
+        if not isinstance(first, Operand) or first != second:
+            return None
+        names = dict(zip(inner.output.labels, square.labels, strict=True))
+        squares = (first, first)
+    assert squares is not None
+    read = squares[0]
+    difference = alone(read)
+    if not isinstance(difference, Map) or difference.function != "subtract":
+        return None
+    x, y = difference.operands
+    if not isinstance(x, Operand) or not isinstance(y, Operand):
+        return None
+    outer = dict(zip(difference.output.labels, (names.get(label, label) for label in read.labels), strict=True))
+    x, y = (Operand(item.value, tuple(outer[label] for label in item.labels)) for item in (x, y))
+    summed = tuple(label for label in outer.values() if label not in operation.output.labels)
+    if not set(summed) <= set(x.labels) & set(y.labels):
+        return None
+    if weight is not None and not set(weight.labels) <= set(summed):
+        return None
+    rows = tuple(label for label in x.labels if label not in y.labels)
+    columns = tuple(label for label in y.labels if label not in x.labels)
+    found = _Match(x, y, weight, rows, columns, summed, difference, last=operation)
+    return _scaled(block, found, uses)
+
+
+def _scaled(block: Block, match: _Match, uses: Mapping[str, tuple[DenseOperation, ...]]) -> _Match:
+    """`match` with the multiplications by numbers that follow it.
+
+    One by a value stays as it is: taken into the product, a 0 or an infinity there would reach other pairs.
+    """
+    while True:
+        name = match.last.output.out
+        labels = match.last.output.labels
+        users = uses.get(name, ())
+        if name in block.kept or len(users) != 1:
+            return match
+        (user,) = users
+        if not isinstance(user, Map) or user.function not in ("multiply", "divide", "negate"):
+            return match
+        first, second = user.operands if len(user.operands) == 2 else (*user.operands, -1)
+        value, other = (first, second) if isinstance(first, Operand) and first.value == name else (second, first)
+        if user.function == "divide" and value is not first:
+            return match
+        if not isinstance(value, Operand) or value.labels != user.output.labels or len(labels) != len(value.labels):
+            return match
+        if isinstance(other, Operand) or (user.function == "divide" and other == 0):
+            return match
+        factor = match.factor * other if user.function == "multiply" else match.factor / other
+        match = replace(match, factor=factor, last=user)
+        # Labels are those of the equation that comes last.
+        match = _renamed(match, dict(zip(labels, value.labels, strict=True)))
+
+
+def _renamed(match: _Match, names: Mapping[str, str]) -> _Match:
+    taken = set(names.values())
+
+    def new(labels: Sequence[str]) -> tuple[str, ...]:
+        return tuple(names.get(label, f"{label}^" if label in taken else label) for label in labels)
+
+    weight = match.weight
+    return replace(
+        match,
+        left=Operand(match.left.value, new(match.left.labels)),
+        right=Operand(match.right.value, new(match.right.labels)),
+        weight=None if weight is None else Operand(weight.value, new(weight.labels)),
+        rows=new(match.rows),
+        columns=new(match.columns),
+        summed=new(match.summed),
+    )
+
+
+# Whether -----------------------------------------------------------------------------------------
+
+
+def _why_not(block: Block, match: _Match, uses: Mapping[str, tuple[DenseOperation, ...]]) -> str:
+    """Why the differences are made as written; "" when a product may stand for them."""
+    number, values = block.estimates.elements, block.values
+    if not match.rows or not match.columns:
+        return "the differences are no larger than what they are made from"
+    if match.difference.output.dtype != "float" or any(
+        values[operand.value].dtype != "float" for operand in (match.left, match.right)
+    ):
+        return "whole numbers stay exact"
+    lengths = _lengths(block, match)
+    if math.prod(block.estimates.number(lengths[label]) for label in match.summed) < _LEAST_ROW:
+        return "rows are short"
+    elements = number(match.difference.output)
+    if elements < _LEAST or elements < 2 * max(number(values[item.value]) for item in (match.left, match.right)):
+        return "there are few differences"
+    if not math.isfinite(match.factor):
+        return "the factor is not finite"
+    pairs = (frozenset(match.rows), frozenset(match.columns))
+    if not _harmless(block, match.last.output.out, pairs, uses):
+        return "small distances count for themselves"
+    return ""
+
+
+def _harmless(
+    block: Block,
+    name: str,
+    pairs: tuple[frozenset[str], frozenset[str]] | None,
+    uses: Mapping[str, tuple[DenseOperation, ...]],
+) -> bool:
+    """Whether an error of ε times the squared spread does no harm to what is made of `name`.
+
+    `pairs` are the labels of the two rows; None once a sum over one of them was taken.
+    """
+    if name in block.kept and pairs is not None:
+        return False
+    return all(_harmless_in(block, name, user, pairs, uses) for user in uses.get(name, ()))
+
+
+def _harmless_in(
+    block: Block,
+    name: str,
+    user: DenseOperation,
+    pairs: tuple[frozenset[str], frozenset[str]] | None,
+    uses: Mapping[str, tuple[DenseOperation, ...]],
+) -> bool:
+    read = block.values[name].labels if not isinstance(user, Index) else ()
+
+    def inside(operand: Operand) -> tuple[frozenset[str], frozenset[str]] | None:
+        if pairs is None:
+            return None
+        names = dict(zip(read, operand.labels, strict=True))
+        rows, columns = (frozenset(names[label] for label in group if label in names) for group in pairs)
+        return rows, columns
+
+    out = user.output.out
+    match user:
+        case Map(_, "exp", _):
+            return True
+        case Map(_, "add" | "subtract" | "multiply" | "negate" | "divide", operands):
+            if user.function == "divide" and isinstance(operands[1], Operand) and operands[1].value == name:
+                return False
+            mine = next(item for item in operands if isinstance(item, Operand) and item.value == name)
+            return _harmless(block, out, inside(mine), uses)
+        case Map(_, function, _):
+            # Past a sum over rows, what is harmless to any number is harmless here.
+            return pairs is None and function not in _AMPLIFY and function not in _COMPARE
+        case Permute(_, operand) | Expand(_, operand):
+            return _harmless(block, out, inside(operand), uses)
+        case Reduce(_, "sum" | "avg", operand):
+            return _harmless(block, out, _left(inside(operand), user.output.labels), uses)
+        case Contract(_, left, right):
+            mine, other = (left, right) if left.value == name else (right, left)
+            here = inside(mine)
+            if here is not None and all(group & set(other.labels) for group in here):
+                return False  # a weight for each pair may pick small distances
+            return _harmless(block, out, _left(here, user.output.labels), uses)
+        case _:
+            return False
+
+
+def _left(
+    pairs: tuple[frozenset[str], frozenset[str]] | None, labels: Sequence[str]
+) -> tuple[frozenset[str], frozenset[str]] | None:
+    if pairs is None or any(not group <= set(labels) for group in pairs):
+        return None
+    return pairs
+
+
+# Operations --------------------------------------------------------------------------------------
+
+
+def _lengths(block: Block, match: _Match) -> dict[str, Length]:
+    found: dict[str, Length] = {}
+    for operand in (match.left, match.right):
+        found.update(zip(operand.labels, block.values[operand.value].lengths, strict=True))
+    return found | dict(zip(match.last.output.labels, match.last.output.lengths, strict=True))
+
+
+class _Emitter:
+    def __init__(self, block: Block, match: _Match, number: int) -> None:
+        self.lengths = _lengths(block, match)
+        self.base = f"{match.last.output.out.partition('~')[0]}~d{number}"
+        self.operations: list[DenseOperation] = []
+
+    def _output(self, labels: tuple[str, ...], dtype: Dtype = "float") -> Output:
+        name = f"{self.base}.{len(self.operations)}"
+        return Output(name, labels, tuple(self.lengths[label] for label in labels), dtype)
+
+    def _add(self, operation: DenseOperation) -> Operand:
+        self.operations.append(operation)
+        return Operand(operation.output.out, operation.output.labels)
+
+    def map(
+        self, function: str, labels: tuple[str, ...], *operands: Operand | float, dtype: Dtype = "float"
+    ) -> Operand:
+        return self._add(Map(self._output(labels, dtype), function, operands))
+
+    def reduce(
+        self, operator: Literal["sum", "avg", "min", "max"], operand: Operand, labels: tuple[str, ...]
+    ) -> Operand:
+        return self._add(Reduce(self._output(labels), operator, operand))
+
+    def centre(self, rows: Operand, labels: tuple[str, ...]) -> Operand:
+        """A point amid the rows.
+
+        Their mean, unless a row far off all others draws it away from them: then the point of the rows'
+        bounding box that is nearest to 0, from which no coordinate is farther than from 0. Of the two,
+        each coordinate takes the one with the smaller mean root of distances, which a single row hardly
+        changes; 0 where neither is a number. Derivatives through it cancel, as the result does not depend on it.
+        """
+        mean = self.reduce("avg", rows, labels)
+        low = self.map("max", labels, self.reduce("min", rows, labels), 0)
+        high = self.map("min", labels, self.reduce("max", rows, labels), 0)
+        corner = self.map("add", labels, low, high)
+        spreads = []
+        for point in (mean, corner):
+            distance = self.map("abs", rows.labels, self.map("subtract", rows.labels, rows, point))
+            spreads.append(self.reduce("avg", self.map("sqrt", rows.labels, distance), labels))
+        chosen = self.map("where", labels, self.map("less", labels, *spreads, dtype="bool"), mean, corner)
+        return self.map("where", labels, self.map("equal", labels, chosen, chosen, dtype="bool"), chosen, 0)
+
+    def contract(self, left: Operand, right: Operand, labels: tuple[str, ...]) -> Operand:
+        return self._add(Contract(self._output(labels), left, right))
+
+    def diagonal(self, operand: Operand, names: Mapping[str, str]) -> Operand:
+        """The elements whose places along each pair of dimensions, one called as `names` says, agree."""
+        places = tuple(names.get(label, label) for label in operand.labels)
+        labels = tuple(dict.fromkeys(places))
+        indices = tuple(ReadIndex(((label, 1),), Fixed(0), inside=True) for label in places)
+        return self._add(Index(self._output(labels), operand.value, indices))
+
+
+def _emitted(block: Block, match: _Match, number: int) -> tuple[DenseOperation, ...]:
+    emit = _Emitter(block, match, number)
+    left, right, labels = match.left, match.right, match.last.output.labels
+    centre = emit.centre(left, tuple(label for label in left.labels if label not in match.rows))
+    x = emit.map("subtract", left.labels, left, centre)
+    names = dict(zip(right.labels, left.labels, strict=False))
+    itself = left.value == right.value and all(
+        a == b or (a in match.rows and b in match.columns) for b, a in names.items()
+    )
+    y = Operand(x.value, right.labels) if itself else emit.map("subtract", right.labels, right, centre)
+
+    def scaled(value: Operand, factor: float) -> Operand:
+        return value if factor == 1 else emit.map("multiply", value.labels, value, factor)
+
+    weighted = x if match.weight is None else emit.map("multiply", x.labels, x, match.weight)
+    if itself:
+        product = emit.contract(scaled(weighted, -2 * match.factor), y, labels)
+        diagonal = emit.diagonal(product, names)
+        square = emit.map("multiply", diagonal.labels, diagonal, -0.5)
+        columns = Operand(square.value, tuple(_back(names, label, match) for label in square.labels))
+        halves = (square, columns)
+    else:
+        squares = emit.map("multiply", x.labels, weighted, x)
+        rows = emit.reduce("sum", squares, tuple(label for label in x.labels if label not in match.summed))
+        weighted_y = y if match.weight is None else emit.map("multiply", y.labels, y, match.weight)
+        squares = emit.map("multiply", y.labels, weighted_y, y)
+        columns = emit.reduce("sum", squares, tuple(label for label in y.labels if label not in match.summed))
+        product = emit.contract(scaled(weighted, -2 * match.factor), y, labels)
+        halves = (scaled(rows, match.factor), scaled(columns, match.factor))
+    total = emit.map("add", labels, product, halves[0])
+    emit.map("add", labels, total, halves[1])
+    emit.operations[-1] = replace(emit.operations[-1], output=match.last.output)
+    return tuple(emit.operations)
+
+
+def _back(names: Mapping[str, str], label: str, match: _Match) -> str:
+    return next((b for b, a in names.items() if a == label and b in match.columns), label)
+
+
+def _saving(block: Block, match: _Match, made: Sequence[DenseOperation]) -> Saving:
+    differences = block.estimates.elements(match.difference.output)
+    values = dict(block.values) | {operation.output.out: operation.output for operation in made}
+    after = sum(block.estimates.flops(operation, values) for operation in made)
+    before = 3 * differences + block.estimates.elements(match.last.output)
+    tensor = match.last.output.out.partition("~")[0]
+    what = f"({match.left.value} - {match.right.value})² by a matrix product"
+    return Saving("squared_distance", tensor, what, max(0, before - after), 2 * 4 * differences)
+
+
+SQUARED_DISTANCE = PlanPass(
+    "squared_distance", "squared distances of all pairs of rows are one matrix product", _rewrite
+)

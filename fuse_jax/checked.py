@@ -1,10 +1,10 @@
-"""What `checked=True` looks at while a program runs: NaN, infinity, and class numbers that do not exist."""
+"""What `checked=True` looks at while a program runs: NaN, infinity, and classes and positions that do not exist."""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fuse_jax.failures import remember
+from fuse_ref.analysis.lengths import Length
 from fuse_ref.errors import FuseError
+from fuse_ref.evaluate.checked import check_positions
 from fuse_ref.mistakes import mistake
-from fuse_ref.plan.steps import Along, DenseOperation, Operand
+from fuse_ref.plan.steps import Along, DenseOperation, Index, Operand, ReadIndex, Write, WriteIndex
 from fuse_ref.source import Span
 
 __all__ = ["Watch"]
@@ -29,8 +31,16 @@ class Watch:
 
     spans: Mapping[str, Span | None]  # of every tensor; values that are no tensor are not looked at
 
-    def before(self, operation: DenseOperation, values: Mapping[str, jax.Array]) -> None:
-        """Checks what `operation` is about to read."""
+    def before(
+        self,
+        operation: DenseOperation,
+        values: Mapping[str, jax.Array],
+        shape: tuple[int, ...],
+        measure: Callable[[Length], int],
+    ) -> None:
+        """Checks what `operation`, whose result has `shape`, is about to read."""
+        if isinstance(operation, Index | Write):
+            self._positions(operation, values, shape, measure)
         if not isinstance(operation, Along) or operation.function != "cross_entropy":
             return
         logits, target = operation.operands
@@ -39,6 +49,22 @@ class Watch:
         count = values[logits.value].shape[logits.labels.index(operation.axis)]
         span = self.spans.get(target.value)
         _on_host(values[target.value], _check_classes, target.value, span, axis=operation.axis, count=count)
+
+    def _positions(
+        self,
+        operation: Index | Write,
+        values: Mapping[str, jax.Array],
+        shape: tuple[int, ...],
+        measure: Callable[[Length], int],
+    ) -> None:
+        counts = values[operation.source].shape if isinstance(operation, Index) else shape
+        span = self.spans.get(operation.output.out.partition("~")[0])
+        indices: Sequence[ReadIndex | WriteIndex] = operation.indices
+        for index, count in zip(indices, counts, strict=True):
+            if index.gather is not None and any(index.words):
+                more = {"words": index.words, "labels": index.gather.labels, "offset": measure(index.offset)}
+                name = index.gather.value
+                _on_host(values[name], _check_positions, name, span, count=count, **more)
 
     def after(self, operation: DenseOperation, value: jax.Array) -> None:
         """Checks what `operation` made."""
@@ -70,6 +96,19 @@ def _check_finite(value: np.ndarray, *, tensor: str, span: Span | None) -> None:
     found = float(value[position])
     what = "NaN" if math.isnan(found) else str(found)
     raise mistake("FUSE207", span, tensor=tensor, what=what, position=list(position))
+
+
+def _check_positions(
+    value: np.ndarray,
+    *,
+    tensor: str,
+    span: Span | None,
+    words: tuple[str, str],
+    labels: tuple[str, ...],
+    offset: int,
+    count: int,
+) -> None:
+    check_positions(words, labels, value, offset, count, span)
 
 
 def _check_classes(value: np.ndarray, *, tensor: str, span: Span | None, axis: str, count: int) -> None:

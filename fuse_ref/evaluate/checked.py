@@ -1,4 +1,4 @@
-"""What `checked=True` looks at: NaN and infinity as they appear, and classes that do not exist."""
+"""What `checked=True` looks at: NaN and infinity as they appear, classes and positions that do not exist."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Span
 
-__all__ = ["check_classes", "check_finite"]
+__all__ = ["check_classes", "check_finite", "check_positions"]
 
 
 def check_finite(name: str, value: np.ndarray, span: Span | None) -> None:
@@ -40,3 +40,30 @@ def check_classes(name: str, value: np.ndarray, count: int, axis: str, span: Spa
     if outside.any():
         number = int(array[outside].flat[0])
         raise mistake("FUSE210", span, tensor=name, number=number, axis=axis, last=count - 1)
+
+
+def check_positions(
+    words: tuple[str, str], labels: tuple[str, ...], values: np.ndarray, offset: int, count: int, span: Span | None
+) -> None:
+    """Refuse an integer tensor as index that points outside.
+
+    Args:
+        words: the tensor that is read or written, and the index as the text has it.
+        labels: variables of the index tensor's dimensions.
+        values: what the index tensor holds.
+        offset: what the index adds to it.
+        count: positions that there are.
+
+    Raises:
+        AxisError: naming the first such index in C order.
+    """
+    positions = np.asarray(values) + offset
+    outside = (positions < 0) | (positions >= count)
+    if outside.any():
+        at = np.unravel_index(int(np.argmax(outside)), outside.shape)
+        place = ", ".join(f"{label} = {int(k)}" for label, k in zip(labels, at, strict=True))
+        tensor, index = words
+        where = f" at {place}" if place else ""
+        raise mistake(
+            "FUSE214", span, tensor=tensor, index=index, position=int(positions[at]), where=where, count=count
+        )

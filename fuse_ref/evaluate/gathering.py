@@ -94,7 +94,7 @@ def _whole(spots: Sequence[Spot]) -> dict[int, str]:
 
 
 def _take(axis: int, offset: int, n: int) -> Callable[[Any, Any], np.ndarray]:
-    head = (slice(None),) * axis
+    head: tuple[Any, ...] = (slice(None),) * axis
 
     def take(x: np.ndarray, positions: np.ndarray) -> np.ndarray:
         if offset:

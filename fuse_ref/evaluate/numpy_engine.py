@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
-from fuse_ref.evaluate.checked import check_classes, check_finite
+from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions
 from fuse_ref.evaluate.dense import write_operation
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
-from fuse_ref.plan.steps import Along, DenseOperation, Operand, Plan, Step
+from fuse_ref.plan.steps import Along, DenseOperation, Index, Operand, Plan, ReadIndex, Step, Write, WriteIndex
 from fuse_ref.source import Span
 from fuse_ref.weights.arrays import numpy_array
 
@@ -164,6 +165,8 @@ class NumpyExecutable:
         name = operation.output.out
         if self._config.checked and isinstance(operation, Along):
             _write_class_check(emitter, operation, step)
+        if self._config.checked and isinstance(operation, Index | Write):
+            _write_position_checks(emitter, operation, sizes, self._spans.get(name.partition("~")[0]))
         write_operation(emitter, operation, sizes)
         if self._config.checked and name in step.writes:
             _write_check(emitter, name, self._spans.get(name))
@@ -213,3 +216,24 @@ def _write_class_check(emitter: Emitter, operation: Along, step: Step) -> None:
 
 def _class_check(name: str, register: Register, count: int, axis: str, span: Span | None) -> Instruction:
     return lambda r: check_classes(name, r[register], count, axis, span)
+
+
+def _write_position_checks(
+    emitter: Emitter, operation: Index | Write, sizes: Callable[[Length], int], span: Span | None
+) -> None:
+    if isinstance(operation, Index):
+        counts = emitter.infos[emitter.names[operation.source]].shape
+    else:
+        counts = tuple(max(0, sizes(length)) for length in operation.output.lengths)
+    indices: Sequence[ReadIndex | WriteIndex] = operation.indices
+    for index, count in zip(indices, counts, strict=True):
+        if index.gather is not None and any(index.words):
+            check = partial(check_positions, index.words, index.gather.labels)
+            register, offset = emitter.names[index.gather.value], sizes(index.offset)
+            emitter.instructions.append(_position_check(check, register, offset, count, span))
+
+
+def _position_check(
+    check: Callable[..., None], register: Register, offset: int, count: int, span: Span | None
+) -> Instruction:
+    return lambda r: check(r[register], offset, count, span)

@@ -184,4 +184,27 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
             ),
         ),
     ),
+    Mistake(
+        "FUSE214",
+        AxisError,
+        "index that points outside its tensor",
+        "{index} is {position}{where}, but {tensor} has {count} positions there",
+        "positions count from 0, never from the end; without checked=True one outside reads 0 and writes nothing",
+        (
+            Example(
+                "X[p]+1 is 5 at p = 1, but E has 5 positions there",
+                python=(
+                    'Program("Y[p, d] = E[X[p]+1, d]")'
+                    ".compile(config=ExecutionConfig(checked=True))(E=np.ones((5, 2)), X=[0, 4])"
+                ),
+            ),
+            Example(
+                "X[p] is -1 at p = 0, but Y has 3 positions there",
+                python=(
+                    'Program("axis n = 3; Y[X[p]] = Z[p]; Y[n] += 0")'
+                    ".compile(config=ExecutionConfig(checked=True))(Z=np.ones(2), X=[-1, 2])"
+                ),
+            ),
+        ),
+    ),
 )

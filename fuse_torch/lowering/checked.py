@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch.fx import Node
 
-from fuse_ref.evaluate.checked import check_classes, check_finite
+from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions
 from fuse_ref.source import Span
 from fuse_torch.lowering.lower import Lowered
 
@@ -26,6 +26,12 @@ def with_checks(lowered: Lowered) -> None:
             value, name, (scores, dim), axis = classes
             with graph.inserting_before(node):
                 graph.call_function(_classes_check(name, axis, dim, spans.get(name)), (value, scores))
+        gathered = node.meta.get("fuse_positions")
+        if gathered is not None:
+            value, offset, size, words, labels = gathered
+            span = spans.get(node.meta["fuse_tensor"])
+            with graph.inserting_before(node):
+                graph.call_function(_positions_check(words, labels, span), (value, offset, size))
         if node.meta.get("fuse_result") and node.op not in ("placeholder", "get_attr"):
             _after(node, _finite_check(node.meta["fuse_tensor"], spans.get(node.meta["fuse_tensor"])))
     graph.lint()
@@ -51,6 +57,16 @@ def _classes_check(name: str, axis: str, dim: int, span: Span | None) -> Callabl
         check_classes(name, value.detach().cpu().numpy(), scores.shape[dim], axis, span)
 
     return check_class_numbers
+
+
+def _positions_check(
+    words: tuple[str, str], labels: tuple[str, ...], span: Span | None
+) -> Callable[[torch.Tensor, int, int], None]:
+    @torch.compiler.disable(reason=_reason(span, f"checked=True looks at the index {words[1]}"))
+    def check_index(value: torch.Tensor, offset: int, size: int) -> None:
+        check_positions(words, labels, value.detach().cpu().numpy(), offset, size, span)
+
+    return check_index
 
 
 def _reason(span: Span | None, reason: str) -> str:

@@ -75,9 +75,9 @@ def _flat(
         beyond = emit.call(
             torch.logical_or, emit.call(operator.lt, position, 0), emit.call(operator.ge, position, size)
         )
-        if index.gather is not None:
-            # What `checked=True` looks at: the values as the tensor holds them.
-            beyond.meta["fuse_positions"] = (emit.operand(index.gather), emit.size(index.offset), size, index)
+        if index.gather is not None and any(index.words):  # for checked runs
+            offset = emit.size(index.offset)
+            beyond.meta["fuse_positions"] = (emit.operand(index.gather), offset, size, index.words, index.gather.labels)
         outside = beyond if outside is None else emit.call(torch.logical_or, outside, beyond)
         flat = position if flat is None else emit.call(operator.add, emit.call(operator.mul, flat, size), position)
     assert flat is not None

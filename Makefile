@@ -1,4 +1,4 @@
-# make demo | test | test-long | check | bench | wheel | clean: each sets up .venv when it is missing or stale.
+# make demo | test | test-long | fuzz | check | bench | wheel | clean: each sets up .venv when it is missing or stale.
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -13,17 +13,18 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # Two test processes on two cores: one thread for each. More would wait for each other.
-test test-long bench: export OMP_NUM_THREADS = 1
-test test-long bench: export JAX_PLATFORMS = cpu
+test test-long fuzz bench: export OMP_NUM_THREADS = 1
+test test-long fuzz bench: export JAX_PLATFORMS = cpu
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-long check format bench wheel clean
+.PHONY: help setup demo test test-long fuzz check format bench wheel clean
 
 help:
 	@echo "make demo       train a Fuse program on handwritten digits and compare the engines"
 	@echo "make test       the test suite (under ten minutes on two cores)"
 	@echo "make test-long  inductor, wheel in an empty environment, more seeds"
+	@echo "make fuzz       20,000 random programs by every engine (FUZZ=\"--programs 500 --seed 7\" for other ones)"
 	@echo "make check      formatting, lint, types"
 	@echo "make bench      figures against hand-written code"
 	@echo "make wheel      dist/*.whl"
@@ -45,6 +46,12 @@ test: $(STAMP)
 
 test-long: $(STAMP)
 	$(PYTEST) -q tests/long
+
+# Prints every disagreement as a small program; `--seed` goes on from the last seed printed.
+FUZZ ?= --programs 20000 --seed 1 --jobs $(WORKERS)
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -15,7 +15,7 @@ from fuse_ref.language import syntax_tree as tree
 from tests.support.oracle.axes import statement_reads
 from tests.support.oracle.elements import Elements, Env, Values, combined, is_truth, truth_of
 from tests.support.oracle.errors import OracleError
-from tests.support.oracle.functions import divide
+from tests.support.oracle.functions import LEAVES, divide
 from tests.support.oracle.lengths import Lengths, find_lengths
 from tests.support.oracle.load import load
 from tests.support.oracle.program import Definition, Loaded, children, free_variables
@@ -54,16 +54,24 @@ def _filters(
     return [f for filters, _ in parts for f in filters], [r for _, rest in parts for r in rest]
 
 
-def _combination_reads(loaded: Loaded, expression: tree.Expression) -> Iterator[Read]:
-    """Reads of a combination: not those under an inner explicit projection."""
-    if isinstance(expression, tree.Projection):
-        return
+def _combination_reads(
+    loaded: Loaded, expression: tree.Expression, own: frozenset[str] = frozenset()
+) -> Iterator[tuple[Read, frozenset[str]]]:
+    """Reads of a combination, each with the axes of the functions around it that leave.
+
+    Not those under an inner explicit projection.
+    """
+    match expression:
+        case tree.Projection():
+            return
+        case tree.Application(name, _, keywords) if name in LEAVES or name == "cross_entropy":
+            own |= {value.name for key, value in keywords if key == "axis" and isinstance(value, tree.Name)}
     read = loaded.read(expression)
     if read is not None:
-        yield from read.all_reads()
+        yield from ((each, own) for each in read.all_reads())
         return
     for child in children(expression):
-        yield from _combination_reads(loaded, child)
+        yield from _combination_reads(loaded, child, own)
 
 
 class _Equation:
@@ -104,12 +112,13 @@ class _Equation:
         self.variables += missing
         filters, rest = _filters(loaded, body)
         self.inside += [self.elements.truth(item) for item in filters]
-        for read in _combination_reads(loaded, body):
+        for read, own in _combination_reads(loaded, body):
             for place, index in enumerate(read.indices):
                 computed = isinstance(index, (Quotient, Gather))
                 offset_read = computed or (isinstance(index, Affine) and index.plain is None)
-                # An axis that a function works along and that leaves is none of the combination's.
-                if offset_read and set(index_variables(index)) <= set(self.variables):
+                # An axis that a function works along and that leaves is none of the combination's, whatever
+                # the left-hand side calls its own.
+                if offset_read and set(index_variables(index)) <= set(self.variables) - own:
                     self.inside.append(self._within(read, place))
         self.value = self.elements._product([(operator, self.elements.value(factor)) for operator, factor in rest])
 

@@ -13,6 +13,7 @@ from fuse_jax.checked import Watch
 from fuse_jax.dense import run, schedule
 from fuse_jax.dtypes import Numbers, numbers_of, resolved
 from fuse_jax.initialisers import initialise
+from fuse_jax.noise import noise_of
 from fuse_jax.sizes import Sizes, with_open_parameters
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import gather_inputs
@@ -28,6 +29,7 @@ from fuse_ref.plan.steps import Plan
 from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program
 from fuse_ref.weights.arrays import numpy_array
+from fuse_ref.weights.manifest_store import ManifestWeightStore
 
 __all__ = ["FuseFunction"]
 
@@ -97,7 +99,7 @@ class FuseFunction:
         /,
         *,
         key: jax.Array | None = None,
-        training: bool = False,
+        training: bool | jax.Array = False,
         **named: object,
     ) -> dict[str, jax.Array]:
         """The exports by name, in text order.
@@ -107,14 +109,15 @@ class FuseFunction:
                 then arguments of a surrounding `jit` instead of constants in its code.
             inputs, named: given tensor -> array. Arrays of floats or integers are cast to the run's precision
                 for float inputs; integers stay what they are.
-            key: for random operations; none of the present ones is random.
-            training: whether dropout is on; no present operation asks.
+            key: `jax.random.key(...)`, from which a training step draws; an evaluation needs none.
+            training: whether dropout is on. It may be an argument of a surrounding `jit`.
 
         Raises:
             AxisError: shapes that do not fit; under `jit` it is raised while tracing.
             DtypeError: a value of a type that its tensor does not take.
-            InputError, UnboundTensorError: a name that is missing or cannot be given.
+            InputError, UnboundTensorError: a name that is missing or cannot be given, or a training step without a key.
         """
+        noise = noise_of(key, training, random=self.random)
         given = gather_inputs(inputs, named)
         params = check_parameters(params, [t.name for t in self._parameters], self._constants)
         config = resolved(self.config, self._calls, given)
@@ -127,7 +130,7 @@ class FuseFunction:
             dtype = self._tensors[name].dtype
             values[name] = array if given_array is None else numbers.array(given_array, dtype, name)
         self._check_shapes(values)
-        made = run(self._schedule, values, numbers, self._watch)
+        made = run(self._schedule, values, numbers, self._watch, noise)
         return {name: self._exported(name, made[name]) for name in self.program.ir.exports}
 
     def init(self, key: jax.Array, inputs: Mapping[str, object] | None = None, **sizes: int) -> dict[str, jax.Array]:
@@ -166,6 +169,11 @@ class FuseFunction:
         return numbers.array(stored, "float", tensor.name)
 
     @property
+    def random(self) -> bool:
+        """Whether a training step draws random numbers, and so needs a key."""
+        return self._schedule.random
+
+    @property
     def constants(self) -> dict[str, jax.Array]:
         """Sources and stored weights by name, which calls use by themselves."""
         return dict(self._converted(numbers_of(self.config)))
@@ -193,7 +201,7 @@ class FuseFunction:
         /,
         *,
         key: jax.Array | None = None,
-        training: bool = False,
+        training: bool | jax.Array = False,
     ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         """Outputs and the next state; as a call, with the streams' state given and taken."""
         for name in state:
@@ -249,8 +257,12 @@ def _shape(value: object) -> tuple[int, ...]:
 
 
 def _read_weights(program: ProgramIR, policies: RuntimePolicies) -> dict[str, np.ndarray]:
-    names = [tensor.name for tensor in program.tensors if tensor.role in ("param", "free")]
-    return {name: policies.store.load(name) for name in names if name in policies.store}
+    store = policies.store
+    names = [t.name for t in program.tensors if t.role in ("param", "free") and t.name in store]
+    if isinstance(store, ManifestWeightStore):
+        for name in names:
+            store.refuse_copy(name, "JAX keeps arrays in memory of its own")
+    return {name: store.load(name) for name in names}
 
 
 def _stamp(program: Program, policies: RuntimePolicies) -> tuple[tuple[str, int, int], ...]:

@@ -41,6 +41,7 @@ from fuse_ref.policies import LoRAPolicy, QuantizationPolicy, RuntimePolicies, S
 from fuse_ref.program import Program, TensorSpec
 from fuse_ref.source import Source, Span
 from fuse_ref.version import __version__
+from fuse_ref.weights.manifest_store import ManifestWeightStore
 from fuse_ref.weights.store import InMemoryWeightStore, WeightStore
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "LimitError",
     "LoRAPolicy",
     "ManifestError",
+    "ManifestWeightStore",
     "MissingFrameworkError",
     "NonFiniteError",
     "OperatorError",

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 from fuse_ref.config import FrozenMapping
 from fuse_ref.mistakes import mistake
+from fuse_ref.weights.manifest_store import ManifestWeightStore
 from fuse_ref.weights.store import InMemoryWeightStore, WeightStore
 
 __all__ = ["LoRAPolicy", "QuantizationPolicy", "RuntimePolicies", "ShardingPolicy"]
@@ -132,6 +133,8 @@ class RuntimePolicies:
         if self.weight_store is None:
             return InMemoryWeightStore({})
         assert isinstance(self.weight_store, WeightStore)
+        if isinstance(self.weight_store, ManifestWeightStore):
+            return self.weight_store.under(self.roots, self.strict_mmap)
         return self.weight_store
 
     @property

@@ -22,6 +22,7 @@ from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.steps import Plan, Step
 from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program, as_program
+from fuse_ref.weights.manifest_store import ManifestWeightStore
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.initialise import initialise_
 from fuse_torch.lowering.code import Forward, forward_of
@@ -191,6 +192,9 @@ class FuseModule(nn.Module):
 
     def _create(self, sources: Mapping[str, np.ndarray], policies: RuntimePolicies) -> None:
         config, tensors = self._blueprint.config, _tensors(self.plan)
+        if isinstance(policies.store, ManifestWeightStore):
+            for name in self._blueprint.stored:
+                policies.store.refuse_copy(name, "the tensors of a module have memory of their own")
         device = torch_device(config.device) or torch.get_default_device()
         dtype = torch_precision(config.precision)
         for name in self.plan.parameters:

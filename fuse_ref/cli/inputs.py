@@ -12,7 +12,7 @@ from fuse_ref.cli.exits import UsageProblem
 from fuse_ref.errors import FuseError
 from fuse_ref.evaluate.relation import Relation
 from fuse_ref.files.content import read_content
-from fuse_ref.files.paths import KEYED_ENDINGS, READ_ENDINGS, WRITE_ENDINGS, Folders, Place
+from fuse_ref.files.paths import READ_ENDINGS, WRITE_ENDINGS, Folders, Place, split_key
 from fuse_ref.files.sinks import Result, write_results
 from fuse_ref.files.table import Table
 from fuse_ref.files.writers import SEVERAL
@@ -23,10 +23,8 @@ __all__ = ["check_outputs", "place_of", "read_input", "write_outputs"]
 
 def place_of(written: str) -> Place:
     """The file, and the array in it, that `FILE` or `FILE:key` names."""
-    head, colon, key = written.rpartition(":")
-    if colon and head.lower().endswith(KEYED_ENDINGS):
-        return Place(Path(head).resolve(), key, written)
-    return Place(Path(written).resolve(), None, written)
+    path, key = split_key(written)
+    return Place(Path(path).resolve(), key, written)
 
 
 def read_input(name: str, written: str, program: Program) -> object:

@@ -10,10 +10,11 @@ from fuse_ref.analysis.lengths import evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import numeric_array
 from fuse_ref.evaluate.engine import Array, Engine
-from fuse_ref.ir.nodes import ProgramIR
+from fuse_ref.ir.nodes import ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
 from fuse_ref.weights.initialisers import initialise
+from fuse_ref.weights.manifest_store import ManifestWeightStore
 from fuse_ref.weights.store import WeightStore
 
 __all__ = ["check_parameters", "known_shapes", "parameter_values", "weight_values"]
@@ -46,10 +47,10 @@ def parameter_values(
     for name, shape in _shapes_of_parameters(plan, shapes).items():
         tensor = plan.program.tensor(name)
         if name in store:
-            value = store.load(name)
-        else:
-            dtype = np.dtype(np.float64 if config.precision == "float64" else np.float32)
-            value = initialise(name, shape, tensor.initialiser, seed=config.seed, dtype=dtype)
+            values[name] = _taken(name, store, tensor, engine, config)
+            continue
+        dtype = np.dtype(np.float64 if config.precision == "float64" else np.float32)
+        value = initialise(name, shape, tensor.initialiser, seed=config.seed, dtype=dtype)
         values[name] = numeric_array(name, value, tensor.dtype, engine, config, tensor.span)
     return values
 
@@ -91,9 +92,23 @@ def weight_values(
     values: dict[str, Array] = {}
     for name in (*plan.sources, *plan.weights):
         tensor = plan.program.tensor(name)
-        value = sources[name] if name in sources else store.load(name)
-        if tensor.dtype == "bool" and value.dtype != np.bool_:
-            # Files and stores have no Boolean reading of their own: what is greater than 0 holds.
-            value = value > 0
-        values[name] = numeric_array(name, value, tensor.dtype, engine, config, tensor.span)
+        if name in sources:
+            values[name] = numeric_array(name, sources[name], tensor.dtype, engine, config, tensor.span)
+        else:
+            values[name] = _taken(name, store, tensor, engine, config)
     return values
+
+
+def _taken(name: str, store: WeightStore, tensor: Tensor, engine: Engine, config: ExecutionConfig) -> Array:
+    """A weight of the store as the run takes it; a store of memory maps is told when that is a copy."""
+    stored = store.load(name)
+    # Stores have no Boolean reading of their own: what is greater than 0 holds.
+    value = stored > 0 if tensor.dtype == "bool" and stored.dtype != np.bool_ else stored
+    used = numeric_array(name, value, tensor.dtype, engine, config, tensor.span)
+    if isinstance(store, ManifestWeightStore) and stored.size and isinstance(stored, np.memmap):
+        seen = engine.to_numpy(used)
+        if seen.dtype != stored.dtype:
+            store.refuse_copy(name, f"the run takes it as {seen.dtype}, its file has {stored.dtype}")
+        elif not np.may_share_memory(stored, seen):
+            store.refuse_copy(name, f"the {engine.name} engine copies arrays to where it computes")
+    return used

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 
-__all__ = ["Found", "Header", "archive_names", "read_archive", "read_npy"]
+__all__ = ["Found", "Header", "archive_header", "archive_names", "npy_header", "read_archive", "read_npy"]
 
 _HEADER_LIMIT: Final = 1 << 16  # bytes; a header of numbers has about a hundred
 _MOST_DEFLATED: Final = 1032  # deflate never makes more bytes of one
@@ -41,8 +41,8 @@ class Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_npy(path: Path) -> Found:
-    """The array of a .npy file, memory-mapped and read-only.
+def npy_header(path: Path) -> tuple[Header, int]:
+    """What a .npy file holds, and where its numbers begin.
 
     Raises:
         ValueError: no .npy file, one that holds no numbers, or one of another length than its header says.
@@ -53,7 +53,16 @@ def read_npy(path: Path) -> Found:
         size = os.fstat(file.fileno()).st_size
     if size - start != header.nbytes:
         raise ValueError(f"its header speaks of {header.nbytes} bytes of numbers, and {size - start} follow")
-    return _mapped(path, header, start)
+    return header, start
+
+
+def read_npy(path: Path) -> Found:
+    """The array of a .npy file, memory-mapped and read-only.
+
+    Raises:
+        ValueError: as `npy_header`.
+    """
+    return _mapped(path, *npy_header(path))
 
 
 def archive_names(path: Path) -> tuple[str, ...]:
@@ -66,6 +75,18 @@ def archive_names(path: Path) -> tuple[str, ...]:
         return tuple(name.removesuffix(".npy") for name in archive.namelist())
 
 
+def archive_header(path: Path, key: str) -> Header:
+    """What one array of a .npz archive is.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: as `read_archive`.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entry = _entry(archive, key)
+        with archive.open(entry) as file:
+            return _checked_header(cast(BinaryIO, file), entry, key)
+
+
 def read_archive(path: Path, key: str) -> Found:
     """One array of a .npz archive: memory-mapped when it is stored unpacked and aligned, else loaded.
 
@@ -73,25 +94,33 @@ def read_archive(path: Path, key: str) -> Found:
         ValueError, zipfile.BadZipFile: the entry is no .npy file of numbers, or its sizes do not fit.
     """
     with zipfile.ZipFile(path) as archive:
-        names = set(archive.namelist())
-        entry = archive.getinfo(f"{key}.npy" if f"{key}.npy" in names else key)
+        entry = _entry(archive, key)
         with archive.open(entry) as file:
-            header = _header(cast(BinaryIO, file))
-            start = file.tell()
-            if entry.file_size - start != header.nbytes:
-                problem = f"and {entry.file_size - start} follow"
-                raise ValueError(f"{key}: its header speaks of {header.nbytes} bytes of numbers, {problem}")
-            if entry.file_size > _MOST_DEFLATED * entry.compress_size + _HEADER_LIMIT:
-                raise ValueError(f"{key}: {entry.compress_size} bytes cannot hold {entry.file_size}")
+            header = _checked_header(cast(BinaryIO, file), entry, key)
             copied = "it is compressed"
             if entry.compress_type == zipfile.ZIP_STORED:
-                begin = _data_start(path, entry) + start
+                begin = _data_start(path, entry) + file.tell()
                 if begin % header.dtype.alignment == 0:
                     return _mapped(path, header, begin)
                 copied = "it does not lie at a multiple of its numbers' size"
             data = np.frombuffer(file.read(), header.dtype)
     array = data.reshape(header.shape, order="F" if header.fortran else "C")
     return _native(array, copied)
+
+
+def _entry(archive: zipfile.ZipFile, key: str) -> zipfile.ZipInfo:
+    names = set(archive.namelist())
+    return archive.getinfo(f"{key}.npy" if f"{key}.npy" in names else key)
+
+
+def _checked_header(file: BinaryIO, entry: zipfile.ZipInfo, key: str) -> Header:
+    header = _header(file)
+    follow = entry.file_size - file.tell()
+    if follow != header.nbytes:
+        raise ValueError(f"{key}: its header speaks of {header.nbytes} bytes of numbers, and {follow} follow")
+    if entry.file_size > _MOST_DEFLATED * entry.compress_size + _HEADER_LIMIT:
+        raise ValueError(f"{key}: {entry.compress_size} bytes cannot hold {entry.file_size}")
+    return header
 
 
 def _data_start(path: Path, entry: zipfile.ZipInfo) -> int:
@@ -125,7 +154,8 @@ def _mapped(path: Path, header: Header, start: int) -> Found:
     if header.nbytes == 0:
         return Found(_locked(np.zeros(header.shape, header.dtype.newbyteorder("="))), "")  # nothing can be mapped
     order = "F" if header.fortran else "C"
-    return _native(np.memmap(path, header.dtype, "r", start, header.shape, order), "")  # type: ignore[call-overload]
+    # Copy on write: torch takes no memory that cannot be written, and what is written stays out of the file.
+    return _native(np.memmap(path, header.dtype, "c", start, header.shape, order), "")  # type: ignore[call-overload]
 
 
 def _native(array: np.ndarray, copied: str) -> Found:

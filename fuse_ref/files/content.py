@@ -10,15 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from fuse_ref.errors import FuseError
-from fuse_ref.files.arrays import Found, archive_names, read_archive, read_npy
+from fuse_ref.files.arrays import Found, archive_header, archive_names, npy_header, read_archive, read_npy
 from fuse_ref.files.delimited import read_facts, read_numbers
 from fuse_ref.files.paths import Folders, Place
 from fuse_ref.files.records import facts_of, numbers_of, read_json, read_lines, read_parquet, rows_of
-from fuse_ref.files.safetensors import read_entries, read_entry
+from fuse_ref.files.safetensors import DTYPE_NAMES, read_entries, read_entry
 from fuse_ref.files.table import LineProblem, Table
 from fuse_ref.mistakes import mistake
 
-__all__ = ["read_array", "read_content"]
+__all__ = ["array_header", "read_array", "read_content"]
 
 
 def read_array(place: Place, folders: Folders) -> Found:
@@ -29,6 +29,16 @@ def read_array(place: Place, folders: Folders) -> Found:
     """
     found = _guarded(place, folders, lambda: _array(place))
     assert isinstance(found, Found)
+    return found
+
+
+def array_header(place: Place, folders: Folders) -> tuple[tuple[int, ...], str]:
+    """Shape and type of the array at `place`, without its numbers.
+
+    Raises:
+        ManifestError: as `read_array`.
+    """
+    found: tuple[tuple[int, ...], str] = _guarded(place, folders, lambda: _array_header(place))
     return found
 
 
@@ -102,6 +112,19 @@ def _array(place: Place) -> Found:
         return read_archive(path, _chosen(place, archive_names(path)))
     entries = read_entries(path)
     return read_entry(path, entries[_chosen(place, tuple(entries))])
+
+
+def _array_header(place: Place) -> tuple[tuple[int, ...], str]:
+    path = place.path
+    if place.ending == ".safetensors":
+        entries = read_entries(path)
+        entry = entries[_chosen(place, tuple(entries))]
+        return entry.shape, DTYPE_NAMES[entry.dtype]
+    if place.ending == ".npy":
+        header, _ = npy_header(path)
+    else:
+        header = archive_header(path, _chosen(place, archive_names(path)))
+    return header.shape, header.dtype.name
 
 
 def _chosen(place: Place, names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Span
 
-__all__ = ["KEYED_ENDINGS", "READ_ENDINGS", "WRITE_ENDINGS", "Folders", "Place"]
+__all__ = ["KEYED_ENDINGS", "READ_ENDINGS", "WRITE_ENDINGS", "Folders", "Place", "split_key"]
 
 READ_ENDINGS: tuple[str, ...] = (
     ".npy",
@@ -27,6 +27,14 @@ WRITE_ENDINGS: tuple[str, ...] = (".npy", ".npz", ".safetensors", ".csv", ".tsv"
 # Formats in which `FILE:key` names one array or field. Elsewhere a colon belongs to the file's name.
 KEYED_ENDINGS: tuple[str, ...] = (".npz", ".safetensors", ".json", ".jsonl")
 Action: TypeAlias = Literal["read", "written"]
+
+
+def split_key(written: str) -> tuple[str, str | None]:
+    """`FILE:key` as file and key, where the file's format has keys."""
+    head, colon, key = written.rpartition(":")
+    if colon and head.lower().endswith(KEYED_ENDINGS):
+        return head, key
+    return written, None
 
 
 @dataclass(frozen=True, slots=True)

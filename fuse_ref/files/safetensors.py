@@ -14,7 +14,7 @@ import numpy as np
 
 from fuse_ref.files.arrays import Found
 
-__all__ = ["Entry", "read_entries", "read_entry", "write_entries"]
+__all__ = ["DTYPE_NAMES", "Entry", "read_entries", "read_entry", "write_entries"]
 
 _HEADER_LIMIT: Final = 100_000_000  # bytes; the format's own limit
 _ALIGNMENT: Final = 8
@@ -37,6 +37,7 @@ _TYPES: Final[dict[str, np.dtype]] = {
     "I64": np.dtype("<i8"),
     "F64": np.dtype("<f8"),
 }
+DTYPE_NAMES: Final = {name: "bfloat16" if name == _BFLOAT16 else dtype.name for name, dtype in _TYPES.items()}
 _NAMES: Final = {dtype.newbyteorder("="): name for name, dtype in _TYPES.items() if name != _BFLOAT16}
 
 
@@ -114,7 +115,7 @@ def read_entry(path: Path, entry: Entry) -> Found:
     dtype = _TYPES[entry.dtype]
     if entry.begin == entry.end:
         return _locked(np.zeros(entry.shape, np.float32 if entry.dtype in ("F16", _BFLOAT16) else dtype), "")
-    array = np.memmap(path, dtype, "r", entry.begin, entry.shape)
+    array = np.memmap(path, dtype, "c", entry.begin, entry.shape)  # copy on write, as in arrays.py
     if entry.dtype == _BFLOAT16:
         return _locked((array.astype(np.uint32) << 16).view(np.float32), "bfloat16 is widened to float32")
     if entry.dtype == "F16":

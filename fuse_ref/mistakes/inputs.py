@@ -348,4 +348,72 @@ INPUT_MISTAKES: tuple[Mistake, ...] = (
             ),
         ),
     ),
+    Mistake(
+        "FUSE332",
+        ManifestError,
+        "manifest with a wrong entry",
+        "{manifest}, weight {entry}: {problem}",
+        "",
+        (
+            Example(
+                "the manifest, weight W: there is no file w.npy", python="ManifestWeightStore({'W': 'w.npy'}).load('W')"
+            ),
+            Example(
+                "weight W: its shape is said to be (2, 2), and the file has (2, 3)",
+                python=(
+                    f"{_SOURCE}; np.save(folder / 'w.npy', np.ones((2, 3)))\n"
+                    "ManifestWeightStore({'W': {'path': 'w.npy', 'shape': [2, 2]}}, base_path=folder).load('W')"
+                ),
+            ),
+            Example("did you mean 'shape'?", python="ManifestWeightStore({'W': {'path': 'w.npy', 'shpae': [2]}})"),
+            Example(
+                "weight W: it has path and value: exactly one of path, value and shards",
+                python="ManifestWeightStore({'W': {'path': 'w.npy', 'value': [2]}})",
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE333",
+        ManifestError,
+        "copy of a weight that strict_mmap forbids",
+        "{manifest}, weight {entry}: strict_mmap=True forbids a copy, and {reason}",
+        "a weight that is used as its file has it needs none: .npy of the run's precision, on the CPU",
+        (
+            Example(
+                "weight W: strict_mmap=True forbids a copy, and it is compressed",
+                python=(
+                    f"{_SOURCE}; np.savez_compressed(folder / 'w.npz', W=np.ones(2, np.float32))\n"
+                    "store = ManifestWeightStore({'W': 'w.npz'}, base_path=folder)\n"
+                    "Program('Y[i] = 2 W[i]').compile(policies=RuntimePolicies(store, strict_mmap=True))()"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE334",
+        ManifestError,
+        "field of a manifest that is not read yet",
+        "{manifest}, weight {entry}: {field} is not supported yet",
+        "store the weight as plain numbers",
+        (
+            Example(
+                "weight W: quant is not supported yet",
+                python="ManifestWeightStore({'W': {'path': 'w.npy', 'quant': {'mode': 'int8'}}})",
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE335",
+        ManifestError,
+        "file that is no manifest",
+        "{manifest} cannot be used: {problem}",
+        "",
+        (
+            Example("there is no such file", python="ManifestWeightStore('no_such.json')"),
+            Example(
+                "its version is 2, and this software reads version 1",
+                python="ManifestWeightStore({'version': 2, 'weights': {}})",
+            ),
+        ),
+    ),
 )

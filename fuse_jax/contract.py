@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-__all__ = ["Projector", "align", "contract", "neutral", "project", "reduce"]
+__all__ = ["Projector", "align", "contract", "full_precision", "neutral", "project", "reduce"]
 
 Projector: TypeAlias = Literal["sum", "max", "min", "avg", "prod", "any"]
 
@@ -59,7 +59,7 @@ def contract(
             ([left_labels.index(label) for label in summed], [right_labels.index(label) for label in summed]),
             ([left_labels.index(label) for label in batch], [right_labels.index(label) for label in batch]),
         ),
-        precision=_precision(dtype),
+        precision=full_precision(dtype),
         preferred_element_type=dtype,
     )
     made = [
@@ -82,7 +82,7 @@ def _leads(first: Sequence[str], second: Sequence[str], output: Sequence[str]) -
     return bool(order) and order[0]
 
 
-def _precision(dtype: np.dtype) -> lax.Precision | None:
+def full_precision(dtype: np.dtype) -> lax.Precision | None:
     """Full precision unless the user chose another: accelerators round float32 products to 10 bits by default."""
     if dtype == np.float32 and jax.config.jax_default_matmul_precision is None:
         return lax.Precision.HIGHEST

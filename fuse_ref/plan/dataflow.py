@@ -7,7 +7,9 @@ from typing import assert_never
 
 from fuse_ref.plan.steps import (
     Along,
+    Attention,
     Contract,
+    Convolve,
     DenseOperation,
     Expand,
     Index,
@@ -16,12 +18,12 @@ from fuse_ref.plan.steps import (
     Map,
     Operand,
     Permute,
+    ReadIndex,
     Reduce,
     Write,
-    ReadIndex,
+    WriteIndex,
 )
 
-    WriteIndex,
 __all__ = ["reads"]
 
 
@@ -40,6 +42,10 @@ def reads(operation: DenseOperation) -> tuple[str, ...]:
             return (operation.operand.value, *_gathered(operation.indices))
         case Reduce() | Permute() | Expand():
             return (operation.operand.value,)
+        case Convolve(_, image, weights):
+            return (image.value, weights.value)
+        case Attention(_, query, key, value, bias=bias, keep=keep):
+            return tuple(item.value for item in (query, key, value, bias, keep) if item is not None)
         case _:
             assert_never(operation)
 

@@ -10,13 +10,16 @@ from typing import assert_never
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.plan.steps import (
     Along,
+    Attention,
     Contract,
+    Convolve,
     DenseOperation,
     Expand,
     Index,
     Iota,
     LiteralArray,
     Map,
+    Operand,
     Output,
     Permute,
     Reduce,
@@ -47,10 +50,26 @@ class Estimates:
             case Contract(output, left, right):
                 lengths = dict(zip(output.labels, output.lengths, strict=True))
                 for operand in (left, right):
-                    source = outputs.get(operand.value)
-                    if source is not None:
-                        lengths.update(zip(operand.labels, source.lengths, strict=True))
+                    lengths.update(_lengths(operand, outputs))
                 return 2 * math.prod(self.number(length) for length in lengths.values())
+            case Convolve(output, image, weights, windows):
+                sources = {window.source for window in windows}
+                lengths = {label: n for label, n in _lengths(image, outputs).items() if label not in sources}
+                lengths.update(_lengths(weights, outputs))
+                lengths.update(zip(output.labels, output.lengths, strict=True))
+                return 2 * math.prod(self.number(length) for length in lengths.values())
+            case Attention(output, query, key, value, axis):
+                lengths = dict(zip(output.labels, output.lengths, strict=True)) | _lengths(value, outputs)
+                weighed = math.prod(self.number(length) for length in lengths.values())
+                products = _lengths(query, outputs) | _lengths(key, outputs)
+                own = set(value.labels) - {axis, *products}
+                places = products | {label: n for label, n in lengths.items() if label not in own}
+                scores = {label: n for label, n in places.items() if label in output.labels or label == axis}
+                return (
+                    2 * math.prod(self.number(length) for length in places.values())
+                    + 5 * math.prod(self.number(length) for length in scores.values())
+                    + 2 * weighed
+                )
             case Map(output):
                 return self.elements(output)
             case Reduce(_, _, operand) | Write(_, _, operand, _):
@@ -65,3 +84,9 @@ class Estimates:
                 return 0
             case _:
                 assert_never(operation)
+
+
+def _lengths(operand: Operand, outputs: Mapping[str, Output]) -> dict[str, Length]:
+    """The length of each label of `operand`; none where the value is not known."""
+    source = outputs.get(operand.value)
+    return {} if source is None else dict(zip(operand.labels, source.lengths, strict=True))

@@ -17,8 +17,10 @@ from fuse_ref.source import Span
 
 __all__ = [
     "Along",
+    "Attention",
     "Contract",
     "Contraction",
+    "Convolve",
     "DenseOperation",
     "Expand",
     "Index",
@@ -36,6 +38,7 @@ __all__ = [
     "Shape",
     "SizeCheck",
     "Step",
+    "Window",
     "Write",
     "WriteIndex",
 ]
@@ -86,10 +89,10 @@ class ReadIndex:
     inside: bool  # proven to lie within the source; else positions outside read 0
     divisor: int = 1
     gather: Operand | None = None  # int64 positions to add; its labels are labels of the output
+    words: tuple[str, str] = ("", "")  # of a gather, for errors: the tensor it picks from, the index as written
 
 
 @dataclass(frozen=True, slots=True)
-    words: tuple[str, str] = ("", "")  # of a gather, for errors: the tensor it picks from, the index as written
 class Index:
     """A read that is not plain: diagonals, constants, shifts, strides, windows, reversals, gathers.
 
@@ -168,10 +171,10 @@ class WriteIndex:
     offset: Length
     divisor: int
     gather: Operand | None = None  # int64 positions to add; its labels are labels of what is written
+    words: tuple[str, str] = ("", "")  # as of a ReadIndex
 
 
 @dataclass(frozen=True, slots=True)
-    words: tuple[str, str] = ("", "")  # as of a ReadIndex
 class Write:
     """Values put at computed positions of a new array of `output.lengths`.
 
@@ -185,7 +188,62 @@ class Write:
     indices: tuple[WriteIndex, ...]  # one per target dimension
 
 
-DenseOperation: TypeAlias = LiteralArray | Iota | Index | Map | Along | Contract | Reduce | Permute | Expand | Write
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One moving dimension of a convolution.
+
+    The output's position `place` and the filter's `tap` meet at the image's position
+    stride * place + dilation * tap + offset.
+    """
+
+    source: str  # label of the image's dimension, of nothing else
+    place: str  # label of the output
+    tap: str  # label of the filter; summed
+    stride: int  # >= 1
+    dilation: int  # != 0; where it is negative, the filter runs backwards
+    offset: Length
+    inside: bool  # proven to lie within the image; else positions outside read 0
+
+
+@dataclass(frozen=True, slots=True)
+class Convolve:
+    """A windowed read times a filter, summed over the taps and whatever else the output lacks.
+
+    Made by a pass, never by lowering. Labels of neither window have the roles that they have in a Contract:
+    in image, filter and output they are groups; in image and filter channels that are summed; the output's
+    others are the image's batch and the filter's channels.
+    """
+
+    output: Output  # float
+    image: Operand
+    filter: Operand
+    windows: tuple[Window, ...]  # one to three
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """The softmax over `axis` of scale * query * key + bias, times value, summed over `axis`.
+
+    Made by a pass, never by lowering. Labels of query and key that neither the output nor another operand
+    has are summed in their product; all others but `axis` are the output's.
+    """
+
+    output: Output  # float
+    query: Operand  # not along `axis`
+    key: Operand
+    value: Operand
+    axis: str  # label of the positions that are attended to
+    scale: float
+    bias: Operand | None  # float, added to the scaled products
+    keep: Operand | None  # bool: positions where it is false get no weight
+    causal: str  # without `keep`: the label of rows p of which only `axis` <= p is kept; "" keeps all
+    # What comes where `keep` leaves nothing: 0, the plain mean of the values, or NaN.
+    empty: Literal["zero", "mean", "nan"]
+
+
+DenseOperation: TypeAlias = (
+    LiteralArray | Iota | Index | Map | Along | Contract | Reduce | Permute | Expand | Write | Convolve | Attention
+)
 
 
 @dataclass(frozen=True, slots=True)

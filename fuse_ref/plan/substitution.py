@@ -8,7 +8,9 @@ from typing import assert_never
 
 from fuse_ref.plan.steps import (
     Along,
+    Attention,
     Contract,
+    Convolve,
     DenseOperation,
     Expand,
     Index,
@@ -41,6 +43,10 @@ def operands(operation: DenseOperation) -> tuple[Operand, ...]:
             return (operation.operand,)
         case Write(_, _, operand, indices):
             return (operand, *_gathered(indices))
+        case Convolve(_, image, weights):
+            return (image, weights)
+        case Attention(_, query, key, value, bias=bias, keep=keep):
+            return tuple(item for item in (query, key, value, bias, keep) if item is not None)
         case _:
             assert_never(operation)
 
@@ -72,6 +78,17 @@ def with_values(operation: DenseOperation, names: Mapping[str, str]) -> DenseOpe
                 index if index.gather is None else replace(index, gather=renamed(index.gather)) for index in indices
             )
             return replace(operation, operand=renamed(operand), indices=written)
+        case Convolve(_, image, weights):
+            return replace(operation, image=renamed(image), filter=renamed(weights))
+        case Attention(_, query, key, value, bias=bias, keep=keep):
+            return replace(
+                operation,
+                query=renamed(query),
+                key=renamed(key),
+                value=renamed(value),
+                bias=None if bias is None else renamed(bias),
+                keep=None if keep is None else renamed(keep),
+            )
         case _:
             assert_never(operation)
 

@@ -12,7 +12,9 @@ from fuse_ref.analysis.lengths import Length
 from fuse_ref.ir.nodes import Dtype, Tensor
 from fuse_ref.plan.steps import (
     Along,
+    Attention,
     Contract,
+    Convolve,
     DenseOperation,
     Expand,
     Index,
@@ -25,7 +27,9 @@ from fuse_ref.plan.steps import (
     Write,
 )
 from fuse_torch.lowering.along import lower_along
+from fuse_torch.lowering.attention import lower_attention
 from fuse_torch.lowering.contract import Bias, biases, lower_contract
+from fuse_torch.lowering.convolution import lower_convolution
 from fuse_torch.lowering.emitter import Emitter, Value, identifier
 from fuse_torch.lowering.indexing import lower_index
 from fuse_torch.lowering.needed import extents, needed_for, restricted
@@ -213,6 +217,10 @@ class _Lowering:
                 return lower_expand(emit, operation)
             case Write():
                 return lower_write(emit, operation)
+            case Convolve():
+                return lower_convolution(emit, operation)
+            case Attention():
+                return lower_attention(emit, operation)
             case _:
                 assert_never(operation)
 
@@ -248,7 +256,7 @@ def literal_tensor(operation: LiteralArray, shape: tuple[int, ...], dtype: torch
 
 def graph_module(lowered: Lowered, buffers: dict[str, torch.Tensor]) -> GraphModule:
     """The graph as a module of its own, with `buffers` (literals, sources, precision) in it."""
-    owner = torch.nn.Module()
+    owner = torch.nn.Module().eval()  # a graph of its own is an evaluation until its owner says .train()
     for name, tensor in buffers.items():
         owner.register_buffer(name, tensor)
     module = GraphModule(owner, lowered.graph, class_name="FuseGraph")

@@ -13,7 +13,9 @@ import numpy as np
 
 from fuse_ref.plan.steps import (
     Along,
+    Attention,
     Contract,
+    Convolve,
     DenseOperation,
     Expand,
     Index,
@@ -105,7 +107,8 @@ def run_by_loops(operation: DenseOperation, values: Mapping[str, np.ndarray], le
     result = np.zeros(shape, object)
     cells = _cells(output.labels, sizes)
     operands = [item for item in getattr(operation, "operands", ()) if isinstance(item, Operand)]
-    operands += [getattr(operation, name) for name in ("left", "right", "operand") if hasattr(operation, name)]
+    names = ("left", "right", "operand", "image", "filter", "query", "key", "value", "bias", "keep")
+    operands += [item for name in names if isinstance(item := getattr(operation, name, None), Operand)]
     every = dict(sizes) if not isinstance(operation, Write) else {}
     for operand in operands:
         every |= dict(zip(operand.labels, values[operand.value].shape, strict=True))
@@ -143,6 +146,21 @@ def run_by_loops(operation: DenseOperation, values: Mapping[str, np.ndarray], le
                 for other in others:
                     total = COMBINE[operator](total, _at(values, operand, dict(cell) | dict(other)))
                 result[place(cell)] = total / len(others) if operator == "avg" and others else total
+        case Convolve(image=image, filter=weights, windows=windows):
+            moving = {window.source: window for window in windows}
+            gone = [label for label in every if label not in sizes and label not in moving]
+            for cell in cells:
+                total = 0.0
+                for other in _cells(gone, every):
+                    full = dict(cell) | dict(other)
+                    for label, w in moving.items():
+                        full[label] = w.stride * full[w.place] + w.dilation * full[w.tap] + length(w.offset)
+                    if all(0 <= full[label] < every[label] for label in moving):
+                        total += _at(values, image, full) * _at(values, weights, full)
+                result[place(cell)] = total
+        case Attention():
+            for cell in cells:
+                result[place(cell)] = _attended(operation, values, cell, every)
         case Permute(operand=operand) | Expand(operand=operand):
             for cell in cells:
                 result[place(cell)] = _at(values, operand, cell)
@@ -156,6 +174,27 @@ def run_by_loops(operation: DenseOperation, values: Mapping[str, np.ndarray], le
                 if all(0 <= p < n for p, n in zip(position, shape, strict=True)):
                     result[position] = COMBINE[operator](result[position], _at(values, operand, cell))
     return result.astype({"float": float, "int64": np.int64, "bool": bool}[output.dtype])
+
+
+def _attended(operation: Attention, values: Mapping[str, np.ndarray], cell: Cell, every: Mapping[str, int]) -> float:
+    count = every[operation.axis]
+    line = [dict(cell) | {operation.axis: k} for k in range(count)]
+    own = {*operation.query.labels, *operation.key.labels} - {operation.axis, *operation.output.labels}
+    scores: list[float] = []
+    for c in line:
+        inner = [c | dict(other) for other in _cells(sorted(own), every)]
+        score = operation.scale * sum(_at(values, operation.query, i) * _at(values, operation.key, i) for i in inner)
+        score += 0 if operation.bias is None else _at(values, operation.bias, c)
+        kept = operation.keep is None or _at(values, operation.keep, c)
+        kept = kept and (not operation.causal or c[operation.axis] <= c[operation.causal])
+        scores.append(score if kept else -math.inf)
+    given = [_at(values, operation.value, c) for c in line]
+    if not count:
+        return 0.0
+    if max(scores) == -math.inf:
+        return {"zero": 0.0, "mean": sum(given) / count, "nan": math.nan}[operation.empty]
+    weights = [math.exp(score - max(scores)) for score in scores]
+    return sum(w * v for w, v in zip(weights, given, strict=True)) / sum(weights)
 
 
 def _along(operation: Along, values: Mapping[str, np.ndarray], cell: Cell, count: int) -> float:

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.estimates import Estimates
+from fuse_ref.plan.passes.attention import ATTENTION
+from fuse_ref.plan.passes.convolution import CONVOLUTION
 from fuse_ref.plan.passes.framework import Block, PlanPass
 from fuse_ref.plan.passes.replan import REPLAN
 from fuse_ref.plan.passes.sharing import SHARING
@@ -16,7 +18,7 @@ from fuse_ref.plan.steps import Contract, Contraction, DenseOperation, Map, Outp
 __all__ = ["NAMES", "PASSES", "improve"]
 
 # In the order in which they run.
-PASSES: tuple[PlanPass, ...] = (SHARING, SQUARED_DISTANCE, REPLAN)
+PASSES: tuple[PlanPass, ...] = (SHARING, SQUARED_DISTANCE, CONVOLUTION, ATTENTION, REPLAN)
 
 NAMES: tuple[str, ...] = tuple(item.name for item in PASSES)
 

@@ -8,7 +8,9 @@ from typing import Final, TypeAlias, assert_never
 from fuse_ref.plan.passes.framework import Block, PlanPass
 from fuse_ref.plan.steps import (
     Along,
+    Attention,
     Contract,
+    Convolve,
     DenseOperation,
     Expand,
     Index,
@@ -178,6 +180,17 @@ def _written(
             # What a written array's dimensions are called says nothing of what is written.
             parts = (operator, read(operand), tuple(place(index) for index in indices))
             return (Write, parts, output.lengths, output.dtype), {label: k for k, label in enumerate(output.labels)}
+        case Convolve(_, image, weights, windows):
+            moves = tuple(
+                (number((item.source, item.place, item.tap)), item.stride, item.dilation, item.offset)
+                for item in windows
+            )
+            parts = (read(image), read(weights), moves)
+            shape = tuple(sorted(zip(number(output.labels), output.lengths, strict=True)))
+        case Attention(_, query, key, value, axis, scale, bias, keep, causal, empty):
+            chosen = tuple(None if item is None else read(item) for item in (bias, keep))
+            causes = number((causal,)) if causal else ()
+            parts = (read(query), read(key), read(value), number((axis,)), repr(scale), chosen, causes, empty)
         case _:
             assert_never(operation)
     kept = tuple(sorted(number(output.labels)))

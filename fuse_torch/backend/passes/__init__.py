@@ -5,8 +5,7 @@ from __future__ import annotations
 from torch.fx import GraphModule
 
 from fuse_torch.backend.options import Options
-from fuse_torch.backend.passes.attention import attention
-from fuse_torch.backend.passes.replan import replan
+from fuse_torch.backend.passes import attention, replan
 from fuse_torch.backend.passes.result import Pass, PassResult
 
 __all__ = ["PASSES", "Pass", "PassResult", "run_passes"]
@@ -14,8 +13,8 @@ __all__ = ["PASSES", "Pass", "PassResult", "run_passes"]
 
 # Attention first: an order of its products across the scores would hide it.
 PASSES: tuple[Pass, ...] = (
-    Pass("attention", lambda options: options.attention, attention),
-    Pass("replan", lambda options: options.replan, replan),
+    Pass("attention", lambda options: options.attention, attention.run),
+    Pass("replan", lambda options: options.replan, replan.run),
 )
 
 

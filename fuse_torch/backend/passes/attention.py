@@ -21,7 +21,7 @@ from fuse_torch.backend.passes.result import PassResult
 from fuse_torch.backend.passes.scores import Refusal, Scores, contracted, guarded, read_scores, softmax_of, undropped
 from fuse_torch.backend.passes.words import amount_of
 
-__all__ = ["Attention", "attention", "attention_at"]
+__all__ = ["Attention", "attention_at", "run"]
 
 NAME = "attention"
 
@@ -52,7 +52,7 @@ class Attention:
     output: Labels  # of root
 
 
-def attention(gm: GraphModule) -> PassResult:
+def run(gm: GraphModule) -> PassResult:
     """Replace attention written out by one call."""
     fired = stored = flops = 0
     refused: list[str] = []

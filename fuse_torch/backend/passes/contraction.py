@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch.fx import Node
 
-from fuse_torch.backend.passes.graph import Emitter, Size
+from fuse_torch.backend.passes.graph import Emitter, Size, hint
 from fuse_torch.backend.passes.products import Labels
 
 __all__ = ["Factor", "Writer"]
+
+
+# BLAS multiplies by a matrix of so few columns up to seven times slower than by one of as few rows.
+_THIN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Writer:
         batch = tuple(label for label in shared if label in kept)
         rows = tuple(label for label in left.labels if label not in shared)
         columns = tuple(label for label in right.labels if label not in shared)
-        if wished is not None and columns and rows and wished[-1] in rows:
+        if columns and rows and self._swap(rows, columns, wished):
             left, right, rows, columns = right, left, columns, rows
         made = None
         if len(summed) == 1:
@@ -71,6 +76,16 @@ class Writer:
         if made is None:
             made = self._einsum(left, right, wished or (*batch, *rows, *columns))
         return made if wished is None else self.permuted(made, wished)
+
+    def _swap(self, rows: Labels, columns: Labels, wished: Labels | None) -> bool:
+        """Whether the right factor comes first: the result lies as wished then, or is wide and not thin."""
+        few, many = self._count(columns), self._count(rows)
+        if min(few, many) <= _THIN:
+            return few < many
+        return wished is not None and wished[-1] in rows
+
+    def _count(self, labels: Labels) -> int:
+        return math.prod(hint(self.sizes[label]) or 1 for label in labels)
 
     def _matrix(
         self, left: Factor, right: Factor, summed: int, batch: Labels, rows: Labels, columns: Labels

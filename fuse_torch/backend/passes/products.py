@@ -321,6 +321,17 @@ def _unsqueeze(node: Node) -> Product | None:
     return _view(given["input"], order)
 
 
+def _squeeze(node: Node) -> Product | None:
+    given = _arguments(node, "input", "dim")
+    if given is None or not _tensors(given.get("input")) or not isinstance(given.get("dim"), int):
+        return None
+    labels = tuple(range(_rank(given["input"])))
+    if not labels or _sizes(given["input"])[given["dim"]] != 1:
+        return None
+    dropped = labels[given["dim"]]
+    return Product(((given["input"], labels),), tuple(label for label in labels if label != dropped))
+
+
 def _index(node: Node) -> Product | None:
     """`x[:, None]`: whole dimensions and new ones."""
     if len(node.args) != 2 or not _tensors(node.args[0]):
@@ -381,6 +392,7 @@ _FUNCTIONS: dict[Any, _Reader] = {
     torch.t: _t,
     getattr: _attribute,
     torch.unsqueeze: _unsqueeze,
+    torch.squeeze: _squeeze,
     operator.getitem: _index,
 }
 
@@ -394,5 +406,6 @@ _METHODS: dict[str, _Reader] = {
     "permute": _permute,
     "t": _t,
     "unsqueeze": _unsqueeze,
+    "squeeze": _squeeze,
     **dict.fromkeys(("contiguous", "to", "type_as", "float", "double", "bfloat16"), _same),
 }

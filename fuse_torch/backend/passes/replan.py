@@ -17,7 +17,7 @@ from fuse_torch.backend.passes.result import PassResult
 from fuse_torch.backend.passes.trees import Tree, trees_of
 from fuse_torch.backend.passes.words import count_of
 
-__all__ = ["LEAST_FLOPS", "LEAST_SHARE", "Plan", "plan_of", "replan"]
+__all__ = ["LEAST_FLOPS", "LEAST_SHARE", "Plan", "plan_of", "run"]
 
 NAME = "replan"
 
@@ -40,7 +40,7 @@ class Plan:
     layout: Labels  # the result's labels as they lie in memory
 
 
-def replan(gm: GraphModule) -> PassResult:
+def run(gm: GraphModule) -> PassResult:
     """Order the trees of the graph anew where that saves work."""
     fired = 0
     refused: list[str] = []

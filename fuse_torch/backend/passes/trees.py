@@ -135,8 +135,10 @@ def _below(tree: Tree, node: Node, operand: Node, where: Mapping[Node, Region]) 
 
 def _count(tree: Tree, node: Node, product: Product, hints: Mapping[int, int]) -> None:
     """Add what the call costs as it stands."""
-    if product.is_view:
-        return
+    summed = {label for _, labels in product.operands for label in labels} - set(product.output)
+    summing = any(hints[label] != 1 for label in summed)
+    if len(product.operands) == 1 and product.scale is None and not summing:
+        return  # a view
     made = math.prod(hints[label] for label in product.output)
     if len(product.operands) > 2:  # an einsum of many: torch finds an order of its own
         order = cheapest([labels for _, labels in product.operands], product.output, hints, None)
@@ -145,7 +147,6 @@ def _count(tree: Tree, node: Node, product: Product, hints: Mapping[int, int]) -
         tree.largest = max(tree.largest, order.largest)
     else:
         touched = {label for _, labels in product.operands for label in labels}
-        summing = any(hints[label] != 1 and label not in product.output for label in touched)
         twice = 2 if summing and len(product.operands) == 2 else 1
         tree.flops += math.prod(hints[label] for label in touched) * twice
     tree.largest = max(tree.largest, made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import threading
 import time
@@ -17,6 +18,7 @@ from fuse_ref.evaluate.binding import Binder, Bound, framework_of_inputs, gather
 from fuse_ref.evaluate.engine import Array, Engine
 from fuse_ref.evaluate.engines import Backend, find_engine
 from fuse_ref.evaluate.explanation import Explanation
+from fuse_ref.evaluate.plan_cache import plan_cache
 from fuse_ref.evaluate.planning import ask, axes_of_sink, hints_from, sinks_of
 from fuse_ref.evaluate.prepared import Call, Prepared, execute
 from fuse_ref.evaluate.relation import Relation
@@ -25,6 +27,7 @@ from fuse_ref.evaluate.weighing import known_shapes, parameter_values, weight_va
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sinks import Result, write_results
 from fuse_ref.files.sources import read_sources
+from fuse_ref.ir.json import Json
 from fuse_ref.ir.nodes import ProgramIR
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
@@ -72,8 +75,10 @@ class Runner:
         sizes: Mapping[str, int] | None = None,
         hints: Mapping[str, int] | None = None,
         device: str | None = None,
+        cache_dir: str | PathLike[str] | None = None,
     ) -> None:
         self._program = program
+        self._cache = None if cache_dir is None else plan_cache(cache_dir)
         self._config = _config(config, device)
         self._policies = RuntimePolicies() if policies is None else policies
         self._folders = Folders.of(program.path, self._policies.roots)
@@ -156,14 +161,15 @@ class Runner:
     # Preparation ----------------------------------------------------------------------------------
 
     def _build(self, program: ProgramIR, hints: Mapping[str, int] | None = None) -> Plan:
-        return build_plan(
-            program,
-            sizes=self._sizes,
-            hints=self._hints if hints is None else hints,
-            given=self._given,
-            mode=self._config.mode,
-            disabled_passes=self._config.left_out_passes,
-        )
+        settings: dict[str, Json] = {
+            "sizes": self._sizes,
+            "hints": self._hints if hints is None else dict(hints),
+            "given": self._given,
+            "mode": self._config.mode,
+            "disabled_passes": self._config.left_out_passes,
+        }
+        build = functools.partial(build_plan, program, **settings)  # type: ignore[arg-type]
+        return build() if self._cache is None else self._cache.plan(program, settings, build)
 
     def _use(self, backend: Backend, reason: str) -> Engine:
         engine = find_engine(backend)
@@ -209,12 +215,13 @@ class Runner:
         queries = tuple((query, plan.program.tensor(query.target.tensor)) for query in plan.program.queries)
         wanted = (*plan.program.exports, *(tensor.name for _, tensor in queries), *(name for _, name in sinks))
         # The engine says first what it cannot run; only then are weights loaded and drawn.
-        executable = engine.prepare(plan, config, tuple(dict.fromkeys(wanted)))
+        outputs = tuple(dict.fromkeys(wanted))
+        executable = engine.prepare(plan, config, outputs)
         store = self._policies.store
         fixed = weight_values(plan, store, self._sources.arrays, engine, config)
         fixed |= parameter_values(plan, {**self._given, **shapes}, store, engine, config)
         _log.info("prepared %s for %s in %s", ", ".join(plan.program.exports), engine.name, config.precision)
-        return Prepared(plan, config, executable, fixed, sinks, queries, set())
+        return Prepared(plan, config, engine, executable, outputs, fixed, sinks, queries)
 
     # Sinks and answers ----------------------------------------------------------------------------
 
@@ -251,8 +258,11 @@ class Runner:
                 (question,) = plan.program.queries
                 tensor = plan.program.tensor(question.target.tensor)
                 config = call.prepared.config
-                executable = _engine(self._engine).prepare(plan, config, (tensor.name,))
-                prepared = Prepared(plan, config, executable, call.prepared.fixed, (), ((question, tensor),), set())
+                engine, outputs = _engine(self._engine), (tensor.name,)
+                executable = engine.prepare(plan, config, outputs)
+                prepared = Prepared(
+                    plan, config, engine, executable, outputs, call.prepared.fixed, (), ((question, tensor),)
+                )
                 self._asked[key] = prepared
         (found,) = self._after(prepared, execute(prepared, call.bound), call.bound)
         return found
@@ -357,7 +367,7 @@ def compile_program(
     """A Runner for `program`; `Program.compile` describes the arguments. `kind` is the class to make.
 
     Raises:
-        ConfigError: an argument with a wrong value. RouteError: `cache_dir`, until there is a cache.
+        ConfigError: an argument with a wrong value, or a `cache_dir` that cannot be used.
     """
     choices = get_args(BackendChoice)
     if backend not in choices:
@@ -367,10 +377,15 @@ def compile_program(
     for field, value, expected_kind in (("config", config, ExecutionConfig), ("policies", policies, RuntimePolicies)):
         if value is not None and not isinstance(value, cast(type, expected_kind)):
             raise mistake("FUSE209", None, field=field, expected=f"a {expected_kind.__name__}", value=repr(value))
-    if cache_dir is not None:
-        if not isinstance(cache_dir, str | PathLike):
-            raise mistake("FUSE209", None, field="cache_dir", expected="a folder", value=repr(cache_dir))
-        raise mistake(
-            "FUSE202", None, setting=f"cache_dir={str(cache_dir)!r}", reason="plans are not kept on disk so far"
-        )
-    return kind(program, backend=backend, config=config, policies=policies, sizes=sizes, hints=hints, device=device)
+    if cache_dir is not None and not isinstance(cache_dir, str | PathLike):
+        raise mistake("FUSE209", None, field="cache_dir", expected="a folder", value=repr(cache_dir))
+    return kind(
+        program,
+        backend=backend,
+        config=config,
+        policies=policies,
+        sizes=sizes,
+        hints=hints,
+        device=device,
+        cache_dir=cache_dir,
+    )

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from fuse_ref.errors import AxisError, ConfigError, DeviceError, InputError, NonFiniteError, RouteError, SyntaxFuseError
+from fuse_ref.errors import (
+    AxisError,
+    ConfigError,
+    DeviceError,
+    InputError,
+    LimitError,
+    NonFiniteError,
+    RouteError,
+    SyntaxFuseError,
+)
 from fuse_ref.mistakes.row import Example, Mistake
 
 __all__ = ["RUNNING_MISTAKES"]
@@ -203,6 +212,53 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
                 python=(
                     'Program("axis n = 3; Y[X[p]] = Z[p]; Y[n] += 0")'
                     ".compile(config=ExecutionConfig(checked=True))(Z=np.ones(2), X=[-1, 2])"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE217",
+        InputError,
+        "Training without a key",
+        "training=True switches dropout on, which draws random numbers, and no key was given",
+        "call it with key=jax.random.key(0), and with another key for each step",
+        (
+            Example(
+                "which draws random numbers, and no key was given\nhelp: call it with key=",
+                python=(
+                    'import fuse_jax\nfuse_jax.compile("Y[i] = dropout(X[i], 0.5)")({}, {"X": np.ones(3)}, training=True)'
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE223",
+        ConfigError,
+        "folder of the cache that cannot be used",
+        "cache_dir={folder} cannot be used: {problem}",
+        "choose a folder that this user may write to",
+        (
+            Example(
+                "cannot be used: File exists",
+                python=(
+                    "import tempfile; file = tempfile.NamedTemporaryFile()\n"
+                    "Program('Y[i] = 2 X[i]').compile(cache_dir=file.name)"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE228",
+        LimitError,
+        "run beyond its memory limit",
+        "a run would hold {needed} bytes at once, more than memory_limit={limit}: {what}",
+        "give a larger memory_limit, or smaller inputs; a run is split along an index whose positions do not need "
+        "each other, where there is one",
+        (
+            Example(
+                "Y needs an array of shape (100, 100)",
+                python=(
+                    'Program("Y[i, j] = X[i] X[j]").compile(config=ExecutionConfig(memory_limit=2000))(X=np.ones(100))'
                 ),
             ),
         ),

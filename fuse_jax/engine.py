@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fuse_jax.checked import Watch
@@ -70,6 +71,10 @@ class JaxEngine:
     def to_numpy(self, array: jax.Array) -> np.ndarray:
         """A read-only NumPy array of the same values."""
         return np.asarray(array)
+
+    def concatenate(self, arrays: Sequence[jax.Array], axis: int) -> jax.Array:
+        """Arrays one after another along `axis`."""
+        return jnp.concatenate(arrays, axis)
 
 
 ENGINE = JaxEngine()

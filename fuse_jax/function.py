@@ -17,6 +17,7 @@ from fuse_jax.noise import noise_of
 from fuse_jax.sizes import Sizes, with_open_parameters
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import gather_inputs
+from fuse_ref.evaluate.memory import check_memory
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sources import read_sources
@@ -235,6 +236,7 @@ class FuseFunction:
                 span = self._tensors[name].span
                 raise mistake("FUSE279", span, name=name, got=shapes[name], expected=array.shape)
         check_shapes(self.plan, shapes)
+        check_memory(self.plan, shapes, self.plan.program.exports, self.config)
 
     def _exported(self, name: str, value: jax.Array) -> jax.Array:
         limit = self.config.dense_limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -117,6 +117,10 @@ class TorchEngine:
     def to_numpy(self, array: torch.Tensor) -> np.ndarray:
         """A NumPy array of the same values, without their history."""
         return np.asarray(array.detach().cpu().resolve_conj().resolve_neg().numpy())
+
+    def concatenate(self, arrays: Sequence[torch.Tensor], axis: int) -> torch.Tensor:
+        """Arrays one after another along `axis`."""
+        return torch.cat(list(arrays), axis)
 
 
 _NUMPY_TYPES: Final[dict[torch.dtype, np.dtype]] = {

@@ -98,7 +98,7 @@ class FuseModule(nn.Module):
             mode=config.mode,
             disabled_passes=config.left_out_passes,
         )
-        check_supported(without_unneeded(plan, program.ir.exports), config, "torch", policies)
+        check_supported(without_unneeded(plan, program.ir.exports), config, "torch", policies, watched=False)
         by_name = {tensor.name: tensor for tensor in tensors}
         names = module_names([by_name[name] for name in (*plan.parameters, *plan.weights)])
         self._blueprint = _Blueprint(program, plan, config, names, state == "carry", frozenset(stored))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -47,4 +47,8 @@ class Engine(Protocol):
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """A NumPy array of the same values."""
+        ...
+
+    def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:
+        """Arrays one after another along `axis`."""
         ...

@@ -66,6 +66,10 @@ class NumpyEngine:
         """The array itself."""
         return np.asarray(array)
 
+    def concatenate(self, arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
+        """Arrays one after another along `axis`."""
+        return np.concatenate(arrays, axis)
+
 
 ENGINE: Final = NumpyEngine()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.answer import Answer
 from fuse_ref.evaluate.binding import Bound
-from fuse_ref.evaluate.engine import Array, Executable
+from fuse_ref.evaluate.blocks import Blocks, blocks_for, splits_of
+from fuse_ref.evaluate.engine import Array, Engine, Executable
 from fuse_ref.evaluate.weighing import check_parameters
 from fuse_ref.ir.nodes import Query, Sink, Tensor
 from fuse_ref.plan.checks import check_shapes
@@ -27,11 +28,14 @@ class Prepared:
 
     plan: Plan
     config: ExecutionConfig  # its precision is resolved
+    engine: Engine
     executable: Executable
+    outputs: tuple[str, ...]  # values that the executable gives
     fixed: dict[str, Array]  # parameters, weights and sources
     sinks: tuple[tuple[Sink, str], ...]  # each with the name of the value that it writes
     queries: tuple[tuple[Query, Tensor], ...]  # each with the tensor that it asks
-    passed: set[Shapes]  # shapes of the givens whose checks have passed
+    # Shapes of the givens whose checks have passed, and how their runs are split.
+    passed: dict[Shapes, tuple[Blocks | None]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -50,16 +54,28 @@ def execute(prepared: Prepared, bound: Bound) -> dict[str, Array]:
 
     Raises:
         AxisError: shapes that do not fit the program or each other.
+        LimitError: they need more than `memory_limit`, also in blocks.
     """
     values = bound.values
     shapes = tuple([value.shape for value in values.values()])
-    if shapes not in prepared.passed:
+    found = prepared.passed.get(shapes)
+    if found is None:
         plan = prepared.plan
         known = {name: tuple(prepared.fixed[name].shape) for name in (*plan.weights, *plan.sources)}
         known |= {name: tuple(shape) for name, shape in zip(values, shapes, strict=True)}
         check_shapes(plan, known)
         check_parameters(plan, prepared.fixed, known)
+        found = (None,)
+        if prepared.config.memory_limit is not None:
+            sizes = {name: tuple(value.shape) for name, value in {**prepared.fixed, **values}.items()}
+            splits = splits_of(plan, prepared.outputs)
+            found = (blocks_for(plan, splits, sizes, prepared.outputs, prepared.config),)
         if len(prepared.passed) >= _KEPT_SHAPES:
             prepared.passed.clear()
-        prepared.passed.add(shapes)
-    return prepared.executable({**prepared.fixed, **values})
+        prepared.passed[shapes] = found
+    (blocks,) = found
+    whole = {**prepared.fixed, **values}
+    if blocks is None:
+        return prepared.executable(whole)
+    parts = [prepared.executable(blocks.of(whole, part)) for part in blocks.parts()]
+    return {name: blocks.join(name, [part[name] for part in parts], prepared.engine.concatenate) for name in parts[0]}

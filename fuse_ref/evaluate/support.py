@@ -12,7 +12,14 @@ from fuse_ref.policies import RuntimePolicies
 __all__ = ["check_supported"]
 
 
-def check_supported(plan: Plan, config: ExecutionConfig, engine: str, policies: RuntimePolicies | None = None) -> None:
+def check_supported(
+    plan: Plan,
+    config: ExecutionConfig,
+    engine: str,
+    policies: RuntimePolicies | None = None,
+    *,
+    watched: bool = True,
+) -> None:
     """Refuse a plan or setting that no engine can run yet.
 
     Settings that make no difference to this plan pass: `route`, `breaks`, `logic`, `capacity`, `mode`
@@ -20,6 +27,7 @@ def check_supported(plan: Plan, config: ExecutionConfig, engine: str, policies: 
 
     Args:
         engine: the name that the message gives: "numpy", "torch" or "jax".
+        watched: whether calls obey `memory_limit`.
 
     Raises:
         RouteError: naming the step, or the setting, and the reason.
@@ -41,10 +49,11 @@ def check_supported(plan: Plan, config: ExecutionConfig, engine: str, policies: 
         raise _setting("precision", config.precision, "the engines compute in float32 and float64 so far")
     if config.projection_strategy == "monte_carlo" and _projects(plan):
         raise _setting("projection_strategy", config.projection_strategy, "sums are always computed whole so far")
-    for limit in ("memory_limit", "time_limit"):
-        value = getattr(config, limit)
-        if value is not None:
-            raise _setting(limit, value, "no step watches it so far")
+    if config.time_limit is not None:
+        raise _setting("time_limit", config.time_limit, "no step watches it so far")
+    if config.memory_limit is not None and not watched:
+        reason = "calls of modules are not watched so far, those of Runners are"
+        raise _setting("memory_limit", config.memory_limit, reason)
     if policies is not None:
         for field in ("sharding", "quantization", "lora"):
             value = getattr(policies, field)

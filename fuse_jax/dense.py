@@ -17,6 +17,7 @@ from fuse_jax.checked import Watch
 from fuse_jax.contract import align, contract, project
 from fuse_jax.convolution import convolve
 from fuse_jax.dtypes import Numbers
+from fuse_jax.noise import Noise
 from fuse_jax.operations import ALONG, ELEMENTWISE, Value
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.ir.operations import CATALOGUE
@@ -55,6 +56,11 @@ class Schedule:
     releases: tuple[tuple[str, ...], ...]  # per operation: values that nothing reads after it
     routed: tuple[Step, ...]  # steps that are needed and are no straight-line operations
 
+    @property
+    def random(self) -> bool:
+        """Whether a training step draws random numbers."""
+        return any(isinstance(operation, Map) and operation.function == "dropout" for operation in self.operations)
+
 
 def schedule(plan: Plan, outputs: Iterable[str]) -> Schedule:
     """The operations that `outputs` depend on; names that no operation makes must be given to `run`."""
@@ -87,13 +93,18 @@ def _releases(operations: Sequence[DenseOperation], kept: Sequence[str]) -> tupl
 
 
 def run(
-    plan: Schedule, values: Mapping[str, jax.Array], numbers: Numbers, watch: Watch | None = None
+    plan: Schedule,
+    values: Mapping[str, jax.Array],
+    numbers: Numbers,
+    watch: Watch | None = None,
+    noise: Noise | None = None,
 ) -> dict[str, jax.Array]:
     """Every value that is still there after the last operation, by name.
 
     Args:
         values: of every given tensor; their shapes have passed the plan's checks.
         watch: checks values while they are computed.
+        noise: what random functions draw from; None for an evaluation.
     """
     made = dict(values)
     shapes = {name: value.shape for name, value in values.items()}
@@ -108,7 +119,7 @@ def run(
             watch.before(operation, made, shape, measure)
         # The scope puts the tensor's name into profiles and compiled code.
         with jax.named_scope(output.out):
-            made[output.out] = _apply(operation, made, shape, measure, numbers)
+            made[output.out] = _apply(operation, made, shape, measure, numbers, noise)
         if made[output.out].shape != shape:
             raise AssertionError(f"{output.out}: {made[output.out].shape} was computed, the plan says {shape}")
         if watch is not None:
@@ -124,6 +135,7 @@ def _apply(
     shape: tuple[int, ...],
     measure: Measure,
     numbers: Numbers,
+    noise: Noise | None,
 ) -> jax.Array:
     output = operation.output
     dtype = numbers.dtype(output.dtype)
@@ -141,7 +153,7 @@ def _apply(
             positions = [indexing.Position(item.terms, measure(item.offset)) for item in operation.indices]
             return indexing.read(source, positions, lengths)
         case Map():
-            return _map(operation, values, dtype)
+            return _map(operation, values, dtype, noise)
         case Along():
             return _along(operation, values, dtype, numbers.dtype("float"))
         case Contract():
@@ -204,7 +216,7 @@ def _as_float(value: Value, dtype: np.dtype) -> Value:
     return value.astype(dtype) if isinstance(value, jax.Array) else float(value)
 
 
-def _map(operation: Map, values: Mapping[str, jax.Array], dtype: np.dtype) -> jax.Array:
+def _map(operation: Map, values: Mapping[str, jax.Array], dtype: np.dtype, noise: Noise | None) -> jax.Array:
     operands = _aligned(operation.operands, values, operation.output.labels)
     if operation.output.dtype == "float":
         # Whole numbers and truth values are floats from here on. A power keeps its whole exponent, a choice its condition.
@@ -215,7 +227,8 @@ def _map(operation: Map, values: Mapping[str, jax.Array], dtype: np.dtype) -> ja
         ]
     if not any(isinstance(item, jax.Array) for item in operands):
         operands = [jnp.asarray(item, dtype if operation.output.dtype == "float" else None) for item in operands]
-    result = ELEMENTWISE[operation.function](*operands, **dict(operation.options))
+    more: dict[str, object] = {"noise": noise} if operation.function == "dropout" else {}
+    result = ELEMENTWISE[operation.function](*operands, **dict(operation.options), **more)
     return jnp.asarray(result).astype(dtype)
 
 

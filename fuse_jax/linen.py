@@ -33,9 +33,13 @@ class FuseModule(linen.Module):
     Called with arrays in the order of the `input` lines, with keywords, or with one mapping. Sizes of
     parameters may come from the inputs of `init`.
 
+    A program with dropout is as `linen.Dropout`: `deterministic` says whether it is off, here or in the call, and
+    `apply(..., rngs={"dropout": key})` gives what it draws from. `init` never drops.
+
     Attributes:
         program: a program or its text.
         sizes, hints, config, policies: as of `fuse_jax.compile`.
+        deterministic: whether dropout is off, where the call does not say.
     """
 
     program: Program | str
@@ -43,10 +47,17 @@ class FuseModule(linen.Module):
     hints: Mapping[str, int] | None = None
     config: ExecutionConfig | None = None
     policies: RuntimePolicies | None = None
+    deterministic: bool | None = None
 
     @linen.compact
-    def __call__(self, /, *args: object, **inputs: object) -> jax.Array | dict[str, jax.Array]:
-        """The export, or all exports by name."""
+    def __call__(
+        self, /, *args: object, deterministic: bool | None = None, **inputs: object
+    ) -> jax.Array | dict[str, jax.Array]:
+        """The export, or all exports by name.
+
+        Args:
+            deterministic: whether dropout is off; a program without dropout does not ask.
+        """
         function = self.function
         given = inputs_by_name(function, args, inputs)
         params = {}
@@ -55,7 +66,11 @@ class FuseModule(linen.Module):
                 params[name] = self.get_variable("params", attribute)
             else:
                 params[name] = self.param(attribute, functools.partial(_first, function, name, given))
-        return result_of(function, function(params, given))
+        key = None
+        if function.random and not self.is_initializing():
+            off = linen.merge_param("deterministic", self.deterministic, deterministic)
+            key = None if off else self.make_rng("dropout")
+        return result_of(function, function(params, given, key=key, training=key is not None))
 
     @property
     def function(self) -> FuseFunction:

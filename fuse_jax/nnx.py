@@ -31,9 +31,12 @@ class FuseModule(nnx.Module):
 
     Called with arrays in the order of the `input` lines, with keywords, or with one mapping.
 
+    A program with dropout is as `nnx.Dropout`: it drops until `.eval()`, or where a call says `deterministic=False`,
+    and draws from its own fork of the stream `dropout`.
+
     Args:
         program: a program or its text.
-        rngs: its `params` stream gives the first values.
+        rngs: its `params` stream gives the first values, its `dropout` stream what dropout draws.
         sizes, hints, config, policies: as of `fuse_jax.compile`.
 
     Raises:
@@ -57,11 +60,40 @@ class FuseModule(nnx.Module):
         params = self.function.init(rngs.params()) if names else {}
         for name, attribute in names.items():
             setattr(self, attribute, nnx.Param(params[name]))
+        if self.function.random:
+            self.deterministic = False
+            streams = vars(rngs)
+            self.rngs = rngs["dropout"].fork() if {"dropout", "default"} & streams.keys() else nnx.data(None)
 
-    def __call__(self, /, *args: object, **inputs: object) -> jax.Array | dict[str, jax.Array]:
-        """The export, or all exports by name."""
+    def __call__(
+        self,
+        /,
+        *args: object,
+        deterministic: bool | None = None,
+        rngs: nnx.Rngs | nnx.RngStream | jax.Array | None = None,
+        **inputs: object,
+    ) -> jax.Array | dict[str, jax.Array]:
+        """The export, or all exports by name.
+
+        Args:
+            deterministic: whether dropout is off; by default as `.train()` and `.eval()` have set it.
+            rngs: what dropout draws from in this call, in place of the module's own stream.
+
+        Raises:
+            InputError: dropout is on and there is no stream `dropout`.
+        """
         params = {name: getattr(self, attribute)[...] for name, attribute in self.names.items()}
-        return result_of(self.function, self.function(params, inputs_by_name(self.function, args, inputs)))
+        given = inputs_by_name(self.function, args, inputs)
+        key, training = None, False
+        if self.function.random:
+            training = not (self.deterministic if deterministic is None else deterministic)
+            key = _key(self.rngs if rngs is None else rngs) if training else None
+        return result_of(self.function, self.function(params, given, key=key, training=training))
+
+    def set_view(self, deterministic: bool | None = None) -> None:
+        """What `nnx.view(module, deterministic=...)` sets."""
+        if deterministic is not None and self.function.random:
+            self.deterministic = deterministic
 
     @property
     def program(self) -> Program:
@@ -79,4 +111,11 @@ class FuseModule(nnx.Module):
         return module_names(self.function, _RESERVED)
 
 
-_RESERVED = frozenset({*dir(FuseModule), "function"})
+_RESERVED = frozenset({*dir(FuseModule), "function", "deterministic", "rngs"})
+
+
+def _key(rngs: nnx.Rngs | nnx.RngStream | jax.Array | None) -> jax.Array | None:
+    """The next key of a stream; a key as it is."""
+    if isinstance(rngs, nnx.Rngs):
+        return rngs["dropout"]()
+    return rngs() if isinstance(rngs, nnx.RngStream) else rngs

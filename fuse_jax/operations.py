@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fuse_jax.noise import Noise
+
 __all__ = ["ALONG", "ELEMENTWISE", "Value"]
 
 Value: TypeAlias = jax.Array | int | float
@@ -69,6 +71,10 @@ def _power(base: Value, exponent: Value) -> jax.Array:
     return jnp.power(base, exponent)
 
 
+def _dropout(x: jax.Array, p: float, *, stream: str, noise: Noise | None = None) -> jax.Array:
+    return x if noise is None else noise.drop(x, p, stream)
+
+
 ELEMENTWISE: dict[str, Callable[..., jax.Array]] = {
     "cast": _cast,
     "step": _step,
@@ -92,6 +98,7 @@ ELEMENTWISE: dict[str, Callable[..., jax.Array]] = {
     "min": jnp.minimum,
     "even": lambda x: jnp.where(jnp.remainder(x, 2) == 0, 1.0, 0.0),
     "odd": lambda x: jnp.where(jnp.remainder(x, 2) == 1, 1.0, 0.0),
+    "dropout": _dropout,
     # Operators of expressions.
     "add": jnp.add,
     "subtract": jnp.subtract,

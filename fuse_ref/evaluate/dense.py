@@ -175,7 +175,7 @@ def _map(emitter: Emitter, operation: Map, shape: tuple[int, ...], dtype: np.dty
                 registers[k] = emitter.constant(dtype.type(operation.operands[k]))
     if operation.function == "to_boolean" and emitter.infos[registers[0]].dtype == np.bool_:
         return registers[0]
-    if operation.function == "to_number":
+    if operation.function in ("to_number", "dropout"):
         return registers[0]
     into = None
     candidates = {"any": range(len(registers)), "first": range(1), "none": range(0)}[row.overwrites]

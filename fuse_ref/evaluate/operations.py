@@ -137,6 +137,10 @@ def _power(x: Value, y: Value, out: Out = None) -> Value:
     return np.power(x, y, out=out)
 
 
+def _dropout(x: Value, p: float, *, stream: str) -> Value:
+    return x  # an evaluation, never a training step
+
+
 def _to_boolean(x: Value) -> Value:
     return np.greater(x, 0)
 
@@ -168,6 +172,7 @@ ELEMENTWISE: Final[dict[str, Elementwise]] = {
     "min": Elementwise(np.minimum, "any"),
     "even": Elementwise(_even, "none"),
     "odd": Elementwise(_odd, "none"),
+    "dropout": Elementwise(_dropout, "none"),
     "add": Elementwise(np.add, "any"),
     "subtract": Elementwise(np.subtract, "any"),
     "multiply": Elementwise(np.multiply, "any"),

@@ -249,7 +249,7 @@ class ExpressionReader:
         for place, argument in enumerate(row.arguments):
             written = positional[place] if place < len(positional) else keywords.pop(argument.name, None)
             if written is not None:
-                known = argument.kind in ("number", "count", "size")
+                known = argument.kind in ("number", "probability", "count", "size")
                 given.append(self._known(row, argument, written) if known else self.value(written))
             elif argument.default is not None:
                 default = argument.default
@@ -263,14 +263,21 @@ class ExpressionReader:
     def _known(self, row: Operation, argument: Argument, written: tree.Expression) -> Expr:
         """An argument that is known before the run."""
         number = self._names.number(written)
-        if argument.kind != "number":
-            whole = self._names.integer(written)
-            if whole is not None and whole >= 0:
-                return Number(whole)
-        elif number is not None:
-            return Number(number)
+        match argument.kind:
+            case "number":
+                kind = "a number"
+                if number is not None:
+                    return Number(number)
+            case "probability":
+                kind = "a number from 0 to 1"
+                if number is not None and 0 <= number <= 1:
+                    return Number(number)
+            case _:
+                kind = "a whole number, 0 or more"
+                whole = self._names.integer(written)
+                if whole is not None and whole >= 0:
+                    return Number(whole)
         got = print_expression(written) if number is None else number
-        kind = "a number" if argument.kind == "number" else "a whole number, 0 or more"
         raise mistake("FUSE132", written.span, name=row.name, argument=argument.name, kind=kind, got=got)
 
     def _wrong_arguments(self, row: Operation, item: tree.Application, got: str) -> Exception:

@@ -27,8 +27,11 @@ __all__ = [
 # What may stand for an argument, and how engines get it.
 # value: a number. classes: an int64 tensor without the axis, or values with it. mask: a truth value, for
 # numbers whether they are not 0. ordered: a number that stays whole where it is. aside: a number that is not
-# repeated along the axis. number: known while planning. count: likewise, and whole. size: a count that may be left out.
-ArgumentKind: TypeAlias = Literal["value", "classes", "mask", "ordered", "aside", "number", "count", "size"]
+# repeated along the axis. number: known while planning. probability: a number from 0 to 1. count: a whole number.
+# size: a count that may be left out.
+ArgumentKind: TypeAlias = Literal[
+    "value", "classes", "mask", "ordered", "aside", "number", "probability", "count", "size"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,12 @@ _ROWS: tuple[Operation, ...] = (
         (Argument("condition"), Argument("a"), Argument("b")),
         "a where the condition holds (a number: where it is greater than 0), else b",
     ),
+    Operation(
+        "dropout",
+        "elementwise",
+        (Argument("x"), Argument("p", kind="probability")),
+        "x; in training each element is 0 with probability p, else x / (1 - p)",
+    ),
     Operation("softmax", "along_axis", (Argument("x"),), "exp(x) divided by its sum along the axis"),
     Operation("log_softmax", "along_axis", (Argument("x"),), "log of softmax"),
     Operation(
@@ -195,10 +204,7 @@ ALIASES: dict[str, str] = {"layernorm": "lnorm", "select": "where"}
 # that needs one says so. A row moves to the catalogue when its engines' rows are written.
 PLANNED: dict[str, Operation] = {
     row.name: row
-    for row in (
-        Operation("dropout", "elementwise", (Argument("x"), Argument("p")), "in training, zeros with probability p"),
-        Operation("concat", "concat", (Argument("x"),), "arguments one after another along the axis"),
-    )
+    for row in (Operation("concat", "concat", (Argument("x"),), "arguments one after another along the axis"),)
 }
 
 # What the operators of expressions are called where engines execute them. Not callable in programs.

@@ -284,6 +284,7 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
             ),
             Example("known before the run, and is N[i]", "Y[i] = topk(X[i], N[i])"),
             Example("base of rope must be a number", "Y[p, d] = rope(X[p, d], p, base=B)"),
+            Example("p of dropout must be a number from 0 to 1", "Y[i] = dropout(X[i], 1.5)"),
         ),
     ),
     Mistake(

@@ -182,6 +182,8 @@ class Expressions:
         arguments = tuple(self.lower(argument) for argument in call.arguments)
         if call.function == "where":
             return self._choose(*arguments)
+        if call.function == "dropout":
+            return self._dropout(*arguments)
         if row.kind == "elementwise":
             return self._elementwise(call, arguments)
         assert call.axis is not None
@@ -200,6 +202,16 @@ class Expressions:
         if not isinstance(holds, Value):
             return yes if holds else no
         return self.builder.map("where", (holds, self.builder.float(yes), self.builder.float(no)), "float")
+
+    def _dropout(self, argument: Lowered, probability: Lowered) -> Lowered:
+        value = self.builder.float(argument)
+        if probability == 0:
+            return value
+        if not isinstance(value, Value):
+            value = self.builder.literal(value, "float")
+        # The name keeps two equal calls apart: each draws for itself.
+        options = (("stream", self.builder.stream()),)
+        return self.builder.map("dropout", (value, probability), "float", options)
 
     def _elementwise(self, call: Call, arguments: tuple[Lowered, ...]) -> Lowered:
         if not call.options:

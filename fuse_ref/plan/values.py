@@ -69,6 +69,7 @@ class Builder:
     _made: dict[DenseOperation, Value] = field(default_factory=dict)
     _uses: dict[str, int] = field(default_factory=dict)
     _count: int = 0
+    _draws: int = 0
 
     def begin(self, ranges: Mapping[str, Length], preferred: tuple[str, ...] = ()) -> None:
         """Starts another equation: its labels are its own, so nothing is shared with the one before."""
@@ -100,6 +101,11 @@ class Builder:
 
     def iota(self, variable: str, dtype: Dtype = "float") -> Value:
         return self.add(Iota(self.output((variable,), dtype)))
+
+    def stream(self) -> str:
+        """A name for the random numbers of one call, the same in every plan of the program."""
+        self._draws += 1
+        return f"{self.name}.{self._draws}"
 
     def map(
         self,

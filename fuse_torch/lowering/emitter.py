@@ -55,6 +55,7 @@ class Emitter:
         self.created: list[Node] = []  # all calls, in the order they were made
         self._sizes: dict[Length, Size] = {}
         self._reference_fields: dict[str, Node] = {}
+        self._training: Node | None = None
 
     # Nodes -------------------------------------------------------------------------------------
 
@@ -111,6 +112,14 @@ class Emitter:
 
     def arange(self, length: Size, dtype: Dtype) -> Node:
         return self.call(torch.arange, length, dtype=self.torch_dtype(dtype), device=self.device())
+
+    def training(self) -> Node:
+        """The flag of the module that owns the graph."""
+        if self._training is None:
+            assert self.anchor is not None, "the graph's placeholders come first"
+            with self.graph.inserting_after(self.anchor):
+                self._training = self.graph.get_attr("training")
+        return self._training
 
     def _reference_field(self, field: str) -> Node:
         if field not in self._reference_fields:

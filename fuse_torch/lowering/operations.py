@@ -132,6 +132,10 @@ def _where(emit: Emitter, arguments: Sequence[Argument], options: Mapping[str, s
     return emit.call(torch.where, condition, yes, no)
 
 
+def _dropout(emit: Emitter, arguments: Sequence[Argument], options: Mapping[str, str]) -> Node:
+    return emit.call(functional.dropout, arguments[0], arguments[1], emit.training())
+
+
 def _to_number(emit: Emitter, arguments: Sequence[Argument], options: Mapping[str, str]) -> Node:
     return emit.method("to", _tensor(emit, arguments[0]), emit.precision())
 
@@ -164,6 +168,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
     "min": _larger(torch.minimum),
     "even": _parity(0),
     "odd": _parity(1),
+    "dropout": _dropout,
     # operators of expressions
     "add": _plain(operator.add),
     "subtract": _plain(operator.sub),

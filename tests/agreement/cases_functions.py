@@ -152,6 +152,12 @@ FUNCTION_CASES: tuple[Case, ...] = (
         (_X, given("V", "j"), given("B", "i")),
         _IJ,
     ),
+    Case(
+        "dropout",
+        "Y[i, j] = dropout(X[i, j] + B[i], 0.3) + dropout(2 B[i], 0) + dropout(3, 1)",
+        (_X, given("B", "i")),
+        _IJ,
+    ),
     # Masks --------------------------------------------------------------------------------------
     Case(
         "masked_softmax",

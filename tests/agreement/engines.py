@@ -116,7 +116,8 @@ def _numpy(case: Case, precision: Precision) -> Run:
 
 
 def torch_module(case: Case, precision: Precision) -> FuseModule:
-    return FuseModule(program_of(case), config=ExecutionConfig(precision=precision))
+    # An evaluation, as the other engines' runs are: nothing is dropped.
+    return FuseModule(program_of(case), config=ExecutionConfig(precision=precision)).eval()
 
 
 def set_parameters(module: torch.nn.Module, case: Case, given: Values) -> None:

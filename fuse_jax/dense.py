@@ -201,7 +201,8 @@ def _spots(operation: Index | Write, values: Mapping[str, jax.Array], measure: M
     for item in indices:
         array = None if item.gather is None else values[item.gather.value]
         labels = () if item.gather is None else item.gather.labels
-        spots.append(gathering.Spot(item.terms, measure(item.offset), item.divisor, array, labels))
+        inside = isinstance(item, ReadIndex) and item.inside
+        spots.append(gathering.Spot(item.terms, measure(item.offset), item.divisor, array, labels, inside))
     return spots
 
 

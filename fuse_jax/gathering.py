@@ -29,6 +29,7 @@ class Spot:
     divisor: int
     array: jax.Array | None  # of whole numbers
     labels: tuple[str, ...]  # of the array's dimensions
+    inside: bool  # the positions are known to lie inside
 
     def used(self) -> tuple[str, ...]:
         """The labels that the positions depend on."""
@@ -56,8 +57,9 @@ def gather(source: jax.Array, spots: Sequence[Spot], labels: Sequence[str], leng
     picked = [k for k in range(len(spots)) if k not in whole]
     moved = [label for label in labels if label not in whole.values()]
     indices = _places([spots[k] for k in picked], [source.shape[k] for k in picked], moved, lengths)
-    leading = lax.transpose(source, [*picked, *whole])
-    found = leading.at[tuple(indices)].get(mode="fill", fill_value=0)
+    places = lax.transpose(source, [*picked, *whole]).at[tuple(indices)]
+    inside = all(spots[k].inside for k in picked)
+    found = places.get(mode="promise_in_bounds") if inside else places.get(mode="fill", fill_value=0)
     names = [*moved, *whole.values()]
     return lax.transpose(found, [names.index(label) for label in labels])
 
@@ -81,7 +83,7 @@ def _places(
 ) -> list[jax.Array]:
     """Per dimension the position, broadcast over `labels`; one dimension's lies at its end where any is outside."""
     shape = tuple(lengths[label] for label in labels)
-    inside = jnp.ones(shape, bool)
+    inside: jax.Array | None = None
     places: list[jax.Array] = []
     for spot, size in zip(spots, sizes, strict=True):
         place = jnp.asarray(spot.offset, jnp.int32)
@@ -90,8 +92,12 @@ def _places(
         if spot.array is not None:
             place = place + align(spot.array, spot.labels, labels)
         place = place // spot.divisor if spot.divisor > 1 else place
-        inside = inside & (place >= 0) & (place < size)
+        if not spot.inside:
+            here = (place >= 0) & (place < size)
+            inside = here if inside is None else inside & here
         places.append(jnp.broadcast_to(place, shape))
+    if inside is None:
+        return places
     # The other dimensions stay inside, or a negative position would count from the end.
     clipped = [jnp.clip(place, 0, size - 1) for place, size in zip(places[1:], sizes[1:], strict=True)]
     return [jnp.where(inside, places[0], sizes[0]), *clipped]

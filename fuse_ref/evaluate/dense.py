@@ -113,7 +113,8 @@ def _spots(emitter: Emitter, indices: Sequence[ReadIndex] | Sequence[WriteIndex]
         place = Place(index.terms, sizes(index.offset))
         gathered = index.gather
         register = None if gathered is None else emitter.names[gathered.value]
-        spots.append(Spot(place, index.divisor, register, () if gathered is None else gathered.labels))
+        inside = isinstance(index, ReadIndex) and index.inside
+        spots.append(Spot(place, index.divisor, register, () if gathered is None else gathered.labels, inside))
     return spots
 
 

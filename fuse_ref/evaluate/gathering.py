@@ -24,6 +24,7 @@ class Spot:
     divisor: int
     register: Register | None  # of int64 positions that each call gives
     labels: tuple[str, ...]  # of the register's dimensions
+    inside: bool  # the positions are known to lie inside
 
     def used(self) -> tuple[str, ...]:
         """The labels that the positions depend on."""
@@ -65,7 +66,7 @@ def gather(
         assert spot.register is not None
         positions = emitter.transpose(spot.register, tuple(spot.labels.index(label) for label in moved))
         made = (*info.shape[:axis], *inner, *info.shape[axis + 1 :])
-        take = _take(axis, spot.place.offset, info.shape[axis])
+        take = _take(axis, spot.place.offset, info.shape[axis], inside=spot.inside)
         result = emitter.call(take, (source, positions), made, info.dtype)
         names = [*(whole[k] for k in range(axis)), *moved, *(whole[k] for k in range(axis + 1, len(spots)))]
     else:
@@ -93,14 +94,14 @@ def _whole(spots: Sequence[Spot]) -> dict[int, str]:
     }
 
 
-def _take(axis: int, offset: int, n: int) -> Callable[[Any, Any], np.ndarray]:
+def _take(axis: int, offset: int, n: int, *, inside: bool) -> Callable[[Any, Any], np.ndarray]:
     head: tuple[Any, ...] = (slice(None),) * axis
 
     def take(x: np.ndarray, positions: np.ndarray) -> np.ndarray:
         if offset:
             positions = positions + offset
         rows = np.asarray(np.take(x, positions, axis=axis, mode="clip"))
-        if positions.min() < 0 or positions.max() >= n:
+        if not inside and (positions.min() < 0 or positions.max() >= n):
             rows[(*head, (positions < 0) | (positions >= n))] = 0
         return rows
 

@@ -25,6 +25,7 @@ from fuse_ref.ir.nodes import (
 from fuse_ref.ir.operations import NEUTRAL
 from fuse_ref.ir.variables import children, free_variables, index_variables
 from fuse_ref.plan import steps
+from fuse_ref.plan.bounds import within
 from fuse_ref.plan.references import position_labels, read_tensor
 from fuse_ref.plan.values import Builder, Lowered, Value
 
@@ -203,7 +204,7 @@ def _proven(
 ) -> bool:
     """Whether a read lies inside whatever values a call gives."""
     if isinstance(index, Gather):
-        return False
+        return within(expressions.tensors.bounds, index, length)
     variable = index.variable if isinstance(index, Affine) else None
     if variable is not None and expressions.shapes.ranges[variable] == length:
         return True

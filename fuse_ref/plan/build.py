@@ -16,6 +16,7 @@ from fuse_ref.errors import FuseError
 from fuse_ref.ir.nodes import ProgramIR, Read
 from fuse_ref.ir.variables import reads
 from fuse_ref.mistakes import mistake
+from fuse_ref.plan.bounds import find_bounds
 from fuse_ref.plan.estimates import OPEN_SIZE, Estimates
 from fuse_ref.plan.lower import Definition, lower_sink, lower_tensor
 from fuse_ref.plan.passes import improve
@@ -82,7 +83,9 @@ class _Planner:
         self.mode = mode
         shapes = checked.shapes
         known = shapes.known
-        self.tensors = Tensors(known.tensors, known.axes, shapes.tensors, checked.dtypes)
+        self.tensors = Tensors(
+            known.tensors, known.axes, shapes.tensors, checked.dtypes, find_bounds(program, shapes.equations)
+        )
         self.hints = self._hints(hints, shapes)
         self.estimates = Estimates(self._assumed())
 

@@ -12,6 +12,7 @@ from fuse_ref.analysis.words import index_text
 from fuse_ref.ir.index import Affine, FromEnd, Gather, Quotient, SliceIndex, Symbol, Virtual
 from fuse_ref.ir.index import Index as IndexForm
 from fuse_ref.ir.nodes import ArrayLiteral, Axis, Dtype, Read, Tensor
+from fuse_ref.plan.bounds import Bounds, within
 from fuse_ref.plan.steps import Index, LiteralArray, Output, ReadIndex, WriteIndex
 from fuse_ref.plan.values import Builder, Unsupported, Value
 
@@ -26,6 +27,7 @@ class Tensors:
     axes: Mapping[str, Axis]
     shapes: Mapping[str, tuple[Length, ...]]
     dtypes: Mapping[str, Dtype]
+    bounds: Mapping[str, Bounds]  # of integer tensors whose values are known to keep to some
 
 
 def position_of(symbol: str, axis: Axis) -> int:
@@ -139,7 +141,8 @@ class _Reader:
             case Gather(read, offset):
                 positions = read_tensor(self.builder, self.tensors, self.shapes, read).operand
                 words = (self.source, index_text(index))
-                return ReadIndex((), Fixed(offset), False, gather=positions, words=words)
+                inside = within(self.tensors.bounds, index, length)
+                return ReadIndex((), Fixed(offset), inside, gather=positions, words=words)
             case Virtual(variable, _):
                 raise Unsupported(f"{self.source} is a stream along *{variable}, and streams do not run yet")
             case _:

@@ -66,22 +66,28 @@ def _flat(
     sizes: Sequence[Size],
     labels: Sequence[str],
     counts: Mapping[str, Size],
-) -> tuple[Node, Node]:
-    """The position in all dimensions flattened, and whether it lies outside one of them."""
+) -> tuple[Node, Node | None]:
+    """The position in all dimensions flattened, and whether it lies outside one of them; None where it cannot."""
     flat: Node | None = None
     outside: Node | None = None
     for index, size in zip(indices, sizes, strict=True):
         position = _positions(emit, index, labels, counts)
-        beyond = emit.call(
-            torch.logical_or, emit.call(operator.lt, position, 0), emit.call(operator.ge, position, size)
-        )
+        flat = position if flat is None else emit.call(operator.add, emit.call(operator.mul, flat, size), position)
+        if isinstance(index, ReadIndex) and index.inside:
+            continue
+        below, above = emit.call(operator.lt, position, 0), emit.call(operator.ge, position, size)
+        beyond = emit.call(torch.logical_or, below, above)
         if index.gather is not None and any(index.words):  # for checked runs
             offset = emit.size(index.offset)
-            beyond.meta["fuse_positions"] = (emit.operand(index.gather), offset, size, index.words, index.gather.labels)
+            beyond.meta["fuse_positions"] = (
+                emit.operand(index.gather),
+                offset,
+                size,
+                index.words,
+                index.gather.labels,
+            )
         outside = beyond if outside is None else emit.call(torch.logical_or, outside, beyond)
-        flat = position if flat is None else emit.call(operator.add, emit.call(operator.mul, flat, size), position)
     assert flat is not None
-    assert outside is not None
     return flat, outside
 
 
@@ -95,7 +101,8 @@ def lower_gather(emit: Emitter, operation: Index) -> Value:
     inner = [label for label in output.labels if label not in whole.values()]
     sizes = [emit.size(source.lengths[k]) for k in picked]
     flat, outside = _flat(emit, [operation.indices[k] for k in picked], sizes, inner, counts)
-    flat = emit.call(torch.masked_fill, flat, outside, 0)
+    if outside is not None:
+        flat = emit.call(torch.masked_fill, flat, outside, 0)
     dim = picked[0]
     table = source.node
     if len(picked) > 1:
@@ -107,13 +114,14 @@ def lower_gather(emit: Emitter, operation: Index) -> Value:
     else:
         labels = [*(whole[k] for k in range(dim)), *inner, *(whole[k] for k in range(dim + 1, len(whole) + 1))]
     rank = 1 + len(whole)
-    some = all((lower_bound(source.lengths[k]) or 0) > 0 for k in picked)
+    some = outside is None or all((lower_bound(source.lengths[k]) or 0) > 0 for k in picked)
     rows = _selected(emit, table, dim, flat, [counts[label] for label in inner], rank, some=some)
-    behind = len(labels) - dim - len(inner)
-    if behind:
-        outside = emit.call(operator.getitem, outside, (..., *(None,) * behind))
-    filled = emit.call(torch.masked_fill, rows, outside, 0)
-    return Value(emit.permuted(filled, labels, output.labels), output.lengths, output.dtype)
+    if outside is not None:
+        behind = len(labels) - dim - len(inner)
+        if behind:
+            outside = emit.call(operator.getitem, outside, (..., *(None,) * behind))
+        rows = emit.call(torch.masked_fill, rows, outside, 0)
+    return Value(emit.permuted(rows, labels, output.labels), output.lengths, output.dtype)
 
 
 def _selected(emit: Emitter, table: Node, dim: int, flat: Node, inner: list[Size], rank: int, *, some: bool) -> Node:
@@ -160,7 +168,8 @@ def lower_scatter(emit: Emitter, operation: Write, node: Node, dtype: Dtype, fil
     width = tuple(targets[k] for k in whole)
     if picked:
         flat, outside = _flat(emit, [operation.indices[k] for k in picked], [targets[k] for k in picked], inner, counts)
-        flat = emit.call(torch.where, outside, total, flat)
+        if outside is not None:
+            flat = emit.call(torch.where, outside, total, flat)
     else:
         flat = emit.full((), 0, "int64")  # everything meets in one place
     sizes = tuple(counts[label] for label in inner)

@@ -109,6 +109,20 @@ GATHER_CASES: tuple[Case, ...] = (
         one="d",
     ),
     Case(
+        "nearest_code",
+        "S[p, n] = Q[p, d] E[n, d]\nI[p] = argmax(S[p, n], axis=n)\nY[p, d] = E[I[p], d] - Q[p, d]",
+        (given("Q", "p d"), _E),
+        _PD,
+        one="d",
+    ),
+    Case(
+        "index_within_a_declared_axis",
+        "axis n = 4\nX = const([3, 0, 3, 1])\nB[n, d] = 2 E[n, d]\nY[p, d] = B[X[p], d] U[p]",
+        (given("E", "n d"), given("U", "p")),
+        ({"n": 4, "p": 4, "d": 2}, {"n": 4, "p": 4, "d": 3}),
+        one="d",
+    ),
+    Case(
         "index_by_cast",
         "I[p] = cast(2 S[p], int64)\nY[p, d] = E[I[p], d]",
         (given("S", "p"), _E),

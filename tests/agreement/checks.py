@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -39,10 +39,10 @@ def compare(
         np.testing.assert_allclose(value, right, rtol=tolerance, atol=tolerance * max(scale, 1e-3), err_msg=name)
 
 
-def check_values(case: Case, name: str, precision: Precision) -> None:
-    """Twice with new values, at two sizes."""
+def check_values(case: Case, name: str, precision: Precision, at: Sequence[Mapping[str, int]] | None = None) -> None:
+    """Twice with new values, at both sizes of the case or at those given."""
     run = engine(name, case, precision)
-    for sizes in case.sizes:
+    for sizes in case.sizes if at is None else at:
         for seed in (1, 2):
             compare(run(values(case, sizes, seed)), judged(case, sizes, seed), precision, case)
 

@@ -163,6 +163,7 @@ def _jax(case: Case, precision: Precision) -> Run:
 
 
 _AOT = {"fuse.inner": "aot_eager"}
+_CAPTURED = {"fuse.inner": "eager"}
 _INDUCTOR = {"fuse.inner": "inductor"}
 
 # Name in tests -> how to make the engine ready for one program.
@@ -170,6 +171,7 @@ ENGINES: dict[str, Callable[[Case, Precision], Run]] = {
     "numpy": _numpy,
     "torch": functools.partial(_torch, options=None),
     "torch compiled": functools.partial(_torch, options=_AOT),
+    "torch captured": functools.partial(_torch, options=_CAPTURED),
     "torch inductor": functools.partial(_torch, options=_INDUCTOR),
     "jax": _jax,
 }

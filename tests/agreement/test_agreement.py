@@ -15,7 +15,8 @@ every_engine = pytest.mark.parametrize("name", ["numpy", "torch", "jax"])
 @every_engine
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_values(case: Case, name: str, precision: Precision) -> None:
-    check_values(case, name, precision)
+    # Every size is one more compilation for JAX: in float64 it makes one.
+    check_values(case, name, precision, case.sizes[:1] if (name, precision) == ("jax", "float64") else None)
 
 
 @every_case

@@ -1,0 +1,30 @@
+"""Programs of the catalogue by torch.compile(module, backend="fuse"): the first share."""
+
+from __future__ import annotations
+
+from tests.agreement.case import Case
+from tests.agreement.compiled_checks import (
+    check_double,
+    check_single,
+    check_wrong,
+    never_eager_in_silence,
+    share,
+    wrong_share,
+)
+
+__all__ = ["never_eager_in_silence"]  # a fixture for every test here
+
+
+@share(0)
+def test_float32(case: Case) -> None:
+    check_single(case)
+
+
+@share(0)
+def test_float64(case: Case) -> None:
+    check_double(case)
+
+
+@wrong_share(0)
+def test_one_wrong_size(case: Case) -> None:
+    check_wrong(case)

@@ -11,7 +11,7 @@ import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
-from fuse_torch.backend.passes.contraction import Factor, Writer
+from fuse_torch.backend.passes.contraction import Factor, Writer, layout_of
 from fuse_torch.backend.passes.graph import Emitter, Size, hint, tensor_of
 from fuse_torch.backend.passes.products import Labels, Scale
 from fuse_torch.backend.passes.scores import Filled
@@ -143,42 +143,41 @@ class _Writing:
             node = self.emit.call(torch.squeeze, node, (0, 1))
         made = (*batch, found.row, found.value)
         node.meta["example_value"] = like.new_empty([self.sizes[label] for label in made])
-        node = self.write.permuted(Factor(node, made), found.output).node
-        node.meta["example_value"] = like
+        factor = Factor(node, made)
         if _layout_matters(found.root):
-            node = self.emit.method("contiguous", node, shape=like.shape)
-        return node
+            layout = layout_of(like, found.output) or found.output
+            factor = self.write.permuted(factor, layout)
+            dense = self.emit.method("contiguous", factor.node, shape=[self.sizes[label] for label in layout])
+            factor = Factor(dense, layout)
+        return self.write.permuted(factor, found.output).node
 
     # Masks -------------------------------------------------------------------------------------
 
     def _mask(self) -> tuple[Node | None, bool, Node | None, float]:
         """(mask, whether it is the causal one, which rows keep anything, what masked scores were set to)."""
         scores = self.found.scores
-        if not scores.added and len(scores.filled) == 1:
-            band = scores.filled[0].band
-            if band is not None and band.lower and band.k == 0:
-                return None, True, None, -math.inf
-        keep: Node | None = None
-        for item in scores.filled:
-            one = self._kept(item)
-            keep = one if keep is None else self.emit.call(torch.logical_and, keep, one)
-        value = scores.filled[-1].value if scores.filled else -math.inf
+        if self.found.is_causal:
+            return None, True, None, -math.inf
         if not scores.added:
+            keep: Node | None = None
+            for item in scores.filled:
+                one = self._kept(item)
+                keep = one if keep is None else self.emit.call(torch.logical_and, keep, one)
+            value = scores.filled[-1].value if scores.filled else -math.inf
             if keep is None or (len(scores.filled) == 1 and self._fills(scores.filled[0])):
                 return keep, False, None, value
             rows = self.emit.method("any", keep, -1, keepdim=True)
             empty = self.emit.call(torch.logical_not, rows)
             return self.emit.call(torch.logical_or, keep, empty), False, rows, value
         mask = self._sum_of_added()
-        if keep is not None:
-            mask = self.emit.call(torch.where, keep, mask, -math.inf)
         finite = self.emit.call(torch.ne, mask, -math.inf)
         rows = self.emit.method("any", finite, -1, keepdim=True)
         mask = self.emit.call(torch.where, rows, mask, 0.0)
         return mask, False, rows, -math.inf
 
     def _fills(self, item: Filled) -> bool:
-        return item.band is not None and item.band.fills_rows
+        band = self.found.band(item)
+        return band is not None and band.fills_rows
 
     def _kept(self, item: Filled) -> Node:
         mask = self._placed(item.mask)
@@ -220,11 +219,14 @@ class _Writing:
         """
         if self.found.scores.guard is not None:
             return self.emit.call(torch.where, rows, made, 0.0)
-        if value == -math.inf:
-            ones = self.emit.method("to", rows, self.like.dtype)
-            # 1/1 or 0/0; multiplied, so that gradients become NaN as well.
-            return self.emit.call(torch.mul, made, self.emit.call(torch.div, ones, ones))
+        ones = self.emit.method("to", rows, self.like.dtype)
+        nan = self.emit.call(torch.div, ones, ones)  # 1/1 or 0/0
+        if self.found.scores.added:  # gradients become NaN as well
+            return self.emit.call(torch.mul, made, nan)
+        # No gradient comes to scores that were set: it does to the values.
         mean = self.emit.call(torch.mean, values, -2, keepdim=True)
+        if value == -math.inf:
+            mean = self.emit.call(torch.mul, mean, nan)
         return self.emit.call(torch.where, rows, made, mean)
 
 

@@ -15,10 +15,20 @@ import torch
 from torch.fx import GraphModule, Node
 
 from fuse_torch.backend.passes.attend import attend
+from fuse_torch.backend.passes.bands import Band
 from fuse_torch.backend.passes.graph import Region, hint, regions, sizes, tensor_of, times_used
 from fuse_torch.backend.passes.products import Labels, Product, beneath, read_product
 from fuse_torch.backend.passes.result import PassResult
-from fuse_torch.backend.passes.scores import Refusal, Scores, contracted, guarded, read_scores, softmax_of, undropped
+from fuse_torch.backend.passes.scores import (
+    Filled,
+    Refusal,
+    Scores,
+    contracted,
+    guarded,
+    read_scores,
+    softmax_of,
+    undropped,
+)
 from fuse_torch.backend.passes.words import amount_of
 
 __all__ = ["Attention", "attention_at", "run"]
@@ -51,6 +61,19 @@ class Attention:
     value: int
     output: Labels  # of root
 
+    def band(self, item: Filled) -> Band | None:
+        """Where a mask keeps scores, over rows and columns as they stand here."""
+        over = self.scores.product.output[-2:] == (self.row, self.column)
+        mask, scores = sizes(item.mask) or (), sizes(self.scores.node) or ()
+        return item.band if over and mask[-2:] == scores[-2:] else None
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the only mask keeps those columns that do not come after the row."""
+        if self.scores.added or len(self.scores.filled) != 1:
+            return False
+        return self.band(self.scores.filled[0]) == Band(True, 0)
+
 
 def run(gm: GraphModule) -> PassResult:
     """Replace attention written out by one call."""
@@ -76,15 +99,10 @@ def run(gm: GraphModule) -> PassResult:
 
 def _saved(found: Attention, count: int) -> int:
     """FLOPs: a causal mask alone leaves half of both products out."""
-    bands = [item.band for item in found.scores.filled]
-    if found.scores.added or len(bands) != 1 or bands[0] is None or not bands[0].lower or bands[0].k != 0:
+    if not found.is_causal:
         return 0
-    operands = (found.query, found.values)
-    lengths = [
-        (sizes(node) or ())[labels.index(found.inner if node is found.query[0] else found.value)]
-        for node, labels in operands
-    ]
-    return count * sum(lengths)
+    ends = ((found.query, found.inner), (found.values, found.value))
+    return count * sum((sizes(node) or ())[labels.index(label)] for (node, labels), label in ends)
 
 
 # Can I? ----------------------------------------------------------------------------------------
@@ -139,7 +157,7 @@ def _problem(softmax: Node, chain: list[Node], root: Node, scores: Scores, where
         return "its result is no ordinary tensor"
     for node in chain:
         if times_used(node) != 1:
-            return f"the weights {node.name} are used {times_used(node)} times"
+            return f"the weights ({node.name}) are used {times_used(node)} times"
         if where[node] != where[root]:
             return f"a side effect, autocast or a change of gradient mode stands between {node.name} and its use"
         if _drops(node) and undropped(node) is None:

@@ -13,7 +13,7 @@ from torch.fx import Node
 from fuse_torch.backend.passes.graph import Emitter, Size, hint
 from fuse_torch.backend.passes.products import Labels
 
-__all__ = ["Factor", "Writer"]
+__all__ = ["Factor", "Writer", "layout_of"]
 
 
 # BLAS multiplies by a matrix of so few columns up to seven times slower than by one of as few rows.
@@ -26,6 +26,24 @@ class Factor:
 
     node: Node
     labels: Labels
+
+
+def layout_of(value: torch.Tensor, labels: Labels) -> Labels | None:
+    """The labels of a tensor from the slowest to the fastest; None where there are gaps or overlaps."""
+    lengths = [hint(size) for size in value.shape]
+    steps = [1 if isinstance(stride, int) and stride == 1 else hint(stride) for stride in value.stride()]
+    if None in lengths or None in steps:
+        return None
+    order = sorted(range(len(steps)), key=lambda dim: (-(steps[dim] or 0), dim))
+    # Dimensions of size 1 may have any stride: they stay in their places where all else is in order.
+    moving = [dim for dim in order if lengths[dim] != 1]
+    order = list(range(len(steps))) if moving == sorted(moving) else order
+    expected = 1
+    for dim in reversed(order):
+        if lengths[dim] != 1 and steps[dim] != expected:
+            return None
+        expected *= lengths[dim] or 0
+    return tuple(labels[dim] for dim in order)
 
 
 @dataclass(frozen=True, slots=True)

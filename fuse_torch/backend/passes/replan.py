@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.fx import GraphModule, Node
 
-from fuse_torch.backend.passes.contraction import Factor, Writer
+from fuse_torch.backend.passes.contraction import Factor, Writer, layout_of
 from fuse_torch.backend.passes.graph import Emitter, hint, tensor_of
 from fuse_torch.backend.passes.order import Order, cheapest
 from fuse_torch.backend.passes.products import Labels, Scale
@@ -86,7 +86,7 @@ def plan_of(tree: Tree) -> Plan | str:
     wrong = next((scale for scale in tree.scales if not _movable(scale)), None)
     if wrong is not None:
         return f"its factor {wrong.value} must stay where it is"
-    layout = _layout(tree, value)
+    layout = layout_of(value, tree.output)
     if layout is None:
         return "its result does not lie densely in memory"
     inputs, output, first = _reduced(tree)
@@ -115,27 +115,6 @@ def _movable(scale: Scale) -> bool:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, Node) and isinstance(value.meta["example_value"], (int, torch.SymInt))
-
-
-def _layout(tree: Tree, value: torch.Tensor) -> Labels | None:
-    """The labels of the result from the slowest to the fastest; None where there are gaps or overlaps."""
-    numbers = []
-    for stride in value.stride():
-        known = 1 if stride == 1 and isinstance(stride, int) else hint(stride)
-        if known is None:
-            return None
-        numbers.append(known)
-    order = sorted(range(len(numbers)), key=lambda dim: (-numbers[dim], dim))
-    expected = 1
-    for dim in reversed(order):
-        size = tree.hints[tree.output[dim]]
-        if size != 1 and numbers[dim] != expected:
-            return None
-        expected *= size
-    # Dimensions of size 1 may have any stride: they stay in their places when all else is in order.
-    moving = [dim for dim in order if tree.hints[tree.output[dim]] != 1]
-    order = list(range(len(numbers))) if moving == sorted(moving) else order
-    return tuple(tree.output[dim] for dim in order)
 
 
 def _reduced(tree: Tree) -> tuple[list[Labels], Labels, int]:

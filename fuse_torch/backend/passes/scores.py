@@ -136,24 +136,25 @@ def _extend(scores: Scores, step: Scale | Added | Filled | Guarded | None, below
             return f"mask {step.mask.name} takes part in training"
         if mask.dtype != value.dtype or mask.device != value.device:
             return f"mask {step.mask.name} has another type than the scores"
-        if any(item.value != -math.inf for item in scores.filled):
-            return "a mask is added to scores that another mask set to a number"
         scores.added.append(step)
-        return None
+        return _both(scores)
     if mask.dtype != torch.bool and step.kept is not None:
         return f"mask {step.mask.name} is not Boolean"
     lowest = torch.finfo(value.dtype).min
     if not step.value <= max(lowest / 2, _NOTHING):
         return f"scores that are masked become {step.value:g}, whose exponential may count"
     if step.value != -math.inf:
-        if scores.added:
-            return "a mask is added before another sets scores to a number"
         if scores.filled:
             return "two masks set scores to numbers"
     elif any(item.value != -math.inf for item in scores.filled):
         return "two masks set scores to numbers"
     scores.filled.append(step)
-    return None
+    return _both(scores)
+
+
+def _both(scores: Scores) -> str | None:
+    """Gradients of a row without anything kept depend on which of the two masks dropped it."""
+    return "one mask is added and another sets scores" if scores.added and scores.filled else None
 
 
 def _guarded(scores: Scores, step: Guarded) -> str | None:

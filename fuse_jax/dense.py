@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -25,6 +26,7 @@ from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import (
     Along,
     Attention,
+    Concat,
     Contract,
     Convolve,
     DenseOperation,
@@ -156,6 +158,8 @@ def _apply(
             return _map(operation, values, dtype, noise)
         case Along():
             return _along(operation, values, dtype, numbers.dtype("float"))
+        case Concat():
+            return _concat(operation, values, dtype)
         case Contract():
             left, right = operation.left, operation.right
             return contract(
@@ -193,6 +197,17 @@ def _apply(
             return attend(operation, values, shape, dtype)
         case _:
             assert_never(operation)
+
+
+def _concat(operation: Concat, values: Mapping[str, jax.Array], dtype: np.dtype) -> jax.Array:
+    output, place = operation.output, operation.output.labels.index(operation.axis)
+    pieces = []
+    for part in operation.parts:
+        wanted = (*output.labels[:place], *part.along, *output.labels[place + 1 :])
+        value = align(values[part.operand.value].astype(dtype), part.operand.labels, wanted)
+        end = place + len(part.along)
+        pieces.append(value.reshape(*value.shape[:place], math.prod(value.shape[place:end]), *value.shape[end:]))
+    return pieces[0] if len(pieces) == 1 else lax.concatenate(pieces, place)
 
 
 def _spots(operation: Index | Write, values: Mapping[str, jax.Array], measure: Measure) -> list[gathering.Spot]:

@@ -43,7 +43,7 @@ def tensor_dtypes(program: ProgramIR, dependencies: Dependencies) -> dict[str, D
 
     Boolean by definition; int64 when declared so, or when all definitions are made of integer reads
     and integer numbers by + - products, negation, and sum, max, min and prod; float otherwise.
-    Literals, facts and numbers alone are integers where they serve as an index of another tensor.
+    Literals, facts, positions and numbers alone are integers where they serve as an index of another tensor.
     """
     indices = _indices(program, dependencies)
     found: dict[str, Dtype] = {}
@@ -109,7 +109,7 @@ def _defined(equations: Sequence[Equation], dtypes: Mapping[str, Dtype], *, inde
         elif index and isinstance(body, Call) and body.function == "cast" and ("dtype", "int64") in body.options:
             kind = "int64"
         else:
-            kind = _kind(body, dtypes)
+            kind = _kind(body, dtypes, index=index)
         if equation.operator in ("max=", "min=") or kind == "float":
             # inf and -inf, which elements that nothing gives hold, are no integers.
             return "float"
@@ -166,7 +166,7 @@ def expression_dtype(expr: Expr, dtypes: Mapping[str, Dtype]) -> Dtype:
             return "int64" if _kind(expr, dtypes) == "int64" else "float"
 
 
-def _kind(expr: Expr, dtypes: Mapping[str, Dtype]) -> str:
+def _kind(expr: Expr, dtypes: Mapping[str, Dtype], *, index: bool = False) -> str:
     """ "int64", "float", or "number" for integer numbers, which follow what they stand beside."""
     match expr:
         case Number(value):
@@ -174,22 +174,24 @@ def _kind(expr: Expr, dtypes: Mapping[str, Dtype]) -> str:
         case Read(tensor, _, boolean, _):
             return "int64" if not boolean and dtypes[tensor] == "int64" else "float"
         case Sum(terms, _):
-            return _together(terms, dtypes)
+            return _together(terms, dtypes, index)
         case Product(factors, divisors, _):
-            return "float" if divisors else _together(factors, dtypes)
+            return "float" if divisors else _together(factors, dtypes, index)
         case Negate(operand):
-            return _kind(operand, dtypes)
+            return _kind(operand, dtypes, index=index)
         case Project(operator, _, body, _):
-            kind = _kind(body, dtypes)
+            kind = _kind(body, dtypes, index=index)
             return kind if operator in ("sum", "prod", "max", "min") and kind == "int64" else "float"
-        case Call("max" | "min", arguments):
-            return _together(arguments, dtypes)
+        case Call("max" | "min" | "concat", arguments):
+            return _together(arguments, dtypes, index)
         case Call("argmax"):
             return "int64"
+        case Position():
+            # Beside what stands as an index a position is a whole number; elsewhere it is like any number.
+            return "number" if index else "float"
         case (
             Call()
             | SymbolValue()
-            | Position()
             | ArrayLiteral()
             | FileContent()
             | Power()
@@ -204,8 +206,8 @@ def _kind(expr: Expr, dtypes: Mapping[str, Dtype]) -> str:
             assert_never(expr)
 
 
-def _together(parts: Sequence[Expr], dtypes: Mapping[str, Dtype]) -> str:
-    kinds = {_kind(part, dtypes) for part in parts}
+def _together(parts: Sequence[Expr], dtypes: Mapping[str, Dtype], index: bool) -> str:
+    kinds = {_kind(part, dtypes, index=index) for part in parts}
     if "float" in kinds:
         return "float"
     return "int64" if "int64" in kinds else "number"

@@ -65,7 +65,14 @@ def find_checks(solver: Solver, errors: list[FuseError]) -> tuple[Finding, ...]:
     """All checks; those that never hold become errors, those that always hold are left out."""
     kept: list[Finding] = []
     seen: set[tuple[Length, str, Length]] = set()
-    for finding in (*_axes(solver), *_constants(solver), *_slices(solver), *_ranges(solver), *call_findings(solver)):
+    for finding in (
+        *_axes(solver),
+        *_constants(solver),
+        *_slices(solver),
+        *_ranges(solver),
+        *_concatenated(solver),
+        *call_findings(solver),
+    ):
         key = (finding.actual, finding.relation, finding.expected)
         if finding.actual == finding.expected or key in seen:
             continue
@@ -322,3 +329,19 @@ def _never_fits(solver: Solver, node: RangeNode, limit: Limit, room: Length, nee
         solver.tables[node.scope].scope.span,
         variable=node.variable,
     )
+
+
+def _concatenated(solver: Solver) -> Iterator[Finding]:
+    """What concat puts together is as long as the axis, where something else says how long that is."""
+    for number, table in enumerate(solver.tables):
+        for variable, produced in table.produced.items():
+            node = RangeNode(number, variable)
+            made = solver.produced_length(node)
+            if produced.function != "concat" or made is None:
+                continue
+            length = solver.solution.lengths[node]
+            axis = table.axis.get(variable, variable)
+            words = (("axis", axis),)
+            values = (("actual", made), ("expected", length))
+            span = table.scope.span
+            yield Finding(made, "==", length, "FUSE145", words, values, "concat", span, variable=variable)

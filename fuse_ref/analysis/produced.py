@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fuse_ref.ir.index import Affine
-from fuse_ref.ir.nodes import Call, Expr, Number, Read
+from fuse_ref.ir.nodes import Call, Expr, Number
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.ir.variables import children, free_variables
 
@@ -17,7 +16,6 @@ class Part:
     """One summand of a produced length: the product of all that is named here."""
 
     variables: tuple[str, ...]  # ranges of the same equation
-    positions: tuple[tuple[str, int], ...]  # extents of tensors that a concatenated index reads alone
     count: int  # a number
 
 
@@ -27,6 +25,7 @@ class Produced:
 
     variable: str
     parts: tuple[Part, ...]  # their sum is the range
+    function: str
 
 
 def find_produced(body: Expr) -> dict[str, Produced]:
@@ -47,11 +46,11 @@ def _of_call(call: Call) -> tuple[Produced, ...]:
     match call.function:
         case "concat" if call.axis is not None:
             flattened = options.get("flattened", "").split()
-            return (Produced(call.axis, tuple(_concat_part(a, flattened, call.axis) for a in call.arguments)),)
+            return (Produced(call.axis, tuple(_concat_part(a, flattened) for a in call.arguments), call.function),)
         case "one_hot" | "causal_mask":
             size = made_size(call)
             names = (*options.get("rows", "").split(), *((call.axis,) if call.axis else ()))
-            return () if size is None else tuple(Produced(name, (Part((), (), size),)) for name in names)
+            return () if size is None else tuple(Produced(name, (Part((), size),), call.function) for name in names)
         case _:
             return ()
 
@@ -63,20 +62,6 @@ def made_size(call: Call) -> int | None:
     return int(size.value) if isinstance(size, Number) and named else None
 
 
-def _concat_part(argument: Expr, flattened: list[str], axis: str) -> Part:
+def _concat_part(argument: Expr, flattened: list[str]) -> Part:
     inside = free_variables(argument)
-    variables = tuple(v for v in flattened if v in inside and v != axis)
-    place = _plain_place(argument, axis) if axis in inside else None
-    return Part(variables, () if place is None else (place,), 1)
-
-
-def _plain_place(expr: Expr, variable: str) -> tuple[str, int] | None:
-    stack: list[Expr] = [expr]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, Read):
-            for position, index in enumerate(node.indices):
-                if isinstance(index, Affine) and index.variable == variable:
-                    return node.tensor, position
-        stack.extend(reversed(children(node)))
-    return None
+    return Part(tuple(v for v in flattened if v in inside), 1)

@@ -154,7 +154,6 @@ class Solver:
         if node.variable in table.produced:
             for part in table.produced[node.variable].parts:
                 found.update((RangeNode(node.scope, v), None) for v in part.variables)
-                found.update((self.length_node(*place), None) for place in part.positions)
         axis = table.axis.get(node.variable)
         made = node.variable in table.produced
         if not found and not made and axis is not None and not self.known.axes[axis].stepped:
@@ -241,7 +240,6 @@ class Solver:
         parts = []
         for part in produced.parts:
             factors = [lengths[RangeNode(node.scope, v)] for v in part.variables]
-            factors += [lengths[self.length_node(*place)] for place in part.positions]
             parts.append((times([*factors, Fixed(part.count)]), 1))
         return linear(parts)
 

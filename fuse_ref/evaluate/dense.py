@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, assert_never
@@ -22,6 +23,7 @@ from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.plan.steps import (
     Along,
     Attention,
+    Concat,
     Contract,
     Convolve,
     DenseOperation,
@@ -70,6 +72,8 @@ def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -
             register = _map(emitter, operation, shape, dtype)
         case Along():
             register = _along(emitter, operation, shape, dtype)
+        case Concat():
+            register = _concat(emitter, operation, shape, dtype)
         case Contract(left=left, right=right):
             register = contract(
                 emitter,
@@ -116,6 +120,30 @@ def _spots(emitter: Emitter, indices: Sequence[ReadIndex] | Sequence[WriteIndex]
         inside = isinstance(index, ReadIndex) and index.inside
         spots.append(Spot(place, index.divisor, register, () if gathered is None else gathered.labels, inside))
     return spots
+
+
+def _concat(emitter: Emitter, operation: Concat, shape: tuple[int, ...], dtype: np.dtype) -> Register:
+    """Each part in the output's order with its own labels flattened; a part that is alone may share its memory."""
+    output, place = operation.output, operation.output.labels.index(operation.axis)
+    registers: list[Register] = []
+    for part in operation.parts:
+        labels = part.operand.labels
+        register = emitter.cast(emitter.names[part.operand.value], dtype)
+        wanted = (*output.labels[:place], *part.along, *output.labels[place + 1 :])
+        register = emitter.transpose(register, tuple(labels.index(label) for label in wanted))
+        sizes = emitter.infos[register].shape
+        count = math.prod(sizes[place : place + len(part.along)])
+        flat = (*sizes[:place], count, *sizes[place + len(part.along) :])
+        assert flat[:place] == shape[:place], (output.out, part.operand.value, flat, shape)
+        assert flat[place + 1 :] == shape[place + 1 :], (output.out, part.operand.value, flat, shape)
+        registers.append(emitter.reshape(register, flat))
+    if len(registers) == 1:
+        return registers[0]
+
+    def joined(*arrays: np.ndarray) -> np.ndarray:
+        return np.concatenate(arrays, axis=place)
+
+    return emitter.call(joined, registers, shape, dtype)
 
 
 def _dtype(emitter: Emitter, dtype: Dtype) -> np.dtype:

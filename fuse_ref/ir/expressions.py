@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from fuse_ref.ir.along import LeftSide, axis_of, row_variable
+from fuse_ref.ir.attention import read_attention
+from fuse_ref.ir.concatenation import flattened, one_after_another, own_name, with_own_index
 from fuse_ref.ir.index import Affine, Index, plain
 from fuse_ref.ir.indices import IndexReader
 from fuse_ref.ir.literals import array_values
@@ -29,7 +31,7 @@ from fuse_ref.ir.nodes import (
     SymbolValue,
 )
 from fuse_ref.ir.operations import ALIASES, INLINED, Argument, Operation, signature
-from fuse_ref.ir.variables import index_variables
+from fuse_ref.ir.variables import free_variables, index_variables
 from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.printer import print_expression
 from fuse_ref.mistakes import mistake
@@ -38,7 +40,6 @@ from fuse_ref.mistakes.suggest import did_you_mean
 __all__ = ["ExpressionReader"]
 
 _UNAVAILABLE = {
-    "attention": "write softmax(Q[p, k] K[q, k] / sqrt(Dk)) and multiply by V[q, v]",
     "tucker_dense": "write the product of the factors and the core",
 }
 
@@ -64,6 +65,8 @@ class ExpressionReader:
         self._target = target
         self._normalised = normalised
         self._used = used
+        self._bound: tuple[str, ...] = ()  # by the explicit projections around the expression at hand
+        self._given_names: set[str] = set()  # of concatenated indices
         self._indices = IndexReader(names, self.read)
 
     def with_target(self, target: tuple[Index, ...], normalised: str | None) -> ExpressionReader:
@@ -117,7 +120,11 @@ class ExpressionReader:
                 pairs = tuple((self.value(condition), self.value(value)) for condition, value in branches)
                 return Case(pairs, Number(0) if default is None else self.value(default))
             case tree.Projection(operator, variables, body, span):
-                return Project(operator, variables, self.value(body), span)
+                around = self._bound
+                self._bound = (*around, *variables)
+                inner = self.value(body)
+                self._bound = around
+                return Project(operator, variables, inner, span)
             case tree.Inlined(own, body, span):
                 return Call(INLINED, (self.value(body),), None, (("own", " ".join(own)),), span)
             case tree.String(text, span):
@@ -168,6 +175,9 @@ class ExpressionReader:
             raise mistake("FUSE119", item.span, name=name)
         if name in _UNAVAILABLE and not names.is_tensor(name):
             raise mistake("FUSE122", item.span, what=f"{name}(...)", instead=_UNAVAILABLE[name])
+        if name == "attention":
+            kept = LeftSide(self._target).variables() | set(self._bound)
+            return read_attention(item, self.value, names, kept)
         if name == "mse":
             return self._call(_MSE, item)
         row = names.function(name)
@@ -228,15 +238,32 @@ class ExpressionReader:
         if row.kind == "concat":
             if keywords or not positional:
                 raise self._wrong_arguments(row, item, _count(item))
-            arguments = [self.value(argument) for argument in positional]
+            item = one_after_another(item)
+            arguments = [self.value(argument) for argument in item.arguments]
         else:
             arguments = self._arguments(row, item, positional, keywords)
         side = LeftSide(self._target, self._normalised)
         along = axis_of(row, item, axis, arguments, side) if row.kind != "elementwise" else None
         options = tuple(sorted(words.items()))
+        if row.kind == "concat" and along is not None:
+            return self._concat(item, arguments, along)
         if row.name == "causal_mask" and along is not None:
             options = (*options, ("rows", row_variable(row, item, along, side)))
         return Call(row.name, tuple(arguments), along, options, item.span)
+
+    def _concat(self, item: tree.Application, arguments: list[Expr], axis: str) -> Call:
+        """Each argument keeps all its indices; the concatenated one joins nothing, so it gets a name of its own."""
+        kept = {*LeftSide(self._target).variables(), *self._bound} - {axis}
+        taken = {*self._used, *kept, axis, *(v for argument in arguments for v in free_variables(argument))}
+        parts: list[Expr] = []
+        for number, (written, argument) in enumerate(zip(item.arguments, arguments, strict=True), 1):
+            if axis not in free_variables(argument):
+                parts.append(argument)
+                continue
+            name = own_name(axis, number, taken | self._given_names)
+            self._given_names.add(name)
+            parts.append(self.value(with_own_index(written, axis, name)))
+        return Call("concat", tuple(parts), axis, flattened(parts, kept), item.span)
 
     def _arguments(
         self,

@@ -188,6 +188,7 @@ _ROWS: tuple[Operation, ...] = (
         (Argument("logits"), Argument("target", kind="classes")),
         "-log_softmax(logits) at the target class, or weighted by target probabilities",
     ),
+    Operation("concat", "concat", (Argument("x, ..."),), "arguments one after another along the axis"),
 )
 
 CATALOGUE: dict[str, Operation] = {row.name: row for row in _ROWS}
@@ -202,10 +203,7 @@ ALIASES: dict[str, str] = {"layernorm": "lnorm", "select": "where"}
 
 # Functions of the language that programs may use and plans show, but that no engine runs yet: a step
 # that needs one says so. A row moves to the catalogue when its engines' rows are written.
-PLANNED: dict[str, Operation] = {
-    row.name: row
-    for row in (Operation("concat", "concat", (Argument("x"),), "arguments one after another along the axis"),)
-}
+PLANNED: dict[str, Operation] = {}
 
 # What the operators of expressions are called where engines execute them. Not callable in programs.
 OPERATORS: tuple[str, ...] = (

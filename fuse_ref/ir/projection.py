@@ -249,10 +249,7 @@ class _Projection:
         inner = kept if expr.axis is None or row.kind == "new_axis" else kept | {expr.axis}
         if row.kind == "concat":
             arguments = tuple(self.scope(a, kept | _all_variables(a)) for a in expr.arguments)
-            inside = {v: None for a in arguments for v in free_variables(a)}
-            flattened = " ".join(v for v in inside if v not in kept and v != expr.axis)
-            options = (("flattened", flattened),) if flattened else ()
-            return Call(expr.function, arguments, expr.axis, options, expr.span)
+            return Call(expr.function, arguments, expr.axis, expr.options, expr.span)
         arguments = tuple(self.scope(argument, inner) for argument in expr.arguments)
         return Call(expr.function, arguments, expr.axis, expr.options, expr.span)
 

@@ -237,7 +237,7 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
         "not in this version",
         "{what} is part of the language but not of this version",
         "{instead}",
-        (Example("attention(...)", "Y[p, v] = attention(Q[p, k], K[q, k], V[q, v])"),),
+        (Example("tucker_dense(...)", "Y[i] = tucker_dense(A[i, j], B[j])"),),
     ),
     Mistake(
         "FUSE123",
@@ -410,5 +410,44 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
         "the import {path} lies outside the folders that the program may use ({roots})",
         "Program(text, path=..., allowed_roots=[...]) allows more",
         (Example("lies outside the folders", 'import "../../other/layers.fuse"\nY[i] = X[i]'),),
+    ),
+    Mistake(
+        "FUSE145",
+        AxisError,
+        "concat of another length than its axis",
+        "concat makes {actual} positions along axis {axis}, which has {expected}",
+        "the arguments' sizes along the concatenated index add up to the axis's size",
+        (
+            Example(
+                "concat makes 3 positions along axis j, which has 4",
+                "axis j = 4\nA[k] = [1, 2]\nB[l] = [3]\nC[j] = concat(A[k], B[l], axis=j)",
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE146",
+        OperatorError,
+        "a concat inside the argument of another",
+        "this argument of concat has another concat in it, and both would make the same index",
+        "give the inner one a name in an equation of its own",
+        (
+            Example(
+                "has another concat in it",
+                "C[j] = concat(relu(concat(A[j], B[j])), D[j])",
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE147",
+        AxisError,
+        "attention without its indices",
+        "this call is no attention: {reason}",
+        "attention(Q[p, k], K[q, k], V[q, v]) sums over k and q and has the other indices",
+        (
+            Example("Q and K share an index that V lacks", "Y[p, v] = attention(Q[p, d], K[q, k], V[q, v])"),
+            Example("K and V share one index that Q lacks", "Y[p, v] = attention(Q[p, k], K[q, k], V[r, v])"),
+            Example("its result has the index p", "Y[v] = attention(Q[p, k], K[q, k], V[q, v])"),
+            Example("it sums over q", "Y[p, q] = attention(Q[p, k], K[q, k], V[q, v])"),
+        ),
     ),
 )

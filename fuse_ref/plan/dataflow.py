@@ -8,6 +8,7 @@ from typing import assert_never
 from fuse_ref.plan.steps import (
     Along,
     Attention,
+    Concat,
     Contract,
     Convolve,
     DenseOperation,
@@ -36,6 +37,8 @@ def reads(operation: DenseOperation) -> tuple[str, ...]:
             return (operation.source, *_gathered(operation.indices))
         case Map() | Along():
             return tuple(item.value for item in operation.operands if isinstance(item, Operand))
+        case Concat(_, parts):
+            return tuple(part.operand.value for part in parts)
         case Contract():
             return (operation.left.value, operation.right.value)
         case Write():

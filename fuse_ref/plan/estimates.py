@@ -11,6 +11,7 @@ from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.plan.steps import (
     Along,
     Attention,
+    Concat,
     Contract,
     Convolve,
     DenseOperation,
@@ -80,7 +81,7 @@ class Estimates:
                 source = None if isinstance(first, (int, float)) else outputs.get(first.value)
                 # Largest, difference, exponential, sum, quotient: five passes for the usual ones.
                 return 5 * self.elements(output if source is None else source)
-            case LiteralArray() | Iota() | Index() | Permute() | Expand():
+            case LiteralArray() | Iota() | Index() | Permute() | Expand() | Concat():
                 return 0
             case _:
                 assert_never(operation)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from fuse_ref.analysis.extents import is_open
-from fuse_ref.analysis.lengths import Length
+from fuse_ref.analysis.lengths import Fixed, Length
 from fuse_ref.analysis.shapes import ScopeShapes
 from fuse_ref.ir.nodes import (
     And,
@@ -30,6 +31,7 @@ from fuse_ref.ir.nodes import (
     SymbolValue,
 )
 from fuse_ref.ir.operations import CATALOGUE
+from fuse_ref.ir.variables import free_variables
 from fuse_ref.plan.numbers import fold
 from fuse_ref.plan.products import lower_product
 from fuse_ref.plan.references import Tensors, position_of, read_literal, read_tensor
@@ -55,6 +57,7 @@ class Expressions:
         tensors: what the program's tensors are.
         shapes: the ranges of this scope.
         estimate: how many positions a length is taken to be, for contraction orders.
+        whole: the value is a tensor of whole numbers, and so are positions in it.
     """
 
     def __init__(
@@ -63,11 +66,14 @@ class Expressions:
         tensors: Tensors,
         shapes: ScopeShapes,
         estimate: Callable[[Length], int],
+        *,
+        whole: bool = False,
     ) -> None:
         self.builder = builder
         self.tensors = tensors
         self.shapes = shapes
         self.estimate = estimate
+        self.whole = whole
 
     def is_open(self, length: Length) -> bool:
         """Whether a length is known only at the call."""
@@ -82,7 +88,7 @@ class Expressions:
             case SymbolValue(name, variable):
                 return position_of(name, self.tensors.axes[self.shapes.axis_of[variable]])
             case Position(variable):
-                return builder.iota(variable)
+                return builder.iota(variable, "int64" if self.whole else "float")
             case Read(_, _, boolean, _):
                 array = read_tensor(builder, self.tensors, self.shapes, expr)
                 return builder.truth(array) if boolean else array
@@ -179,6 +185,8 @@ class Expressions:
         row = CATALOGUE.get(call.function)
         if row is None:
             raise Unsupported(f"{call.function}(...) is not supported by the engines yet")
+        if row.kind == "concat" and call.axis is not None:
+            return self._concat(call, call.axis)
         arguments = tuple(self.lower(argument) for argument in call.arguments)
         if call.function == "where":
             return self._choose(*arguments)
@@ -196,6 +204,19 @@ class Expressions:
             value = self._repeated(self.builder.float(arguments[0]), call.axis)
             return self.builder.reduce("max" if call.function == "reduce_max" else "avg", value, (call.axis,))
         return self._along(call, call.axis, arguments, drops=row.kind == "reduce_axis")
+
+    def _concat(self, call: Call, axis: str) -> Lowered:
+        builder = self.builder
+        flattened = dict(call.options).get("flattened", "").split()
+        numbers = [builder.number(self.lower(argument)) for argument in call.arguments]
+        dtype: Dtype = "int64" if all(_is_whole(number) for number in numbers) else "float"
+        parts = []
+        for argument, number in zip(call.arguments, numbers, strict=True):
+            lowered = builder.float(number) if dtype == "float" else number
+            value = lowered if isinstance(lowered, Value) else builder.literal(lowered, dtype)
+            along = tuple(variable for variable in free_variables(argument) if variable in flattened)
+            parts.append((builder.expand(value, along), along))
+        return builder.concat(tuple(parts), axis, dtype)
 
     def _choose(self, condition: Lowered, yes: Lowered, no: Lowered) -> Lowered:
         holds = self.builder.truth(condition)
@@ -284,6 +305,9 @@ class Expressions:
             value = builder.float(lowered) if operator == "avg" else builder.number(lowered)
             dtype = "float"
         if not isinstance(value, Value):
+            lengths = [builder.ranges[variable] for variable in variables]
+            if operator == "sum" and all(isinstance(length, Fixed) for length in lengths):
+                return value * math.prod(length.value for length in lengths if isinstance(length, Fixed))
             value = builder.literal(value, dtype)
         return builder.reduce(operator, builder.expand(value, variables), variables)
 

@@ -18,6 +18,8 @@ from fuse_ref.source import Span
 __all__ = [
     "Along",
     "Attention",
+    "Concat",
+    "ConcatPart",
     "Contract",
     "Contraction",
     "Convolve",
@@ -189,6 +191,23 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class ConcatPart:
+    """What stands at some positions of a concatenated axis."""
+
+    operand: Operand  # its labels: the output's but the axis, and `along`
+    along: tuple[str, ...]  # labels that become positions of the axis, the first slowest; () is one position
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """Parts one after another along `axis`."""
+
+    output: Output
+    parts: tuple[ConcatPart, ...]  # at least one, in order; their positions add up to the axis's length
+    axis: str  # label of the output
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """One moving dimension of a convolution.
 
@@ -242,7 +261,19 @@ class Attention:
 
 
 DenseOperation: TypeAlias = (
-    LiteralArray | Iota | Index | Map | Along | Contract | Reduce | Permute | Expand | Write | Convolve | Attention
+    LiteralArray
+    | Iota
+    | Index
+    | Map
+    | Along
+    | Contract
+    | Reduce
+    | Permute
+    | Expand
+    | Write
+    | Concat
+    | Convolve
+    | Attention
 )
 
 

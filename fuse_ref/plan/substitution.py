@@ -9,6 +9,7 @@ from typing import assert_never
 from fuse_ref.plan.steps import (
     Along,
     Attention,
+    Concat,
     Contract,
     Convolve,
     DenseOperation,
@@ -37,6 +38,8 @@ def operands(operation: DenseOperation) -> tuple[Operand, ...]:
             return _gathered(indices)
         case Map() | Along():
             return tuple(item for item in operation.operands if isinstance(item, Operand))
+        case Concat(_, parts):
+            return tuple(part.operand for part in parts)
         case Contract():
             return (operation.left, operation.right)
         case Reduce() | Permute() | Expand():
@@ -69,6 +72,8 @@ def with_values(operation: DenseOperation, names: Mapping[str, str]) -> DenseOpe
         case Map() | Along():
             changed = tuple(renamed(item) if isinstance(item, Operand) else item for item in operation.operands)
             return replace(operation, operands=changed)
+        case Concat(_, parts):
+            return replace(operation, parts=tuple(replace(part, operand=renamed(part.operand)) for part in parts))
         case Contract(_, left, right):
             return replace(operation, left=renamed(left), right=renamed(right))
         case Reduce(operand=operand) | Permute(operand=operand) | Expand(operand=operand):

@@ -11,6 +11,8 @@ from fuse_ref.ir.nodes import Dtype, Operator
 from fuse_ref.plan.numbers import fold
 from fuse_ref.plan.steps import (
     Along,
+    Concat,
+    ConcatPart,
     Contract,
     Contraction,
     DenseOperation,
@@ -144,6 +146,20 @@ class Builder:
         output = self.output(labels, dtype)
         return self.add(Along(output, function, tuple(_operand(o) for o in operands), axis, options))
 
+    def concat(self, parts: tuple[tuple[Value, tuple[str, ...]], ...], axis: str, dtype: Dtype) -> Value:
+        """Values one after another along `axis`, each with its own labels that become positions of it, first slowest."""
+        gone = {label for _, along in parts for label in along}
+        kept = tuple(dict.fromkeys(label for value, _ in parts for label in value.labels if label not in gone))
+        if len(parts) == 1 and len(parts[0][1]) == 1:
+            (value, (own,)) = parts[0]
+            return Value(value.name, tuple(axis if label == own else label for label in value.labels), value.dtype)
+        whole = tuple((self.expand(value, (*kept, *along)), along) for value, along in parts)
+        labels = (*kept, axis)
+        if set(labels) <= set(self.preferred):
+            labels = tuple(label for label in self.preferred if label in labels)
+        pieces = tuple(ConcatPart(value.operand, along) for value, along in whole)
+        return self.add(Concat(self.output(labels, dtype), pieces, axis))
+
     def contract(self, left: Value, right: Value, labels: tuple[str, ...], dtype: Dtype) -> Value:
         """Their product, summed over the labels that are not in `labels`."""
         if set(labels) <= set(self.preferred):
@@ -229,4 +245,4 @@ def _operand(lowered: Lowered) -> Operand | int | float:
 
 def _may_reorder(operation: DenseOperation) -> bool:
     """Operations that make their output in any order of its labels."""
-    return isinstance(operation, (Map, Contract, Reduce, Along, Expand))
+    return isinstance(operation, (Map, Contract, Reduce, Along, Expand, Concat))

@@ -13,6 +13,7 @@ from fuse_ref.ir.nodes import Dtype, Tensor
 from fuse_ref.plan.steps import (
     Along,
     Attention,
+    Concat,
     Contract,
     Convolve,
     DenseOperation,
@@ -28,6 +29,7 @@ from fuse_ref.plan.steps import (
 )
 from fuse_torch.lowering.along import lower_along
 from fuse_torch.lowering.attention import lower_attention
+from fuse_torch.lowering.concatenation import lower_concat
 from fuse_torch.lowering.contract import Bias, biases, lower_contract
 from fuse_torch.lowering.convolution import lower_convolution
 from fuse_torch.lowering.emitter import Emitter, Value, identifier
@@ -207,6 +209,8 @@ class _Lowering:
                 return lower_map(emit, operation) if bias is None else self._with_bias(operation, bias)
             case Along():
                 return lower_along(emit, operation)
+            case Concat():
+                return lower_concat(emit, operation)
             case Contract():
                 return None if operation.output.out in joined else lower_contract(emit, operation)
             case Reduce():

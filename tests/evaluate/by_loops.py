@@ -14,6 +14,7 @@ import numpy as np
 from fuse_ref.plan.steps import (
     Along,
     Attention,
+    Concat,
     Contract,
     Convolve,
     DenseOperation,
@@ -133,6 +134,16 @@ def run_by_loops(operation: DenseOperation, values: Mapping[str, np.ndarray], le
         case Along():
             for cell in cells:
                 result[place(cell)] = _along(operation, values, cell, every[operation.axis])
+        case Concat(parts=parts, axis=axis):
+            starts = [0]
+            for part in parts:
+                starts.append(starts[-1] + math.prod(every[label] for label in part.along))
+            for cell in cells:
+                number = max(k for k in range(len(parts)) if starts[k] <= cell[axis] and starts[k] < starts[k + 1])
+                inner, rest = dict(cell), cell[axis] - starts[number]
+                for label in reversed(parts[number].along):
+                    rest, inner[label] = divmod(rest, every[label])
+                result[place(cell)] = _at(values, parts[number].operand, inner)
         case Contract(left=left, right=right):
             gone = [label for label in every if label not in sizes]
             for cell in cells:

@@ -12,7 +12,7 @@ from fuse_ref.ir.operations import signature as written
 from tests.boundaries.sources import ROOT
 
 PAGE = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
-KINDS = {"elementwise": "", "along_axis": "keeps it", "reduce_axis": "it leaves", "new_axis": "makes it"}
+KINDS = {"elementwise": "", "along_axis": "keeps it", "reduce_axis": "it leaves", "new_axis": "makes it", "concat": "makes it"}
 
 
 def call(row: Operation) -> str:
@@ -69,7 +69,6 @@ def test_what_is_refused_is_refused() -> None:
 def test_what_does_not_run_yet_says_so() -> None:
     """Each `no` of the table of section 12, on a program that shows it."""
     programs = {
-        "function": "Y[i] = concat(A[i], B[i])",
         "recurrence": "S[0] = X[0]; S[t+1] = S[t] + X[t+1]",
         "stream": "H[*t+1] = H[*t] + U[t]",
         "fixpoint": "R[i] = 0.5 A[i, j] R[j] + B[i]",
@@ -86,6 +85,7 @@ def test_what_does_not_run_yet_says_so() -> None:
 def test_what_runs_has_nothing_against_it() -> None:
     programs = (
         "Y[i] = X[2:4] A[i]",
+        "Y[i] = concat(A[i], B[i])",
         "Y[i] = case { X[i] > 0 -> 1; default -> 2 }",
         "Agg[n, d] = Neig(n, m) Z[m, d]",
         "L = mse(A[i], B[i])",

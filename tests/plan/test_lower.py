@@ -402,16 +402,3 @@ def test_gathers_and_quotients_are_at_most_two_reads(text: str, made: list[tuple
 def test_an_equation_that_adds_nothing_costs_nothing() -> None:
     text = "axis n = 5\nY[X[p], d] = Z[p, d]\nY[n, d] += 0"
     assert [type(o) for o in operations_of(plan_of(text))] == [Write]
-
-
-_UNSUPPORTED = [
-    ("Y[b, j] = concat(A[b, j], B[b, j], axis=j)", "concat(...) is not supported by the engines yet"),
-    ("Y[i] = concat(A[i], B[i])", "concat(...) is not supported"),
-]
-
-
-@pytest.mark.parametrize(("text", "shows"), _UNSUPPORTED)
-def test_what_cannot_run_yet_is_planned_with_the_reason(text: str, shows: str) -> None:
-    (step,) = plan_of(text).steps
-    assert shows in step.unsupported
-    assert step.operations == ()

@@ -9,6 +9,7 @@ from fuse_ref.plan.passes.framework import Block, PlanPass
 from fuse_ref.plan.steps import (
     Along,
     Attention,
+    Concat,
     Contract,
     Convolve,
     DenseOperation,
@@ -162,6 +163,9 @@ def _written(
             parts = (function, tuple(read(item) for item in (reversed(items) if swapped else items)), options)
         case Along(_, function, items, axis, options):
             parts = (function, tuple(read(item) for item in items), number((axis,)), options)
+        case Concat(_, pieces, axis):
+            parts = (tuple((read(piece.operand), number(piece.along)) for piece in pieces), number((axis,)))
+            shape = tuple(sorted(zip(number(output.labels), output.lengths, strict=True)))
         case Contract(_, left, right):
             parts = (read(right), read(left)) if swapped else (read(left), read(right))
         case Reduce(_, operator, operand):

@@ -72,6 +72,7 @@ class _Resolver:
         self.target = target
         self.normalised = normalised
         self.fresh = 0
+        self.bound: tuple[str, ...] = ()  # by the projections around the expression at hand
 
     def __call__(self, expression: tree.Expression) -> tree.Expression:
         match expression:
@@ -85,6 +86,11 @@ class _Resolver:
                 return replace(expression, left=self(left), right=self(right))
             case tree.Application(name) if name not in FUNCTION_NAMES:
                 return _mapped(expression, self, indices=True)
+            case tree.Projection(_, variables):
+                around, self.bound = self.bound, (*self.bound, *variables)
+                inner = _mapped(expression, self)
+                self.bound = around
+                return inner
             case tree.Application():
                 return self._function(_mapped(expression, self))
             case _:
@@ -155,7 +161,7 @@ class _Resolver:
         arguments = []
         for place, item in enumerate(call.arguments):
             for name in dict.fromkeys(free_variables(self.loaded, item)):
-                if name == axis or name not in self.target.variables():
+                if name == axis or name not in (*self.target.variables(), *self.bound):
                     item = _renamed(item, name, f"{name}@{place}")
             arguments.append(item)
         return self._with(replace(call, arguments=tuple(arguments)), axis=axis)

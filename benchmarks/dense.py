@@ -13,13 +13,14 @@ from benchmarks.measure import Clock, Comparison, compare, seconds
 from benchmarks.table import Row, compared_row
 from benchmarks.workloads import WORKLOADS, Workload, draw
 
-__all__ = ["MOST_MEAN", "MOST_RATIO", "Pair", "rows_of"]
+__all__ = ["MOST_MEAN", "MOST_RATIO", "Pair", "Ways", "rows_of"]
 
 MOST_RATIO: Final = 1.1
 MOST_MEAN: Final = 1.0
 
-# Ways to write it by hand, by what they are called; then Fuse.
-Pair: TypeAlias = tuple[dict[str, Callable[[], object]], Callable[[], object]]
+# Ways to run what is written by hand, and ways to run the Fuse program, by what they are called.
+Ways: TypeAlias = dict[str, Callable[[], object]]
+Pair: TypeAlias = tuple[Ways, Ways]
 
 
 def rows_of(
@@ -29,7 +30,7 @@ def rows_of(
     most_mean: float | None = MOST_MEAN,
     clock: Clock = time.thread_time,
 ) -> Iterator[Row]:
-    """A row for each workload, against the fastest of its hand-written versions, and their geometric mean.
+    """A row for each workload, the fastest way to run either side, and the geometric mean of the ratios.
 
     Args:
         prepare: both sides ready to call; None where the framework has no such workload.
@@ -39,11 +40,10 @@ def rows_of(
         pair = prepare(workload, draw(workload))
         if pair is None:
             continue
-        hands, fuse = pair
-        name, hand = _fastest(hands, workload.calls, clock)
+        (by_hand, hand), (by_fuse, fuse) = (_fastest(ways, workload.calls, clock) for ways in pair)
         item = compare(hand, fuse, calls=workload.calls, clock=clock)
         found.append(item)
-        what = workload.what if len(hands) == 1 else f"{workload.what} ({name})"
+        what = workload.what if len(pair[0]) == 1 else f"{workload.what} ({by_hand}, {by_fuse})"
         yield compared_row(what, item, most)
     mean, same = (math.exp(sum(map(math.log, values)) / len(found)) for values in _columns(found))
     # The mean of ratios near 1 is told to three digits: what noise does is in the A/A column.

@@ -37,7 +37,7 @@ def _prepare(workload: Workload, given: dict[str, np.ndarray]) -> Pair:
     error = float(abs(found - expected).max() / abs(expected).max())
     assert error < workload.tolerance, (workload.name, error)
     make = _step if workload.parameters else _forward
-    return {"jit": make(by_hand, arrays, workload)}, make(by_fuse, arrays, workload)
+    return {"jit": make(by_hand, arrays, workload)}, {"jit": make(by_fuse, arrays, workload)}
 
 
 def _forward(call: Call, arrays: Mapping[str, jax.Array], workload: Workload) -> Callable[[], object]:

@@ -1,4 +1,4 @@
-"""Fuse modules under the "fuse" back end against torch by hand, eager or compiled by inductor."""
+"""Fuse modules, eager or under the "fuse" back end, against torch by hand, eager or compiled by inductor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from fuse_torch import FuseModule
 
 __all__ = ["TITLE", "rows"]
 
-TITLE = 'torch, float32: torch.compile(FuseModule, backend="fuse") against the faster of eager and inductor'
+TITLE = (
+    'torch, float32, the faster of eager and compiled on both sides: by hand by inductor, FuseModule by backend="fuse"'
+)
 
 Call = Callable[..., torch.Tensor]
 
@@ -25,21 +27,22 @@ def _prepare(workload: Workload, given: dict[str, np.ndarray]) -> Pair:
     rival: Call = getattr(torch_rivals, workload.name)
     tensors = {name: torch.from_numpy(np.asarray(array)) for name, array in given.items()}
     compiled: Call = torch.compile(rival)
-    module: Call = torch.compile(FuseModule(workload.text, hints=hints(workload)), backend="fuse")
+    module = FuseModule(workload.text, hints=hints(workload))
+    fused: Call = torch.compile(module, backend="fuse")
     for name in workload.parameters:
         tensors[name].requires_grad_()
     expected = rival(**tensors).detach()
-    found = module(**tensors).detach()
-    error = float((found - expected).abs().max() / expected.abs().max())
-    assert error < workload.tolerance, (workload.name, error)
-    if workload.parameters:
-        hands = {"eager": _step(rival, tensors, workload), "inductor": _step(compiled, tensors, workload)}
-        return hands, _step(module, tensors, workload)
-    hands = {"eager": _forward(rival, tensors), "inductor": _forward(compiled, tensors)}
-    return hands, _forward(module, tensors)
+    for call in (module, fused):
+        error = float((call(**tensors).detach() - expected).abs().max() / expected.abs().max())
+        assert error < workload.tolerance, (workload.name, error)
+    make = _step if workload.parameters else _forward
+    return (
+        {name: make(call, tensors, workload) for name, call in {"eager": rival, "inductor": compiled}.items()},
+        {name: make(call, tensors, workload) for name, call in {"eager": module, "fuse": fused}.items()},
+    )
 
 
-def _forward(call: Call, tensors: Mapping[str, torch.Tensor]) -> Callable[[], object]:
+def _forward(call: Call, tensors: Mapping[str, torch.Tensor], workload: Workload) -> Callable[[], object]:
     @torch.inference_mode()
     def run() -> object:
         return call(**tensors)

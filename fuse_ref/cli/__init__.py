@@ -1,4 +1,4 @@
-"""The command line: `fuse run`, `check`, `fmt`, `explain`, `errors`, `doctor`, `demo`."""
+"""The command line: `fuse run`, `check`, `fmt`, `explain`, `graph`, `errors`, `doctor`, `demo`."""
 
 from __future__ import annotations
 

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TextIO
 
-from fuse_ref.cli import check, demo, doctor, errors, explain, fmt, run
+from fuse_ref.cli import check, demo, doctor, errors, explain, fmt, graph, run
 from fuse_ref.cli.exits import Exit, UsageProblem
 from fuse_ref.errors import FuseError, FuseWarning
 from fuse_ref.version import __version__
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[ModuleType, ...] = (run, check, fmt, explain, errors, doctor, demo)
+COMMANDS: tuple[ModuleType, ...] = (run, check, fmt, explain, graph, errors, doctor, demo)
 
 EPILOG = """\
 exit codes:
@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in COMMANDS:
         command = module.add(commands)
+        command.epilog, command.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
         command.set_defaults(handler=module.handle)
     return parser
 

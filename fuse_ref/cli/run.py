@@ -15,6 +15,7 @@ import numpy as np
 from fuse_ref.cli.exits import Exit, UsageProblem
 from fuse_ref.cli.inputs import check_outputs, read_input, write_outputs
 from fuse_ref.cli.programs import add_program, add_sizes, load_program, pair, sizes_of
+from fuse_ref.cli.progress import busy
 from fuse_ref.errors import FuseError
 from fuse_ref.evaluate.relation import Relation
 from fuse_ref.program import Program
@@ -50,6 +51,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
         type=Path,
         help="save the exports: all in .npz, .safetensors or .json; one in .npy, .csv, .tsv or .jsonl",
     )
+    command.add_argument(
+        "--cache-dir",
+        metavar="FOLDER",
+        type=Path,
+        help="keep the plan there, so that the next run of the same program finds it",
+    )
     command.add_argument("--json", action="store_true", help="print exports and answers as JSON")
     return command
 
@@ -62,18 +69,22 @@ def handle(arguments: argparse.Namespace) -> int:
     for name, place in arguments.inputs:
         if name in inputs:
             raise UsageProblem(f"--input gives {name} twice")
-        inputs[name] = read_input(name, place, program)
-    program.plan(sizes_of(arguments) or None)
+        with busy(f"reading {place}"):
+            inputs[name] = read_input(name, place, program)
     try:
         return run(program, inputs, arguments)
     except FuseError as error:
+        # A program that cannot even be planned raises again, and ends with the code for wrong programs.
+        program.plan(sizes_of(arguments) or None)
         print(error, file=sys.stderr)
         return Exit.RUN
 
 
 def run(program: Program, inputs: Mapping[str, object], arguments: argparse.Namespace) -> int:
-    runner = program.compile(arguments.backend, sizes=sizes_of(arguments) or None)
-    outputs = runner(dict(inputs))
+    with busy("planning"):
+        runner = program.compile(arguments.backend, sizes=sizes_of(arguments) or None, cache_dir=arguments.cache_dir)
+    with busy("running"):
+        outputs = runner(dict(inputs))
     if arguments.out is not None:
         write_outputs(outputs, arguments.out)
     if arguments.json:

@@ -6,8 +6,10 @@ import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fuse_ref.evaluate.drawing import to_svg
+from fuse_ref.evaluate.graph import ROUTES, graph_of, to_dot
 from fuse_ref.plan.document import Document, plan_document
-from fuse_ref.plan.steps import Plan, Step
+from fuse_ref.plan.steps import Plan
 from fuse_ref.plan.text import plan_table
 
 __all__ = ["Explanation"]
@@ -73,20 +75,12 @@ class Explanation:
         }
 
     def to_dot(self) -> str:
-        """The steps as a Graphviz graph: boxes are steps, arrows the tensors that go from one to the next."""
-        lines = ["digraph plan {", "  rankdir=LR;", "  node [shape=box];"]
-        makers: dict[str, str] = {}
-        for name in (*self.plan.givens, *self.plan.parameters, *self.plan.weights):
-            makers[name] = f"given_{len(makers)}"
-            lines.append(f"  {makers[name]} [shape=ellipse, label={_quoted(name)}];")
-        for number, step in enumerate(self.plan.steps, 1):
-            lines.append(f"  step_{number} [label={_quoted(_label(number, step))}];")
-            makers.update((name, f"step_{number}") for name in step.writes)
-        for number, step in enumerate(self.plan.steps, 1):
-            lines.extend(
-                f"  {makers[name]} -> step_{number} [label={_quoted(name)}];" for name in step.reads if name in makers
-            )
-        return "\n".join([*lines, "}"])
+        """The plan as a Graphviz graph: ellipses are tensors, boxes steps in the colour of their route."""
+        return to_dot(graph_of(self.plan))
+
+    def to_svg(self) -> str:
+        """The same graph as a picture: SVG text, reasons shown where the pointer rests."""
+        return to_svg(graph_of(self.plan), title=f"plan for {self.backend}")
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in ("#", "step", "route", "computes", "reads", "because", "time"))
@@ -94,21 +88,16 @@ class Explanation:
         for number, step in enumerate(self.plan.steps, 1):
             time = _time(self.step_seconds[number - 1]) if number <= len(self.step_seconds) else ""
             cells = (str(number), step.kind, step.route, _names(step.writes), _names(step.reads), step.reason, time)
-            rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+            shown = [f"<td>{html.escape(cell)}</td>" for cell in cells]
+            shown[2] = f'<td style="background: {ROUTES[step.route]}; color: #111">{step.route}</td>'
+            rows.append(f"<tr>{''.join(shown)}</tr>")
         caption = html.escape(f"{self.backend} ({self.backend_reason})")
-        return f"<table><caption>{caption}</caption><tr>{head}</tr>{''.join(rows)}</table>"
+        table = f"<table><caption>{caption}</caption><tr>{head}</tr>{''.join(rows)}</table>"
+        return f"{table}\n{self.to_svg()}"
 
 
 def _names(names: tuple[str, ...]) -> str:
     return ", ".join(name for name in names if "~" not in name)
-
-
-def _label(number: int, step: Step) -> str:
-    return f"{number}. {step.kind} ({step.route})\n{_names(step.writes) or step.reason}"
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _time(seconds: float) -> str:

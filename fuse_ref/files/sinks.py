@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from fuse_ref.files.paths import Place
 from fuse_ref.files.writers import SEVERAL, Symbols, write_content
 from fuse_ref.mistakes import mistake
 
-__all__ = ["Result", "write_results"]
+__all__ = ["Result", "write_results", "write_whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +61,26 @@ def _refused(place: Place, problem: str) -> Exception:
 
 
 def _write(path: Path, content: dict[str, Result]) -> None:
+    arrays = {key: result.array for key, result in content.items()}
+    symbols = {key: result.symbols for key, result in content.items()}
+    named = len(content) > 1 or any(result.place.key is not None for result in content.values())
+    write_whole(path, lambda file: write_content(file, path.suffix.lower(), arrays, symbols, named=named))
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file beside its place, bring it to the disk and rename it: nobody sees half of it.
+
+    Args:
+        write: puts the content into the file that it is given.
+
+    Raises:
+        OSError: the file system refuses.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
     try:
         with temporary.open("xb") as file:
-            arrays = {key: result.array for key, result in content.items()}
-            symbols = {key: result.symbols for key, result in content.items()}
-            named = len(content) > 1 or any(result.place.key is not None for result in content.values())
-            write_content(file, path.suffix.lower(), arrays, symbols, named=named)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -6,13 +6,14 @@ be reworded, never renumbered.
     FUSE0xx  text and grammar                (syntax.py)
     FUSE1xx  names, axes, meaning            (meaning.py; from 150 analysis.py)
     FUSE2xx  plans, routes, settings         (running.py)
-    FUSE3xx  inputs, weights, files          (inputs.py)
+    FUSE3xx  inputs, weights, files          (inputs.py; from 320 files.py)
 """
 
 from __future__ import annotations
 
 from fuse_ref.errors import FuseError
 from fuse_ref.mistakes.analysis import ANALYSIS_MISTAKES
+from fuse_ref.mistakes.files import FILE_MISTAKES
 from fuse_ref.mistakes.inputs import INPUT_MISTAKES
 from fuse_ref.mistakes.jax_engine import JAX_MISTAKES
 from fuse_ref.mistakes.meaning import MEANING_MISTAKES
@@ -33,6 +34,7 @@ for _row in (
     *TORCH_MISTAKES,
     *JAX_MISTAKES,
     *INPUT_MISTAKES,
+    *FILE_MISTAKES,
 ):
     if _row.code in MISTAKES:
         raise AssertionError(f"{_row.code} is given to two mistakes")

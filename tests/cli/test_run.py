@@ -141,3 +141,58 @@ def test_every_backend(fuse, layer, backend: str) -> None:
     document = json.loads(result.out)
     assert document["backend"] == backend
     assert document["exports"]["Y"]["values"] == [[0.0, 2.0, 2.0]]
+
+
+def test_inputs_of_every_format(fuse, write, tmp_path) -> None:
+    path = write("p.fuse", "input Edge(x, y)\ninput W[x]\nOut[y] = Edge(x, y) W[x]\nexport Out\n")
+    write("w.csv", "1\n10\n")
+    write("w.jsonl", "1\n10\n")
+    write("w.json", '{"w": [1, 10], "v": 0}')
+    np.save(tmp_path / "w.npy", np.array([1.0, 10.0]))
+    write("e.csv", "Ann,Cid\nBob,Dan\nAnn,Dan\n")
+    write("e.tsv", "Ann\tCid\nBob\tDan\nAnn\tDan\n")
+    write("e.json", '[["Ann", "Cid"], ["Bob", "Dan"], ["Ann", "Dan"]]')
+    write("e.jsonl", '["Ann", "Cid"]\n["Bob", "Dan"]\n["Ann", "Dan"]\n')
+    for weights in ("w.csv", "w.jsonl", "w.json:w", "w.npy"):
+        for edges in ("e.csv", "e.tsv", "e.json", "e.jsonl"):
+            result = fuse("run", path, "--input", f"W={weights}", "--input", f"Edge={edges}")
+            assert (result.code, result.out, result.err) == (0, "Out (2, float32) [ 1. 11.]\n", "")
+    text = write("t.fuse", "input X(p, t)\nCount[t] = X(p, t)\nexport X, Count\n")
+    write("words.txt", "to be or not to be")
+    result = fuse("run", text, "--input", "X=words.txt", "--json")
+    document = json.loads(result.out)
+    assert document["exports"]["Count"]["values"] == [2, 2, 1, 1]
+    assert document["exports"]["X"]["rows"][:2] == [[0, "to"], [1, "be"]]
+    printed = fuse("run", text, "--input", "X=words.txt").out
+    assert printed.startswith("X (6 × 4, 6 of them)\n  0, to\n  1, be\n")
+
+
+def test_exports_in_every_format(fuse, write, tmp_path) -> None:
+    path = write("p.fuse", "A = [[1, 2], [3, 4]]\nY[i, j] = A[i, j] / 2\nexport Y\n")
+    expected = [[0.5, 1.0], [1.5, 2.0]]
+    for name in ("y.npz", "y.npy", "y.safetensors", "y.json", "y.jsonl", "y.csv", "y.tsv"):
+        result = fuse("run", path, "--out", name)
+        assert (result.code, result.out) == (0, f"wrote Y to {name}\n"), result.err
+        again = write("again.fuse", f'Z[i, j] = "{name}{":Y" if name == "y.json" else ""}"\nexport Z\n')
+        assert json.loads(fuse("run", again, "--json").out)["exports"]["Z"]["values"] == expected
+    facts = write("f.fuse", 'P(Ann, "New York")\nP(Bob, Rome)\nQ[x, y] = 2 P(x, y)\nexport P, Q\n')
+    assert "holds one array, the program exports 2" in fuse("run", facts, "--out", "y.csv").err
+
+
+def test_numbers_that_json_lacks(fuse, write) -> None:
+    result = fuse("run", write("p.fuse", "A = [1, 0, -1]\nY[i] = log(A[i])\nexport Y\n"), "--json")
+    assert json.loads(result.out, parse_constant=pytest.fail)["exports"]["Y"]["values"] == [0.0, "-Infinity", "NaN"]
+
+
+def test_the_cache_folder(fuse, layer, tmp_path) -> None:
+    words = ("run", layer, "--input", "W=w.npy", "--input", "X=x.npy", "--cache-dir", "cache")
+    first = fuse(*words)
+    count = len(list((tmp_path / "cache" / "plans").iterdir()))
+    assert first.code == 0
+    assert count >= 1
+    assert fuse(*words) == first
+    assert len(list((tmp_path / "cache" / "plans").iterdir())) == count
+    assert fuse(*words[:-1], "w.npy").code == 3
+    wrong = fuse(*words, "--set", "j=5")
+    assert wrong.code == 3
+    assert "axis j" in wrong.err

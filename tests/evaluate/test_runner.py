@@ -215,7 +215,7 @@ def test_explanation() -> None:
     assert [step["kind"] for step in document["steps"]] == ["Dense"]
     dot = after.to_dot()
     assert dot.startswith("digraph plan {")
-    assert '[label="W"]' in dot
+    assert '[label="W  i × j"' in dot
     assert "<table>" in after._repr_html_()
     assert repr(runner) == "<Runner of Y on numpy>"
 

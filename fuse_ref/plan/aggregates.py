@@ -18,6 +18,7 @@ from fuse_ref.ir.nodes import (
     Not,
     Number,
     Operator,
+    Or,
     Product,
     Project,
     Read,
@@ -143,7 +144,7 @@ def _is_filter(expr: Expr) -> bool:
             return boolean
         case Not() | Compare():
             return True
-        case And(operands):
+        case And(operands) | Or(operands):
             return all(_is_filter(operand) for operand in operands)
         case _:
             return False

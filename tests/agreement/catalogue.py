@@ -16,4 +16,4 @@ from tests.agreement.cases_shape import SHAPE_CASES
 
 __all__ = ["CASES"]
 
-CASES: tuple[Case, ...] = (*INDEX_CASES, *GATHER_CASES, *FUNCTION_CASES, *SHAPE_CASES, *NETWORK_CASES)
+CASES: tuple[Case, ...] = (*INDEX_CASES, *GATHER_CASES, *FUNCTION_CASES, *SHAPE_CASES, *MIXTURE_CASES, *NETWORK_CASES)

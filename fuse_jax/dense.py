@@ -19,7 +19,7 @@ from fuse_jax.contract import align, contract, project
 from fuse_jax.convolution import convolve
 from fuse_jax.dtypes import Numbers
 from fuse_jax.noise import Noise
-from fuse_jax.operations import ALONG, ELEMENTWISE, Value
+from fuse_jax.operations import ALONG, ELEMENTWISE, WHOLE, Value
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.plan.dataflow import reads
@@ -41,6 +41,7 @@ from fuse_ref.plan.steps import (
     ReadIndex,
     Reduce,
     Step,
+    Whole,
     Write,
     WriteIndex,
 )
@@ -160,6 +161,9 @@ def _apply(
             return _along(operation, values, dtype, numbers.dtype("float"))
         case Concat():
             return _concat(operation, values, dtype)
+        case Whole():
+            value = align(values[operation.operand.value], operation.operand.labels, output.labels).astype(dtype)
+            return WHOLE[operation.function](value, *operation.numbers).astype(dtype)
         case Contract():
             left, right = operation.left, operation.right
             return contract(

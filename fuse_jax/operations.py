@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -12,7 +13,7 @@ from jax import lax
 
 from fuse_jax.noise import Noise
 
-__all__ = ["ALONG", "ELEMENTWISE", "Value"]
+__all__ = ["ALONG", "ELEMENTWISE", "WHOLE", "Value"]
 
 Value: TypeAlias = jax.Array | int | float
 
@@ -215,3 +216,21 @@ ALONG: dict[str, Callable[..., jax.Array]] = {
     "argmax": _argmax,
     "cross_entropy": _cross_entropy,
 }
+
+
+def _tucker_dense(x: jax.Array, rank: float, threshold: float) -> jax.Array:
+    """Truncated higher-order SVD (De Lathauwer et al. 2000, section 4), then the step at the threshold."""
+    fixed = value = lax.stop_gradient(x)
+    for dimension, size in enumerate(x.shape):
+        kept = int(rank) or math.ceil(math.sqrt(size))
+        if kept < size and x.size:
+            rows = jnp.moveaxis(fixed, dimension, 0).reshape(size, -1)
+            factor = jnp.linalg.svd(rows, full_matrices=False)[0][:, :kept]
+            core = jnp.tensordot(factor, value, axes=([0], [dimension]))
+            value = jnp.moveaxis(jnp.tensordot(factor, core, axes=([1], [0])), 0, dimension)
+    # Comparisons with NaN are false: what is not finite gives 0 everywhere.
+    return jnp.where((value > threshold) & jnp.isfinite(fixed).all(), 1.0, 0.0)
+
+
+# Functions of an array as a whole: the array, then numbers.
+WHOLE: dict[str, Callable[..., jax.Array]] = {"tucker_dense": _tucker_dense}

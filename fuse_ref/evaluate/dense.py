@@ -15,7 +15,7 @@ from fuse_ref.evaluate.contract import contract
 from fuse_ref.evaluate.convolution import Offset, convolve
 from fuse_ref.evaluate.gathering import Spot, gather, repeated, scatter
 from fuse_ref.evaluate.indexing import Place, read
-from fuse_ref.evaluate.operations import ALONG, ELEMENTWISE
+from fuse_ref.evaluate.operations import ALONG, ELEMENTWISE, WHOLE
 from fuse_ref.evaluate.registers import Emitter, Register
 from fuse_ref.evaluate.scatter import Target, neutral, write
 from fuse_ref.ir.nodes import Dtype
@@ -37,6 +37,7 @@ from fuse_ref.plan.steps import (
     Permute,
     ReadIndex,
     Reduce,
+    Whole,
     Write,
     WriteIndex,
 )
@@ -74,6 +75,12 @@ def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -
             register = _along(emitter, operation, shape, dtype)
         case Concat():
             register = _concat(emitter, operation, shape, dtype)
+        case Whole(function=function, operand=operand, numbers=numbers):
+            register = emitter.cast(_register(emitter, operand, output, shape), dtype)
+            order = tuple(operand.labels.index(label) for label in output.labels)
+            register = emitter.call(
+                partial(WHOLE[function], numbers), (emitter.transpose(register, order),), shape, dtype
+            )
         case Contract(left=left, right=right):
             register = contract(
                 emitter,

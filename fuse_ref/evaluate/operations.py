@@ -16,7 +16,7 @@ import numpy as np
 
 from fuse_ref.evaluate.special import erf
 
-__all__ = ["ALONG", "ELEMENTWISE", "Elementwise"]
+__all__ = ["ALONG", "ELEMENTWISE", "WHOLE", "Elementwise"]
 
 # An array, a NumPy scalar (what operations on 0-d arrays give) or a Python number.
 Value: TypeAlias = Any
@@ -329,3 +329,25 @@ ALONG: Final[dict[str, Callable[..., Value]]] = {
     "argmax": _argmax,
     "cross_entropy": _cross_entropy,
 }
+
+
+# Of an array as a whole ------------------------------------------------------------------------
+
+
+def _tucker_dense(numbers: tuple[float, ...], x: np.ndarray) -> Value:
+    """Truncated higher-order SVD (De Lathauwer et al. 2000, section 4), then the step at the threshold."""
+    rank, threshold = int(numbers[0]), numbers[1]
+    if not x.size or not np.isfinite(x).all():
+        return np.zeros_like(x)
+    value = x
+    for dimension, size in enumerate(x.shape):
+        kept = rank or math.ceil(math.sqrt(size))
+        if kept < size:
+            rows = np.moveaxis(x, dimension, 0).reshape(size, -1)
+            factor = np.linalg.svd(rows, full_matrices=False)[0][:, :kept]
+            core = np.tensordot(factor, value, axes=([0], [dimension]))
+            value = np.moveaxis(np.tensordot(factor, core, axes=([1], [0])), 0, dimension)
+    return np.greater(value, threshold).astype(x.dtype)
+
+
+WHOLE: Final[dict[str, Callable[..., Value]]] = {"tucker_dense": _tucker_dense}

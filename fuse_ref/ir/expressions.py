@@ -39,10 +39,6 @@ from fuse_ref.mistakes.suggest import did_you_mean
 
 __all__ = ["ExpressionReader"]
 
-_UNAVAILABLE = {
-    "tucker_dense": "write the product of the factors and the core",
-}
-
 
 class ExpressionReader:
     """Reads the expressions of one equation.
@@ -173,8 +169,6 @@ class ExpressionReader:
             return result
         if name in ("sum", "max", "min", "avg", "prod"):
             raise mistake("FUSE119", item.span, name=name)
-        if name in _UNAVAILABLE and not names.is_tensor(name):
-            raise mistake("FUSE122", item.span, what=f"{name}(...)", instead=_UNAVAILABLE[name])
         if name == "attention":
             kept = LeftSide(self._target).variables() | set(self._bound)
             return read_attention(item, self.value, names, kept)
@@ -218,7 +212,7 @@ class ExpressionReader:
     def _call(self, row: Operation, item: tree.Application) -> Expr:
         words: dict[str, str] = {}
         keywords = dict(item.keywords)
-        axis = keywords.pop("axis", None) if row.kind != "elementwise" else None
+        axis = keywords.pop("axis", None) if row.kind not in _WITHOUT_AXIS else None
         positional = list(item.arguments)
         if row.kind != "concat":
             for option, written in zip(row.options, positional[len(row.arguments) :], strict=False):
@@ -243,7 +237,7 @@ class ExpressionReader:
         else:
             arguments = self._arguments(row, item, positional, keywords)
         side = LeftSide(self._target, self._normalised)
-        along = axis_of(row, item, axis, arguments, side) if row.kind != "elementwise" else None
+        along = axis_of(row, item, axis, arguments, side) if row.kind not in _WITHOUT_AXIS else None
         options = tuple(sorted(words.items()))
         if row.kind == "concat" and along is not None:
             return self._concat(item, arguments, along)
@@ -310,11 +304,12 @@ class ExpressionReader:
     def _wrong_arguments(self, row: Operation, item: tree.Application, got: str) -> Exception:
         parts = [signature(a) for a in row.arguments]
         parts += [o.name if o.default is None else f'{o.name}="{o.default}"' for o in row.options]
-        if row.kind != "elementwise":
+        if row.kind not in _WITHOUT_AXIS:
             parts.append("axis=j")
         return mistake("FUSE108", item.span, name=row.name, expected=f"({', '.join(parts)})", got=got)
 
 
+_WITHOUT_AXIS = ("elementwise", "whole")
 _MSE = Operation("mse", "elementwise", (Argument("a"), Argument("b")), "mean of (a - b)**2")
 
 

@@ -16,7 +16,6 @@ __all__ = [
     "CATALOGUE",
     "NEUTRAL",
     "OPERATORS",
-    "PLANNED",
     "Argument",
     "ArgumentKind",
     "Operation",
@@ -62,9 +61,10 @@ class Operation:
     name: str
     # elementwise: result has the indices of all arguments together.
     # along_axis: the same, and the axis survives in the arguments. reduce_axis: the axis leaves.
+    # whole: the result has the indices of x, and each element depends on all of x.
     # new_axis: an index appears that the arguments lack. concat: any number of arguments, whose
     # indices that the left-hand side lacks are flattened into the axis.
-    kind: Literal["elementwise", "along_axis", "reduce_axis", "new_axis", "concat"]
+    kind: Literal["elementwise", "along_axis", "reduce_axis", "whole", "new_axis", "concat"]
     arguments: tuple[Argument, ...]
     meaning: str  # one line of docs/language.md
     options: tuple[Option, ...] = ()
@@ -169,6 +169,12 @@ _ROWS: tuple[Operation, ...] = (
     Operation("reduce_max", "reduce_axis", (Argument("x"),), "the largest value", expanded=True),
     Operation("reduce_mean", "reduce_axis", (Argument("x"),), "the mean", expanded=True),
     Operation(
+        "tucker_dense",
+        "whole",
+        (Argument("x"), Argument("rank", 0.0, kind="count"), Argument("threshold", 0.5, kind="number")),
+        "1 where the Tucker approximation of x, of this rank along every index, is above the threshold, else 0",
+    ),
+    Operation(
         "one_hot",
         "new_axis",
         (Argument("x"), Argument("n", kind="size")),
@@ -200,10 +206,6 @@ ALONG: tuple[str, ...] = tuple(
 
 # Other spellings, resolved while the IR is built: engines never see them.
 ALIASES: dict[str, str] = {"layernorm": "lnorm", "select": "where"}
-
-# Functions of the language that programs may use and plans show, but that no engine runs yet: a step
-# that needs one says so. A row moves to the catalogue when its engines' rows are written.
-PLANNED: dict[str, Operation] = {}
 
 # What the operators of expressions are called where engines execute them. Not callable in programs.
 OPERATORS: tuple[str, ...] = (

@@ -232,14 +232,6 @@ MEANING_MISTAKES: tuple[Mistake, ...] = (
         ),
     ),
     Mistake(
-        "FUSE122",
-        OperatorError,
-        "not in this version",
-        "{what} is part of the language but not of this version",
-        "{instead}",
-        (Example("tucker_dense(...)", "Y[i] = tucker_dense(A[i, j], B[j])"),),
-    ),
-    Mistake(
         "FUSE123",
         DtypeError,
         "a string as a value",

@@ -21,6 +21,7 @@ from fuse_ref.plan.steps import (
     Permute,
     ReadIndex,
     Reduce,
+    Whole,
     Write,
     WriteIndex,
 )
@@ -43,7 +44,7 @@ def reads(operation: DenseOperation) -> tuple[str, ...]:
             return (operation.left.value, operation.right.value)
         case Write():
             return (operation.operand.value, *_gathered(operation.indices))
-        case Reduce() | Permute() | Expand():
+        case Whole() | Reduce() | Permute() | Expand():
             return (operation.operand.value,)
         case Convolve(_, image, weights):
             return (image.value, weights.value)

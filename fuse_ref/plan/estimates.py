@@ -24,6 +24,7 @@ from fuse_ref.plan.steps import (
     Output,
     Permute,
     Reduce,
+    Whole,
     Write,
 )
 
@@ -73,6 +74,9 @@ class Estimates:
                 )
             case Map(output):
                 return self.elements(output)
+            case Whole(output):
+                # A singular value decomposition for each index: about 20 n multiplications an element.
+                return 20 * self.elements(output) * sum(self.number(length) for length in output.lengths)
             case Reduce(_, _, operand) | Write(_, _, operand, _):
                 source = outputs.get(operand.value)
                 return 0 if source is None else self.elements(source)

@@ -35,6 +35,7 @@ from fuse_ref.ir.variables import free_variables
 from fuse_ref.plan.numbers import fold
 from fuse_ref.plan.products import lower_product
 from fuse_ref.plan.references import Tensors, position_of, read_literal, read_tensor
+from fuse_ref.plan.steps import Whole
 from fuse_ref.plan.values import Builder, Lowered, Unsupported, Value
 
 __all__ = ["Expressions"]
@@ -194,6 +195,8 @@ class Expressions:
             return self._dropout(*arguments)
         if row.kind == "elementwise":
             return self._elementwise(call, arguments)
+        if row.kind == "whole":
+            return self._whole(call.function, arguments)
         assert call.axis is not None
         if row.kind == "new_axis":
             columns = self.builder.iota(call.axis, "int64")
@@ -233,6 +236,13 @@ class Expressions:
         # The name keeps two equal calls apart: each draws for itself.
         options = (("stream", self.builder.stream()),)
         return self.builder.map("dropout", (value, probability), "float", options)
+
+    def _whole(self, function: str, arguments: Sequence[Lowered]) -> Lowered:
+        value, *numbers = (self.builder.float(argument) for argument in arguments)
+        if not isinstance(value, Value):
+            value = self.builder.literal(value, "float")
+        known = tuple(number for number in numbers if not isinstance(number, Value))
+        return self.builder.add(Whole(self.builder.output(value.labels, "float"), function, value.operand, known))
 
     def _elementwise(self, call: Call, arguments: tuple[Lowered, ...]) -> Lowered:
         if not call.options:

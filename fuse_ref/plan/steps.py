@@ -40,6 +40,7 @@ __all__ = [
     "Shape",
     "SizeCheck",
     "Step",
+    "Whole",
     "Window",
     "Write",
     "WriteIndex",
@@ -129,6 +130,16 @@ class Along:
     operands: tuple[Operand | int | float, ...]
     axis: str  # label; in every operand, except class targets
     options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A function of an array as a whole: every element of the result depends on all of the operand's."""
+
+    output: Output  # labels: the operand's, in any order
+    function: str  # a row of CATALOGUE of this kind
+    operand: Operand
+    numbers: tuple[int | float, ...]  # its other arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +277,7 @@ DenseOperation: TypeAlias = (
     | Index
     | Map
     | Along
+    | Whole
     | Contract
     | Reduce
     | Permute

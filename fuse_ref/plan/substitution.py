@@ -22,6 +22,7 @@ from fuse_ref.plan.steps import (
     Permute,
     ReadIndex,
     Reduce,
+    Whole,
     Write,
     WriteIndex,
 )
@@ -42,7 +43,7 @@ def operands(operation: DenseOperation) -> tuple[Operand, ...]:
             return tuple(part.operand for part in parts)
         case Contract():
             return (operation.left, operation.right)
-        case Reduce() | Permute() | Expand():
+        case Whole() | Reduce() | Permute() | Expand():
             return (operation.operand,)
         case Write(_, _, operand, indices):
             return (operand, *_gathered(indices))
@@ -76,7 +77,7 @@ def with_values(operation: DenseOperation, names: Mapping[str, str]) -> DenseOpe
             return replace(operation, parts=tuple(replace(part, operand=renamed(part.operand)) for part in parts))
         case Contract(_, left, right):
             return replace(operation, left=renamed(left), right=renamed(right))
-        case Reduce(operand=operand) | Permute(operand=operand) | Expand(operand=operand):
+        case Whole(operand=operand) | Reduce(operand=operand) | Permute(operand=operand) | Expand(operand=operand):
             return replace(operation, operand=renamed(operand))
         case Write(_, _, operand, indices):
             written = tuple(

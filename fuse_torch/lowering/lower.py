@@ -25,6 +25,7 @@ from fuse_ref.plan.steps import (
     Permute,
     Plan,
     Reduce,
+    Whole,
     Write,
 )
 from fuse_torch.lowering.along import lower_along
@@ -38,6 +39,7 @@ from fuse_torch.lowering.needed import extents, needed_for, restricted
 from fuse_torch.lowering.operations import lower_map
 from fuse_torch.lowering.outputs import independent_outputs
 from fuse_torch.lowering.reduce import lower_expand, lower_permute, lower_reduce
+from fuse_torch.lowering.whole import lower_whole
 from fuse_torch.lowering.writing import lower_write
 
 __all__ = ["PRECISION", "Lowered", "Slot", "graph_module", "literal_tensor", "lower"]
@@ -211,6 +213,8 @@ class _Lowering:
                 return lower_along(emit, operation)
             case Concat():
                 return lower_concat(emit, operation)
+            case Whole():
+                return lower_whole(emit, operation)
             case Contract():
                 return None if operation.output.out in joined else lower_contract(emit, operation)
             case Reduce():

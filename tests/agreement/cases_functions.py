@@ -214,6 +214,19 @@ FUNCTION_CASES: tuple[Case, ...] = (
     ),
     Case("reduce_max", "Y[i] = reduce_max(X[i, j] B[j], axis=j)", (_X, given("B", "j")), _IJ),
     Case("reduce_mean", "Y[i, j] = X[i, j] - reduce_mean(X[i, j], axis=j) B[i]", (_X, given("B", "i")), _IJ),
+    # Of a tensor as a whole ---------------------------------------------------------------------
+    Case(
+        "tucker_dense",
+        "Y[i, j] = tucker_dense(X[i, j] V[j], 1, 0.2) + B[i]",
+        (_X, given("V", "j"), given("B", "i")),
+        _IJ,
+    ),
+    Case(
+        "tucker_dense_of_three_axes",
+        "Y[k, i, j] = tucker_dense(X[i, j, k], threshold=0.3)",
+        (given("X", "i j k"),),
+        ({"i": 3, "j": 2, "k": 5}, {"i": 4, "j": 5, "k": 3}),
+    ),
     # Indices that functions make ----------------------------------------------------------------
     Case(
         "one_hot",

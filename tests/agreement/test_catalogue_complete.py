@@ -13,6 +13,7 @@ import fuse_jax.operations
 import fuse_ref.evaluate.operations
 import fuse_torch.lowering.along
 import fuse_torch.lowering.operations
+import fuse_torch.lowering.whole
 from fuse_ref import Program
 from fuse_ref.ir import index as index_forms
 from fuse_ref.ir import nodes
@@ -24,6 +25,7 @@ from tests.agreement.catalogue import CASES
 from tests.agreement.engines import program_of
 
 ELEMENTWISE = {name for name, row in CATALOGUE.items() if row.kind == "elementwise"} | set(OPERATORS)
+WHOLE = {name for name, row in CATALOGUE.items() if row.kind == "whole"}
 
 # Parts of the language that plans show and no dense engine runs yet: a program that plans with a reason.
 # When its engine comes, the test below fails until the catalogue has a program with it.
@@ -149,8 +151,19 @@ def test_nothing_in_the_catalogue_is_unsupported() -> None:
         (fuse_ref.evaluate.operations.ALONG, set(ALONG)),
         (fuse_torch.lowering.along.ALONG, set(ALONG)),
         (fuse_jax.operations.ALONG, set(ALONG)),
+        (fuse_ref.evaluate.operations.WHOLE, WHOLE),
+        (fuse_torch.lowering.whole.WHOLE, WHOLE),
+        (fuse_jax.operations.WHOLE, WHOLE),
     ],
-    ids=["numpy elementwise", "torch elementwise", "jax elementwise", "numpy along", "torch along", "jax along"],
+    ids=[
+        "numpy elementwise",
+        "torch elementwise",
+        "jax elementwise",
+        "numpy along",
+        "torch along",
+        "jax along",
+        *("whole",) * 3,
+    ],
 )
 def test_every_engine_has_every_row(table: dict[str, object], rows: set[str]) -> None:
     assert set(table) == rows

@@ -6,13 +6,20 @@ import re
 
 import pytest
 
-from fuse_ref import OperatorError, Program, RouteError
-from fuse_ref.ir.operations import ALIASES, CATALOGUE, PLANNED, Operation
+from fuse_ref import Program, RouteError
+from fuse_ref.ir.operations import ALIASES, CATALOGUE, Operation
 from fuse_ref.ir.operations import signature as written
 from tests.boundaries.sources import ROOT
 
 PAGE = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
-KINDS = {"elementwise": "", "along_axis": "keeps it", "reduce_axis": "it leaves", "new_axis": "makes it", "concat": "makes it"}
+KINDS = {
+    "elementwise": "",
+    "along_axis": "keeps it",
+    "reduce_axis": "it leaves",
+    "whole": "along all",
+    "new_axis": "makes it",
+    "concat": "makes it",
+}
 
 
 def call(row: Operation) -> str:
@@ -26,17 +33,12 @@ def catalogue_line(row: Operation) -> str:
     return f"| {call(row)} | {KINDS[row.kind]} | {row.meaning} |"
 
 
-def planned_line(row: Operation) -> str:
-    return f"| {call(row)} | {row.meaning} |"
-
-
 def test_every_function_has_its_line() -> None:
     assert [line for row in CATALOGUE.values() if (line := catalogue_line(row)) not in PAGE] == []
-    assert [line for row in PLANNED.values() if (line := planned_line(row)) not in PAGE] == []
 
 
 def test_the_page_names_no_other_function() -> None:
-    section = PAGE.partition("## 11.")[2].partition("Parsed, checked")[0]
+    section = PAGE.partition("## 11.")[2].partition("## 12.")[0]
     named = set(re.findall(r"^\| `(\w+)\(", section, flags=re.MULTILINE))
     assert named == set(CATALOGUE)
 
@@ -55,15 +57,6 @@ def test_every_reserved_word_and_initialiser_is_named() -> None:
 def test_links_of_the_contents_lead_to_headings() -> None:
     headings = {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in re.findall(r"^## (.+)$", PAGE, re.M)}
     assert set(re.findall(r"\(#([\w-]+)\)", PAGE)) <= headings
-
-
-def test_what_is_refused_is_refused() -> None:
-    refused = re.search(r"refused with FUSE122 for now: (.*)\.$", PAGE, flags=re.MULTILINE)
-    assert refused is not None
-    for name in re.findall(r"`(\w+)`", refused[1]):
-        with pytest.raises(OperatorError) as caught:
-            Program(f"Y[i] = {name}(X[i])")
-        assert caught.value.code == "FUSE122"
 
 
 def test_what_does_not_run_yet_says_so() -> None:

@@ -23,6 +23,7 @@ from fuse_ref.plan.steps import (
     ReadIndex,
     Reduce,
     Saving,
+    Whole,
     Write,
     WriteIndex,
 )
@@ -106,7 +107,7 @@ def _words(operation: DenseOperation) -> str:
     match operation:
         case Contract(_, left, right):
             return f"the product of {left.value} and {right.value}"
-        case Map() | Along():
+        case Map() | Along() | Whole():
             return operation.function
         case Reduce():
             return f"{operation.operator} of {operation.operand.value}"
@@ -166,6 +167,8 @@ def _written(
         case Concat(_, pieces, axis):
             parts = (tuple((read(piece.operand), number(piece.along)) for piece in pieces), number((axis,)))
             shape = tuple(sorted(zip(number(output.labels), output.lengths, strict=True)))
+        case Whole(_, function, operand, arguments):
+            parts = (function, read(operand), tuple(map(repr, arguments)))
         case Contract(_, left, right):
             parts = (read(right), read(left)) if swapped else (read(left), read(right))
         case Reduce(_, operator, operand):

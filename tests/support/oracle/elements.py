@@ -14,6 +14,7 @@ from tests.support.oracle.functions import (
     COMPARISONS,
     ELEMENTWISE,
     LEAVES,
+    TUCKER,
     Function,
     divide,
     larger,
@@ -34,6 +35,7 @@ from tests.support.oracle.references import (
     Symbol,
 )
 from tests.support.oracle.shaped import block_variables
+from tests.support.oracle.whole import step_of_tucker
 
 __all__ = ["Elements", "Env", "Values", "combined", "is_truth", "truth_of"]
 
@@ -304,6 +306,8 @@ class Elements:
         match name:
             case "cross_entropy":
                 return self._cross_entropy(call, axis)
+            case "tucker_dense":
+                return self._whole(call)
             case "one_hot":
                 position = self.value(call.arguments[0])
                 return lambda env: float(position(env) == env[axis])
@@ -326,6 +330,18 @@ class Elements:
 
         remembered = self._remembered(free, whole)
         return lambda env: remembered(env)[env[axis]]
+
+    def _whole(self, call: tree.Application) -> Value:
+        (argument, *numbers), _ = self._bound(call, TUCKER)
+        inner, (rank, threshold) = self.value(argument), [self.value(number)({}) for number in numbers]
+        free = list(dict.fromkeys(free_variables(self.loaded, argument)))
+
+        def whole(env: Env) -> object:
+            cells = {tuple(each[name] for name in free): inner(each) for each in self.environments({}, free)}
+            return step_of_tucker(cells, [self.size(name) for name in free], int(rank), threshold)
+
+        remembered = self._remembered([], whole)
+        return lambda env: remembered(env)[tuple(env[name] for name in free)]
 
     def _cross_entropy(self, call: tree.Application, axis: str) -> Value:
         logits, target = (self.value(argument) for argument in call.arguments)

@@ -17,6 +17,7 @@ __all__ = [
     "FUNCTION_NAMES",
     "LEAVES",
     "SHAPED",
+    "TUCKER",
     "Function",
     "add",
     "divide",
@@ -292,10 +293,26 @@ LEAVES: dict[str, Callable[[Sequence[float]], float]] = {
     "reduce_mean": lambda line: sum(line) / len(line) if line else 0.0,
 }
 
+# Of a tensor as a whole; elements.py lays it out.
+TUCKER = Function(("x", "rank", "threshold"), {"rank": 0, "threshold": 0.5}, lambda x, rank, threshold: x)
+
 SHAPED = ("concat", "one_hot", "causal_mask")
 
 FUNCTION_NAMES = frozenset(
-    {*ELEMENTWISE, *ALONG, *LEAVES, *SHAPED, "cross_entropy", "const", "sum", "max", "min", "avg", "prod"}
+    {
+        *ELEMENTWISE,
+        *ALONG,
+        *LEAVES,
+        *SHAPED,
+        "tucker_dense",
+        "cross_entropy",
+        "const",
+        "sum",
+        "max",
+        "min",
+        "avg",
+        "prod",
+    }
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -31,7 +32,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
     command.add_argument(
         "--out", type=Path, default=Path("runs/demo"), metavar="FOLDER", help="for the pictures (default: runs/demo)"
     )
+    command.add_argument(
+        "--cache-dir",
+        type=Path,
+        default=cache_folder(),
+        metavar="FOLDER",
+        help="where compiled code and plans stay for the next run (default: %(default)s)",
+    )
     return command
+
+
+def cache_folder() -> Path:
+    """The folder `fuse` in the user's own for caches."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base else Path.home() / ".cache") / "fuse"
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -68,7 +82,7 @@ def handle(arguments: argparse.Namespace) -> int:
     # Only here: every other command works without these packages.
     from fuse_ref.demo.show import Options, show
 
-    options = Options(arguments.seeds, arguments.epochs, arguments.inner, arguments.out)
+    options = Options(arguments.seeds, arguments.epochs, arguments.inner, arguments.out, arguments.cache_dir)
     try:
         return Exit.OK if show(options) else Exit.PROGRAM
     except FuseError as error:

@@ -10,7 +10,7 @@ __all__ = ["Exit", "UsageProblem"]
 class Exit(IntEnum):
     OK = 0
     PROGRAM = 1  # the program has errors (fmt --check: is not formatted; demo: a goal was missed)
-    USAGE = 2  # the command line is wrong, or names a file that cannot be read
+    USAGE = 2  # the command line is wrong, or names a file that cannot be read or written
     RUN = 3  # the program is right, its run failed
     INTERRUPTED = 130  # Ctrl-C, as shells count it
 

@@ -23,7 +23,7 @@ EPILOG = """\
 exit codes:
   0    all went well
   1    the program has errors (fmt --check: needs formatting; demo: a goal was missed)
-  2    the command line is wrong, or a file it names cannot be read
+  2    the command line is wrong, or a file it names cannot be read or written
   3    the program is right, but its run failed
   130  stopped with Ctrl-C
 """

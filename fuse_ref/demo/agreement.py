@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -31,8 +32,13 @@ class Compared:
         return self.relative <= TOLERANCE
 
 
-def compare(program: Program, digits: Digits, trained: Trained) -> tuple[Compared, ...]:
+def compare(
+    program: Program, digits: Digits, trained: Trained, *, cache_dir: Path | None = None
+) -> tuple[Compared, ...]:
     """LogProb of the held-out images by three engines, pair by pair.
+
+    Args:
+        cache_dir: where plans stay for the next run.
 
     Raises:
         FuseError: an engine could not run the program; a missing framework is no reason to compare NumPy with itself.
@@ -41,7 +47,7 @@ def compare(program: Program, digits: Digits, trained: Trained) -> tuple[Compare
     results: dict[str, NDArray[np.float32]] = {"torch, compiled": trained.log_prob}
     others: tuple[tuple[str, Literal["numpy", "jax"]], ...] = (("NumPy", "numpy"), ("JAX", "jax"))
     for name, backend in others:
-        runner = program.compile(backend, policies=policies)
+        runner = program.compile(backend, policies=policies, cache_dir=cache_dir)
         outputs = runner(Image=digits.test_images, Label=digits.test_labels)
         results[name] = np.asarray(outputs["LogProb"])
     names = tuple(results)

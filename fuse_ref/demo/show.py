@@ -10,6 +10,7 @@ import numpy as np
 from fuse_ref.demo import PROGRAM
 from fuse_ref.demo.agreement import TOLERANCE, compare
 from fuse_ref.demo.data import load
+from fuse_ref.demo.kept import compiled_code_in, seconds_of_first_run
 from fuse_ref.demo.pictures import confusion, draw_confusion, draw_curve
 from fuse_ref.demo.training import Trained, train
 from fuse_ref.program import Program
@@ -25,6 +26,7 @@ class Options:
     epochs: int = 20
     inner: str = "inductor"
     folder: Path = Path("runs/demo")
+    cache: Path = Path("runs/demo/cache")  # for compiled code and plans
 
 
 def show(options: Options) -> bool:
@@ -41,10 +43,13 @@ def show(options: Options) -> bool:
             f'torch.compile(model, backend="fuse"), inner compiler {options.inner}',
             flush=True,
         )
-        trained = train(program, digits, seed=seed, epochs=options.epochs, inner=options.inner)
+        with compiled_code_in(options.cache):
+            trained = train(program, digits, seed=seed, epochs=options.epochs, inner=options.inner)
         accuracies.append(trained.accuracy)
         print(_summary(trained), flush=True)
-        for result in compare(program, digits, trained):
+        if seed == options.seeds[0] and options.inner == "inductor":
+            print(_gain(trained, options), flush=True)
+        for result in compare(program, digits, trained, cache_dir=options.cache):
             agreed &= result.agree
             verdict = "agree" if result.agree else f"DIFFER by more than {TOLERANCE:g}"
             print(f"  {result.one} and {result.other}: largest difference {result.largest:.1e}: {verdict}", flush=True)
@@ -61,6 +66,14 @@ def _summary(trained: Trained) -> str:
         f"  held out: {100 * trained.accuracy:.2f} % right, {wrong} of {len(trained.log_prob)} wrong; "
         f"{trained.seconds:.0f} s, {trained.compile_seconds:.0f} s of them until the first step was compiled and done"
     )
+
+
+def _gain(trained: Trained, options: Options) -> str:
+    first = seconds_of_first_run(options.cache, options.inner, trained.compile_seconds)
+    if first is None:
+        return f"  compiled code and plans are kept in {options.cache}: a second run starts faster"
+    saved = first - trained.compile_seconds
+    return f"  the first run took {first:.0f} s until then; {options.cache} has saved {saved:.0f} s"
 
 
 def _draw(trained: Trained, labels: np.ndarray, options: Options) -> None:

@@ -11,7 +11,9 @@ from fuse_ref.demo import show as shown
 
 
 def test_the_demonstration_reaches_its_goals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--inner", "eager", "--out", str(tmp_path / "demo")]) == 0
+    assert (
+        main(["demo", "--inner", "eager", "--out", str(tmp_path / "demo"), "--cache-dir", str(tmp_path / "cache")]) == 0
+    )
     output = capsys.readouterr()
     assert "export LogProb, Loss" in output.out  # the program
     assert "Dense" in output.out  # the plan
@@ -23,7 +25,19 @@ def test_the_demonstration_reaches_its_goals(tmp_path: Path, capsys: pytest.Capt
 
 def test_missing_the_goal_is_exit_1(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     monkeypatch.setattr(shown, "GOAL", 1.01)
-    words = ["demo", "--inner", "eager", "--epochs", "1", "--seeds", "0,1", "--out", str(tmp_path)]
+    words = [
+        "demo",
+        "--inner",
+        "eager",
+        "--epochs",
+        "1",
+        "--seeds",
+        "0,1",
+        "--out",
+        str(tmp_path),
+        "--cache-dir",
+        str(tmp_path),
+    ]
     assert main(words) == 1
     output = capsys.readouterr().out
     assert "worst of 2 seeds" in output

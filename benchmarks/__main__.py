@@ -21,6 +21,7 @@ TOPICS = {
     "numpy": "benchmarks.numpy_engine",
     "torch": "benchmarks.torch_engine",
     "jax": "benchmarks.jax_engine",
+    "contractions": "benchmarks.contractions",
     "planning": "benchmarks.planning",
 }
 

@@ -20,6 +20,7 @@ from fuse_jax.convolution import convolve
 from fuse_jax.dtypes import Numbers
 from fuse_jax.noise import Noise
 from fuse_jax.operations import ALONG, ELEMENTWISE, WHOLE, Value
+from fuse_jax.registered import apply_registered
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.plan.dataflow import reads
@@ -247,6 +248,9 @@ def _map(operation: Map, values: Mapping[str, jax.Array], dtype: np.dtype, noise
         ]
     if not any(isinstance(item, jax.Array) for item in operands):
         operands = [jnp.asarray(item, dtype if operation.output.dtype == "float" else None) for item in operands]
+    if operation.function not in ELEMENTWISE:
+        arrays = [jnp.asarray(item, dtype) for item in operands]
+        return apply_registered(operation.function, arrays).astype(dtype)
     more: dict[str, object] = {"noise": noise} if operation.function == "dropout" else {}
     result = ELEMENTWISE[operation.function](*operands, **dict(operation.options), **more)
     return jnp.asarray(result).astype(dtype)

@@ -34,6 +34,7 @@ from fuse_ref.errors import (
 )
 from fuse_ref.evaluate.answer import Answer
 from fuse_ref.evaluate.explanation import Explanation
+from fuse_ref.evaluate.registration import register_function
 from fuse_ref.evaluate.relation import Relation
 from fuse_ref.evaluate.runner import Runner
 from fuse_ref.plan.steps import Plan, Step
@@ -87,4 +88,5 @@ __all__ = [
     "UnknownFunctionError",
     "WeightStore",
     "__version__",
+    "register_function",
 ]

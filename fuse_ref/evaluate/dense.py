@@ -15,7 +15,8 @@ from fuse_ref.evaluate.contract import contract
 from fuse_ref.evaluate.convolution import Offset, convolve
 from fuse_ref.evaluate.gathering import Spot, gather, repeated, scatter
 from fuse_ref.evaluate.indexing import Place, read
-from fuse_ref.evaluate.operations import ALONG, ELEMENTWISE, WHOLE
+from fuse_ref.evaluate.operations import ALONG, ELEMENTWISE, WHOLE, Elementwise
+from fuse_ref.evaluate.registered import call_registered
 from fuse_ref.evaluate.registers import Emitter, Register
 from fuse_ref.evaluate.scatter import Target, neutral, write
 from fuse_ref.ir.nodes import Dtype
@@ -194,8 +195,17 @@ def _align(
     return registers
 
 
+def _registered(name: str) -> Elementwise:
+    """The row of a function that Python code has added; what names it in digests is none of its arguments."""
+
+    def function(*arguments: np.ndarray, identity: str) -> np.ndarray:
+        return call_registered(name, arguments)
+
+    return Elementwise(function, "none")
+
+
 def _map(emitter: Emitter, operation: Map, shape: tuple[int, ...], dtype: np.dtype) -> Register:
-    row = ELEMENTWISE[operation.function]
+    row = ELEMENTWISE.get(operation.function) or _registered(operation.function)
     output = operation.output
     arrays = [operand for operand in operation.operands if isinstance(operand, Operand)]
     registers = _align(emitter, operation.operands, output, shape)

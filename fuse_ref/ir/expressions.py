@@ -238,7 +238,7 @@ class ExpressionReader:
             arguments = self._arguments(row, item, positional, keywords)
         side = LeftSide(self._target, self._normalised)
         along = axis_of(row, item, axis, arguments, side) if row.kind not in _WITHOUT_AXIS else None
-        options = tuple(sorted(words.items()))
+        options = (*sorted(words.items()), *row.identity)
         if row.kind == "concat" and along is not None:
             return self._concat(item, arguments, along)
         if row.name == "causal_mask" and along is not None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from fuse_ref.errors import FuseError
-from fuse_ref.ir.operations import ALIASES, CATALOGUE, Operation
+from fuse_ref.ir.operations import ALIASES, CATALOGUE, REGISTERED, Operation, row_of
 from fuse_ref.language import syntax_tree as tree
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Span
@@ -46,13 +46,13 @@ class Names:
     def function(self, name: str) -> Operation | None:
         """The library's row for `name`, or None."""
         name = ALIASES.get(name, name)
-        return CATALOGUE.get(name)
+        return row_of(name)
 
     def is_function(self, name: str) -> bool:
         return name in _EXPANDED or self.function(name) is not None
 
     def functions(self) -> list[str]:
-        return [*_EXPANDED, *CATALOGUE, *ALIASES]
+        return [*_EXPANDED, *CATALOGUE, *ALIASES, *REGISTERED]
 
     def number(self, expression: tree.Expression) -> int | float | None:
         """The value of a scalar made of numbers and constants, else None."""

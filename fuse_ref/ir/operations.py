@@ -16,10 +16,12 @@ __all__ = [
     "CATALOGUE",
     "NEUTRAL",
     "OPERATORS",
+    "REGISTERED",
     "Argument",
     "ArgumentKind",
     "Operation",
     "Option",
+    "row_of",
     "signature",
 ]
 
@@ -71,6 +73,7 @@ class Operation:
     domain: tuple[float, float] = (-2.0, 2.0)  # where tests draw values and gradients exist almost everywhere
     monotone: bool = False  # non-decreasing in its first argument
     expanded: bool = False  # planned as other operations: engines have no row for it
+    identity: tuple[tuple[str, str], ...] = ()  # of a registered function: an option of its calls, for digests
 
 
 def _elementwise(
@@ -206,6 +209,15 @@ ALONG: tuple[str, ...] = tuple(
 
 # Other spellings, resolved while the IR is built: engines never see them.
 ALIASES: dict[str, str] = {"layernorm": "lnorm", "select": "where"}
+
+# The rows of functions that Python code has registered in this process (evaluate/registration.py).
+REGISTERED: dict[str, Operation] = {}
+
+
+def row_of(name: str) -> Operation | None:
+    """The row of a function that programs can call, or None."""
+    return CATALOGUE.get(name) or REGISTERED.get(name)
+
 
 # What the operators of expressions are called where engines execute them. Not callable in programs.
 OPERATORS: tuple[str, ...] = (

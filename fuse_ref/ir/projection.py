@@ -33,7 +33,7 @@ from fuse_ref.ir.nodes import (
     Read,
     Sum,
 )
-from fuse_ref.ir.operations import CATALOGUE, INLINED
+from fuse_ref.ir.operations import INLINED, row_of
 from fuse_ref.ir.variables import children, free_variables, index_variables
 
 __all__ = ["project_boolean", "project_numeric", "project_sink", "project_whole"]
@@ -242,7 +242,7 @@ class _Projection:
         return Case(pairs, done[-1])
 
     def _call(self, expr: Call, kept: Variables) -> Expr:
-        row = CATALOGUE.get(expr.function)
+        row = row_of(expr.function)
         if expr.function in ("cross_entropy", "mse"):
             return self._mean_loss(expr, kept)
         assert row is not None, expr.function

@@ -32,7 +32,7 @@ from fuse_ref.ir.nodes import (
     SymbolValue,
     Tensor,
 )
-from fuse_ref.ir.operations import CATALOGUE
+from fuse_ref.ir.operations import row_of
 from fuse_ref.ir.variables import children
 from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.printer import print_expression, print_module
@@ -159,7 +159,8 @@ class _Writer:
                 assert_never(index)
 
     def _call(self, expr: Call) -> tree.Expression:
-        row = CATALOGUE[expr.function]
+        row = row_of(expr.function)
+        assert row is not None, expr.function
         written: list[tuple[str, tree.Expression]] = []
         arguments = [self._expression(argument) for argument in expr.arguments]
         words = dict(expr.options)

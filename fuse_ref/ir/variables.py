@@ -26,7 +26,7 @@ from fuse_ref.ir.nodes import (
     Sum,
     SymbolValue,
 )
-from fuse_ref.ir.operations import CATALOGUE, INLINED
+from fuse_ref.ir.operations import INLINED, row_of
 
 __all__ = ["children", "free_variables", "index_variables", "reads", "target_variables"]
 
@@ -86,7 +86,7 @@ def _visit(expr: Expr, bound: frozenset[str], found: dict[str, None]) -> None:
         case Project(_, variables, body):
             _visit(body, bound | set(variables), found)
         case Call(function=function, axis=axis):
-            row = CATALOGUE.get(function)
+            row = row_of(function)
             kind = "elementwise" if row is None else row.kind  # mse, before its mean is written out
             options = dict(expr.options)
             inner = bound

@@ -6,11 +6,14 @@ from fuse_ref.errors import (
     AxisError,
     ConfigError,
     DeviceError,
+    GradientError,
     InputError,
     LimitError,
     NonFiniteError,
+    OperatorError,
     RouteError,
     SyntaxFuseError,
+    UnknownFunctionError,
 )
 from fuse_ref.mistakes.row import Example, Mistake
 
@@ -227,6 +230,76 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
                 "which draws random numbers, and no key was given\nhelp: call it with key=",
                 python=(
                     'import fuse_jax\nfuse_jax.compile("Y[i] = dropout(X[i], 0.5)")({}, {"X": np.ones(3)}, training=True)'
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE219",
+        ConfigError,
+        "function that cannot be registered",
+        "{name!r} cannot be registered: {reason}",
+        "",
+        (
+            Example("the library has a function of that name", python="register_function('relu', numpy=np.tanh)"),
+            Example("a program cannot write that name", python="register_function('sum', numpy=np.tanh)"),
+            Example("numpy=3 is no function", python="register_function('cube_root', numpy=3)"),
+            Example("its arguments cannot be counted", python="register_function('every', numpy=lambda *x: x[0])"),
+            Example(
+                "another function is registered",
+                python=(
+                    "register_function('example_taken', numpy=np.tanh); register_function('example_taken', numpy=np.exp)"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE220",
+        GradientError,
+        "registered function without a gradient",
+        "the registered function {name} has no {what}",
+        "register_function(..., gradient=...) takes one, or the name of the function that is the derivative",
+        (
+            Example(
+                "the registered function example_flat has no gradient",
+                python=(
+                    "from fuse_ref.evaluate.registered import gradients_of\n"
+                    "register_function('example_flat', numpy=np.floor); x = np.zeros(2)\n"
+                    "gradients_of('example_flat', [x], x)"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE221",
+        UnknownFunctionError,
+        "registered function that is missing",
+        "the program calls {name}, which was registered where it was read and is not registered here",
+        "call register_function({name!r}, ...) before the program runs",
+        (
+            Example(
+                "calls example_lost, which was registered",
+                python=(
+                    "register_function('example_gone', numpy=np.tanh)\n"
+                    "data = Program('Y[i] = example_gone(X[i])').to_json()\n"
+                    "import json; text = json.dumps(data).replace('example_gone', 'example_lost')\n"
+                    "Program.from_json(json.loads(text)).compile('numpy')(X=[1.0])"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE222",
+        OperatorError,
+        "wrong result of a registered function",
+        "the registered function {name} gave {got} and not {expected}",
+        "a registered function works element by element: its result has the shape of its arguments together",
+        (
+            Example(
+                "gave the shape () and not the shape (2,)",
+                python=(
+                    "register_function('example_total', numpy=lambda x: x.sum())\n"
+                    "Program('Y[i] = example_total(X[i])').compile('numpy')(X=[1.0, 2.0])"
                 ),
             ),
         ),

@@ -30,13 +30,14 @@ from fuse_ref.ir.nodes import (
     Sum,
     SymbolValue,
 )
-from fuse_ref.ir.operations import CATALOGUE
+from fuse_ref.ir.operations import CATALOGUE, REGISTERED
 from fuse_ref.ir.variables import free_variables
+from fuse_ref.mistakes import mistake
 from fuse_ref.plan.numbers import fold
 from fuse_ref.plan.products import lower_product
 from fuse_ref.plan.references import Tensors, position_of, read_literal, read_tensor
 from fuse_ref.plan.steps import Whole
-from fuse_ref.plan.values import Builder, Lowered, Unsupported, Value
+from fuse_ref.plan.values import Builder, Lowered, Value
 
 __all__ = ["Expressions"]
 
@@ -185,7 +186,9 @@ class Expressions:
     def _call(self, call: Call) -> Lowered:
         row = CATALOGUE.get(call.function)
         if row is None:
-            raise Unsupported(f"{call.function}(...) is not supported by the engines yet")
+            row = REGISTERED.get(call.function)
+            if row is None:
+                raise mistake("FUSE221", call.span, name=call.function)
         if row.kind == "concat" and call.axis is not None:
             return self._concat(call, call.axis)
         arguments = tuple(self.lower(argument) for argument in call.arguments)

@@ -17,6 +17,7 @@ from torch.nn import functional
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Map, Operand
 from fuse_torch.lowering.emitter import Argument, Emitter, Value
+from fuse_torch.registered import apply_registered
 
 __all__ = ["ELEMENTWISE", "Elementwise", "lower_map"]
 
@@ -209,7 +210,12 @@ def lower_map(emit: Emitter, operation: Map) -> Value:
         arguments.append(emit.aligned(node, operand.labels, output.labels))
     if not any(isinstance(argument, Node) for argument in arguments):
         arguments[0] = emit.full((), _number(arguments[0]), _scalar_dtype(output.dtype))
-    result = ELEMENTWISE[operation.function](emit, arguments, dict(operation.options))
+    row = ELEMENTWISE.get(operation.function)
+    if row is None:
+        tensors = [_tensor(emit, argument) for argument in arguments]
+        result = emit.call(apply_registered, operation.function, *tensors)
+    else:
+        result = row(emit, arguments, dict(operation.options))
     if operation.function == "cast" and output.dtype == "int64":
         result = emit.method("to", result, torch.int64)  # an index: elsewhere casts stay in the run's precision
     return Value(result, output.lengths, output.dtype)

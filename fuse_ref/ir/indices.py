@@ -84,7 +84,8 @@ class IndexReader:
         numerator = rest[0][1] if len(rest) == 1 else tree.Product(tuple(rest), item.span)  # type: ignore[arg-type]
         form = self._combination(numerator)
         if not isinstance(form, Affine):
-            raise mistake("FUSE106", item.span, text=text, reason="only variables and constants can be divided")
+            reason = "only variables and constants can be divided"
+            raise mistake("FUSE106", item.span, text=text, reason=reason)
         return Quotient(form, divisor) if divisor > 1 else form
 
     def _combination(self, item: tree.Expression) -> Index:
@@ -96,7 +97,9 @@ class IndexReader:
         if not special:
             return Affine(tuple((v, c) for v, c in terms.items() if c != 0), offset)
         if len(special) > 1 or any(terms.values()):
-            reason = "a virtual index or an integer tensor goes with constants only"
+            reason = "a virtual index goes with constants only"
+            if all(not isinstance(part, tree.Virtual) for part in special):
+                reason = "an integer tensor goes with constants only; give the whole sum a name of its own"
             raise mistake("FUSE106", item.span, text=text, reason=reason)
         only = special[0]
         if isinstance(only, tree.Virtual):
@@ -161,7 +164,7 @@ class IndexReader:
             return mistake("FUSE105", item.span, what=text, value=number)
         match item:
             case tree.Reference():
-                reason = "an integer tensor goes with constants only; give the rest of the sum a name of its own"
+                reason = "an integer tensor goes with constants only; give the whole sum a name of its own"
             case tree.Application(name):
                 reason = f"a function cannot stand in an index; give {name}(...) a name and write that"
             case tree.Name(name):

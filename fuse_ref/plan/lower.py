@@ -128,7 +128,8 @@ class _Tensor:
         self.builder.begin(shapes.ranges, target_variables(equation.target.indices))
         if equation.kind == "literal":
             return Combination(self._literal(equation), 1)
-        expressions = Expressions(self.builder, self.tensors, shapes, self.estimate)
+        whole = self.dtype == "int64"
+        expressions = Expressions(self.builder, self.tensors, shapes, self.estimate, whole=whole)
         target = target_variables(equation.target.indices)
         return combination(expressions, equation, self.spec.operator, target, count=count)
 

@@ -102,6 +102,13 @@ GATHER_CASES: tuple[Case, ...] = (
         one="d",
     ),
     Case(
+        "index_of_a_distance",
+        "axis q = 3\ninput X[p]: int64\nI[p, q] = X[p] + q - 2 p + 1\nS[p, q] = A[p] R[I[p, q]]\nN[q] = q\nY[p] = S[p, q] A[N[q]]",
+        (_X, given("A", "p"), given("R", "r")),
+        ({"p": 4, "n": 3, "r": 5}, {"p": 6, "n": 4, "r": 4}),
+        one="-",
+    ),
+    Case(
         "index_by_argmax",
         "I[p] = argmax(S[p, m], axis=m)\nY[p, d] = E[I[p], d] + E[0, d]",
         (given("S", "p m"), _E),

@@ -53,7 +53,7 @@ def _replan(block: Block) -> Rewritten:
         savings.append(
             Saving(
                 "replan",
-                tree.root.output.out,
+                tree.root.output.out.partition("~")[0],
                 what,
                 before.flops - choice.cost.flops,
                 max(0, 4 * (before.made - choice.cost.made)),

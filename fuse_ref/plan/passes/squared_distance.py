@@ -4,8 +4,8 @@
 
 Rounding. The right-hand side cancels: its error is about ε (|x|² + |y|²), however small the distance is,
 with ε = 6e-8 in float32. So one point is taken from all rows first, which changes no distance and makes
-|x|² as large as the data's spread, not its offset (see `_Emitter.centre`). The squared lengths of rows
-that are compared with themselves are read from the diagonal of their product, so that the distance of a
+|x|² as large as the data's spread, not its offset (see `_Emitter.centre`). Where rows are compared with
+themselves, the sums of squares are taken smaller by that error, and what falls below 0 is 0: so a
 row to itself is 0 exactly. What is left is an error of ε times the squared spread. It is harmless in
 exp(-d/s), unless the spread is thousands of times √s, and in sums over rows; it is not where small
 distances count for themselves: under a root, a logarithm, in a denominator, in a comparison, or where
@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from fuse_ref.analysis.lengths import Fixed, Length
+from fuse_ref.analysis.lengths import Length
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.passes.framework import Block, PlanPass, Rewritten
 from fuse_ref.plan.steps import (
@@ -28,11 +28,11 @@ from fuse_ref.plan.steps import (
     DenseOperation,
     Expand,
     Index,
+    LiteralArray,
     Map,
     Operand,
     Output,
     Permute,
-    ReadIndex,
     Reduce,
     Saving,
 )
@@ -41,6 +41,7 @@ __all__ = ["SQUARED_DISTANCE"]
 
 _LEAST: Final = 1 << 16  # differences; below, their array costs nothing
 _LEAST_ROW: Final = 8  # elements of a row; below, a matrix product wins little and rounds worse
+_ROUNDING: Final = 16.0  # units in the last place that sums of some hundred terms may be wrong by, with room
 _AMPLIFY: Final = frozenset({"sqrt", "log", "power", "sign", "step", "floor", "even", "odd", "cast", "to_boolean"})
 _COMPARE: Final = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"})
 
@@ -329,12 +330,17 @@ class _Emitter:
     def contract(self, left: Operand, right: Operand, labels: tuple[str, ...]) -> Operand:
         return self._add(Contract(self._output(labels), left, right))
 
-    def diagonal(self, operand: Operand, names: Mapping[str, str]) -> Operand:
-        """The elements whose places along each pair of dimensions, one called as `names` says, agree."""
-        places = tuple(names.get(label, label) for label in operand.labels)
-        labels = tuple(dict.fromkeys(places))
-        indices = tuple(ReadIndex(((label, 1),), Fixed(0), inside=True) for label in places)
-        return self._add(Index(self._output(labels), operand.value, indices))
+    def shrunk(self, squares: Operand, count: int) -> Operand:
+        """`squares` without their rounding error, told from how many terms each is the sum.
+
+        Errors of sums grow with the root of their length. 3 (4/3 - 1) - 1 is the distance from 1 to the
+        next number of the run's precision, which a plan does not know.
+        """
+        third = self._add(LiteralArray(self._output(()), (4 / 3,)))
+        near = self.map("multiply", (), self.map("subtract", (), third, 1), 3)
+        step = self.map("abs", (), self.map("subtract", (), near, 1))
+        part = self.map("multiply", (), step, -max(_ROUNDING, math.sqrt(count)))
+        return self.map("multiply", squares.labels, squares, self.map("add", (), part, 1))
 
 
 def _emitted(block: Block, match: _Match, number: int) -> tuple[DenseOperation, ...]:
@@ -352,22 +358,22 @@ def _emitted(block: Block, match: _Match, number: int) -> tuple[DenseOperation, 
         return value if factor == 1 else emit.map("multiply", value.labels, value, factor)
 
     weighted = x if match.weight is None else emit.map("multiply", x.labels, x, match.weight)
-    if itself:
-        product = emit.contract(scaled(weighted, -2 * match.factor), y, labels)
-        diagonal = emit.diagonal(product, names)
-        square = emit.map("multiply", diagonal.labels, diagonal, -0.5)
-        columns = Operand(square.value, tuple(_back(names, label, match) for label in square.labels))
-        halves = (square, columns)
-    else:
-        squares = emit.map("multiply", x.labels, weighted, x)
-        rows = emit.reduce("sum", squares, tuple(label for label in x.labels if label not in match.summed))
-        weighted_y = y if match.weight is None else emit.map("multiply", y.labels, y, match.weight)
-        squares = emit.map("multiply", y.labels, weighted_y, y)
-        columns = emit.reduce("sum", squares, tuple(label for label in y.labels if label not in match.summed))
-        product = emit.contract(scaled(weighted, -2 * match.factor), y, labels)
-        halves = (scaled(rows, match.factor), scaled(columns, match.factor))
-    total = emit.map("add", labels, product, halves[0])
-    emit.map("add", labels, total, halves[1])
+
+    def squares(rows: Operand) -> Operand:
+        first = rows if match.weight is None else emit.map("multiply", rows.labels, rows, match.weight)
+        summed = emit.contract(first, rows, tuple(label for label in rows.labels if label not in match.summed))
+        return scaled(summed, match.factor)
+
+    rows = squares(x)
+    # Weights may be negative, and sums with them too.
+    clipped = itself and match.weight is None
+    if clipped:
+        rows = emit.shrunk(rows, math.prod(block.estimates.number(emit.lengths[label]) for label in match.summed))
+    columns = Operand(rows.value, tuple(_back(names, k, match) for k in rows.labels)) if itself else squares(y)
+    product = emit.contract(scaled(weighted, -2 * match.factor), y, labels)
+    total = emit.map("add", labels, emit.map("add", labels, product, rows), columns)
+    if clipped:
+        emit.map("max" if match.factor > 0 else "min", labels, total, 0)
     emit.operations[-1] = replace(emit.operations[-1], output=match.last.output)
     return tuple(emit.operations)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from fuse_ref import ExecutionConfig, Program
 from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.steps import DenseOperation, Plan
 
-__all__ = ["agree", "draw", "operations_of", "plans", "savings_of"]
+__all__ = ["again", "agree", "draw", "operations_of", "plans", "savings_of"]
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
@@ -68,6 +68,18 @@ def agree(
             runner = Program(text).compile("numpy", config=config, hints=hints)
             _close(runner(values), exports, bound)
             _close(runner(values), exports, bound)
+
+
+def again(text: str, name: str, calls: Sequence[Mapping[str, np.ndarray]], *, tolerance: float = 1.0) -> None:
+    """What was compiled once, called with each of `calls` in turn, on NumPy and torch."""
+    plain = Program(text).compile("numpy", config=ExecutionConfig(disabled_passes=(name,)))
+    runners = {engine: Program(text).compile(engine) for engine in ("numpy", "torch")}
+    for given in calls:
+        expected = plain(given)
+        _close(runners["numpy"](given), expected, tolerance * TOLERANCE["float32"])
+        results = runners["torch"]({key: torch.tensor(array) for key, array in given.items()})
+        found = {key: value.detach().numpy() for key, value in results.items()}
+        _close(found, expected, tolerance * TOLERANCE["float32"])
 
 
 def _close(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], bound: float) -> None:
@@ -130,7 +142,8 @@ def _jax(
             return jnp.asarray(total), results
 
         if not gradients:
-            return {name: np.asarray(value) for name, value in function({}, {**floats, **whole}).items()}
-        (_, results), derivatives = jax.value_and_grad(loss, has_aux=True)(floats)
+            return {name: np.asarray(value) for name, value in jax.jit(function)({}, {**floats, **whole}).items()}
+        # As one compiled function: operation by operation, JAX would compile each by itself.
+        (_, results), derivatives = jax.jit(jax.value_and_grad(loss, has_aux=True))(floats)
         found = {name: np.asarray(results[name]) for name in Program(text).exports}
         return found | {f"d {name}": np.asarray(derivatives[name]) for name in floats}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fuse_ref.ir.index import Gather, Virtual
-from fuse_ref.ir.nodes import ArrayLiteral, Dtype, Equation, Operator, Query, Read, Role, Sink, Tensor
-from fuse_ref.ir.variables import reads
+from fuse_ref.ir.nodes import ArrayLiteral, Call, Dtype, Equation, Expr, Operator, Query, Read, Role, Sink, Tensor
+from fuse_ref.ir.variables import children, free_variables, reads
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Span
 
@@ -30,6 +30,7 @@ class Uses:
     declared_boolean: bool | None = None
     virtual: int | None = None
     index: bool = False  # it stands as an index of another tensor
+    classes: bool = False  # it stands as the target of cross_entropy, without an index of classes
 
 
 class TensorUses:
@@ -50,6 +51,7 @@ class TensorUses:
         body = statement.target if isinstance(statement, Query) else statement.body
         for read in reads(body):
             self._note_read(read)
+        self._note_targets(body)
         if isinstance(statement, Equation):
             for read in reads(statement.target):
                 if read is not statement.target:
@@ -64,6 +66,16 @@ class TensorUses:
         for index in read.indices:
             if isinstance(index, Gather):
                 self.use(index.read, len(index.read.indices)).index = True
+
+    def _note_targets(self, body: Expr) -> None:
+        stack = [body]
+        while stack:
+            node = stack.pop()
+            stack.extend(children(node))
+            if isinstance(node, Call) and node.function == "cross_entropy":
+                target = node.arguments[1]
+                if isinstance(target, Read) and node.axis not in free_variables(target):
+                    self.use(target, len(target.indices)).classes = True
 
     def _note_operator(self, equation: Equation, uses: Uses) -> None:
         if equation.kind != "equation" and equation.operator == "=":
@@ -101,7 +113,8 @@ class TensorUses:
             boolean = bool(uses.reads_boolean) and all(uses.reads_boolean)
         operator: Operator = "=" if uses.operator is None else uses.operator[0]
         # Nothing declares a free tensor or a file's: one that stands as an index holds whole numbers.
-        whole = uses.index and uses.role in ("free", "source")
+        # A file of classes does so too; for a free tensor the cure of FUSE163 is an `input` line.
+        whole = (uses.index and uses.role in ("free", "source")) or (uses.classes and uses.role == "source")
         dtype: Dtype = "bool" if boolean else "int64" if whole else uses.dtype
         return Tensor(
             name, axes, boolean, dtype, uses.role, operator, uses.virtual, uses.initialiser, uses.letters, uses.span

@@ -286,3 +286,50 @@ def test_relations_are_written_as_facts(tmp_path: Path) -> None:
     for name in ("o.csv", "o.tsv", "o.json", "o.jsonl"):
         assert rows(compiled(EDGES.format(name=name), tmp_path), "Edge") == [("Ann", "Rome, Italy"), ("Bob", "Oslo")]
     assert np.load(tmp_path / "o.npy").tolist() == [[True, False], [False, True]]
+
+
+# What files are used for -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.npy", "t.json"])
+def test_whole_numbers_are_positions_and_classes(tmp_path: Path, name: str) -> None:
+    (tmp_path / "t.csv").write_text("1\n0\n1\n")
+    (tmp_path / "t.json").write_text("[1, 0, 1]")
+    np.save(tmp_path / "t.npy", np.array([1, 0, 1], np.int32))
+    e = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
+    x = np.array([[1.0, 2.0], [3.0, 4.0], [0.0, 0.0]], np.float32)
+    gather = Program(f'T[p] = "{name}"\nY[p, d] = E[T[p], d]\nexport Y', path=tmp_path / "p.fuse")
+    loss = Program(f'T[p] = "{name}"\nY[p] = cross_entropy(X[p, c], T[p], axis=c)\nexport Y', path=tmp_path / "p.fuse")
+    losses = [np.log(np.exp(row).sum()) - row[t] for row, t in zip(x, [1, 0, 1], strict=True)]
+    for backend in BACKENDS:
+        assert np.asarray(gather.compile(backend)(E=e)["Y"]).tolist() == e[[1, 0, 1]].tolist()  # type: ignore[call-overload]
+        np.testing.assert_allclose(loss.compile(backend)(X=x)["Y"], losses, rtol=1e-5)  # type: ignore[call-overload]
+    assert fuse_torch.FuseModule(gather)({"E": torch.from_numpy(e)}).tolist() == e[[1, 0, 1]].tolist()
+    assert Program(loss.explicit()).digest == loss.digest
+
+
+def test_queries_know_the_symbols_of_files(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text("Ann,Bob\nBob,Cid\nBob,Dan\n")
+    runner = compiled('E(x, y) = "e.csv"\nOut[x] = E(x, y)\nOut[Bob]?\nexport Out', tmp_path)
+    runner()
+    assert runner.answers[0].rows == ((2.0,),)
+    assert runner.query("Out[x]?").rows == (("Ann", 1.0), ("Bob", 2.0))
+    assert runner.query("Out[Zed]?").rows == ()
+
+
+def test_written_through_a_link_to_the_outside(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    (inside / "runs").symlink_to(outside)
+    (outside / "y.csv").write_text("old")
+    (inside / "y.csv").symlink_to(outside / "y.csv")
+    for name in ("runs/y.csv", "y.csv", "runs/new/y.csv"):
+        with pytest.raises(FuseError) as caught:
+            compiled(f'"{name}" = X[i]', inside)(X=[1.0])
+        assert caught.value.code == "FUSE322"
+    assert (outside / "y.csv").read_text() == "old"
+    assert sorted(path.name for path in outside.iterdir()) == ["y.csv"]
+    policies = RuntimePolicies(allowed_roots=[outside])
+    compiled('"runs/y.csv" = X[i]', inside, policies=policies)(X=[1.5])
+    assert (outside / "y.csv").read_text() == "1.5\n"

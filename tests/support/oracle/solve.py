@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -274,7 +275,10 @@ def _array(loaded: Loaded, lengths: Lengths, values: Values, tensor: str) -> np.
 
 
 def _answer(loaded: Loaded, lengths: Lengths, values: Values, query: Read) -> list[tuple[Any, ...]]:
-    """Rows of the query's distinct variables, as symbols where the axis has them."""
+    """Rows of the query's distinct variables, as symbols where the axis has them; `Y?` asks for all of `Y`."""
+    if not query.indices:
+        every = tuple(Affine(((f"{place}", 1),), 0) for place in range(loaded.ranks[query.tensor]))
+        query = dataclasses.replace(query, indices=every)
     names = query.variables()
     boolean = loaded.boolean[query.tensor]
     rows = []

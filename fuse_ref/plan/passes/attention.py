@@ -15,6 +15,7 @@ from fuse_ref.plan.steps import (
     Contract,
     DenseOperation,
     Iota,
+    LiteralArray,
     Map,
     Operand,
     Output,
@@ -43,6 +44,7 @@ class _Scores:
     key: Operand
     scale: float
     biases: tuple[tuple[Operand, float], ...]  # each with its factor
+    factors: tuple[tuple[str, Operand], ...] = ()  # what the queries are multiplied or divided by before
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ def _scores(read: Operand, names: Names, tracer: Tracer, axis: str) -> _Scores |
             for own, other in ((query, key), (key, query)):
                 if any(label not in result and label not in other.labels for label in own.labels):
                     return "a variable of the queries or keys alone is summed"
-            return _Scores(query, key, 1.0, ())
+            (query, first_scale), (key, second_scale) = (_unscaled(item, names, tracer) for item in (query, key))
+            return _Scores(query, key, first_scale * second_scale, ())
         case Map(_, "negate", (Operand() as inner,)):
             return _scaled(_scores(names.operand(inner), names, tracer, axis), -1.0)
         case Map(_, "divide", (Operand() as inner, int() | float() as number)) if number != 0:
@@ -154,6 +157,14 @@ def _scores(read: Operand, names: Names, tracer: Tracer, axis: str) -> _Scores |
             return _scaled(_scores(names.operand(inner), names, tracer, axis), float(number))
         case Map(_, "multiply", (int() | float() as number, Operand() as inner)):
             return _scaled(_scores(names.operand(inner), names, tracer, axis), float(number))
+        case Map(_, "multiply" | "divide" as function, (Operand() as first, Operand() as second)):
+            sides = (names.operand(first), names.operand(second))
+            for k in (0, 1) if function == "multiply" else (0,):
+                found = _scores(sides[k], names, tracer, axis)
+                factor = sides[1 - k]
+                if isinstance(found, _Scores) and not found.biases and set(factor.labels) <= set(found.query.labels):
+                    return replace(found, factors=(*found.factors, (function, factor)))
+            return "the scores are multiplied by what the queries lack"
         case Map(_, "add" | "subtract" as function, (Operand() as first, Operand() as second)):
             signs = (1.0, 1.0 if function == "add" else -1.0)
             sides = (names.operand(first), names.operand(second))
@@ -166,6 +177,22 @@ def _scores(read: Operand, names: Names, tracer: Tracer, axis: str) -> _Scores |
             return reason
         case _:
             return "the scores are no product of queries and keys"
+
+
+def _unscaled(operand: Operand, names: Names, tracer: Tracer) -> tuple[Operand, float]:
+    """An operand before a number was multiplied into it, and the number."""
+    maker, source = tracer.source(operand, single=True)
+    match maker:
+        case Map(output, "divide", (Operand() as inner, int() | float() as number)) if number != 0:
+            factor = 1 / number
+        case Map(output, "multiply", (Operand() as inner, int() | float() as number)):
+            factor = float(number)
+        case Map(output, "multiply", (int() | float() as number, Operand() as inner)):
+            factor = float(number)
+        case _:
+            return operand, 1.0
+    called = Names(dict(zip(output.labels, source.labels, strict=True)), names.taken)
+    return called.operand(inner), factor
 
 
 def _scaled(found: _Scores | str, factor: float) -> _Scores | str:
@@ -182,7 +209,8 @@ def _chosen(read: Operand, names: Names, tracer: Tracer) -> tuple[Operand, _Mask
     """Scores of which some are replaced by minus infinity, or what stands for it."""
     maker, operand = tracer.source(read, single=True)
     match maker:
-        case Map(output, "where", (Operand() as condition, Operand() as scores, int() | float() as lowest)):
+        case Map(output, "where", (Operand() as condition, Operand() as scores, otherwise)):
+            lowest = _number(otherwise, tracer)
             if not lowest <= LOWEST:
                 return None
             inner = Names(dict(zip(output.labels, operand.labels, strict=True)), names.taken)
@@ -197,7 +225,8 @@ def _added(scores: _Scores, names: Names, tracer: Tracer, axis: str) -> tuple[_S
     for k, (bias, factor) in enumerate(scores.biases):
         maker, operand = tracer.source(bias)
         match maker:
-            case Map(output, "where", (Operand() as condition, int() | float() as kept, int() | float() as lowest)):
+            case Map(output, "where", (Operand() as condition, int() | float() as kept, otherwise)):
+                lowest = _number(otherwise, tracer)
                 inner = Names(dict(zip(output.labels, operand.labels, strict=True)), names.taken)
                 keep = inner.operand(condition)
                 causal = _causal(keep, axis, tracer)
@@ -211,10 +240,16 @@ def _added(scores: _Scores, names: Names, tracer: Tracer, axis: str) -> tuple[_S
 
 def _truth(mask: Operand, tracer: Tracer) -> Operand | None:
     """The truth value that `mask` is; None where it is a number."""
-    if tracer.block.values[mask.value].dtype == "bool":
-        return mask
     maker, operand = tracer.source(mask)
     match maker:
+        case Map(output, "not_equal", (Operand() as inner, 0)):
+            # 1 where something holds, and then whether that is not 0.
+            names = dict(zip(output.labels, operand.labels, strict=True))
+            named = Operand(inner.value, tuple(names[label] for label in inner.labels))
+            found = None if tracer.block.values[inner.value].dtype == "bool" else _truth(named, tracer)
+            return mask if found is None else found
+        case _ if tracer.block.values[mask.value].dtype == "bool":
+            return mask
         case Map(output, "to_number", (Operand() as inner,)) if tracer.block.values[inner.value].dtype == "bool":
             names = dict(zip(output.labels, operand.labels, strict=True))
             return Operand(inner.value, tuple(names[label] for label in inner.labels))
@@ -238,6 +273,20 @@ def _causal(keep: Operand, axis: str, tracer: Tracer) -> str:
             return ""
 
 
+def _number(operand: Operand | int | float, tracer: Tracer) -> float:
+    """A number that is written in the program, -1/0 too; NaN where it is none."""
+    if not isinstance(operand, Operand):
+        return float(operand)
+    match tracer.makers.get(operand.value):
+        case LiteralArray(Output(labels=()), (value,)):
+            return float(value)
+        case Map(Output(labels=()), "divide", (over, under)):
+            above, below = _number(over, tracer), _number(under, tracer)
+            return above * math.copysign(math.inf, below) if below == 0 else math.nan
+        case _:
+            return math.nan
+
+
 # The rewrite ------------------------------------------------------------------------------------
 
 
@@ -256,7 +305,7 @@ def _rewrite(block: Block) -> tuple[tuple[DenseOperation, ...], tuple[Saving, ..
 
 
 def _made(output: Output, found: Found, tracer: Tracer) -> list[DenseOperation]:
-    """The attention, after what makes one bias of several and a truth value of a mask of numbers."""
+    """The attention, after what makes its query, one bias of several, a truth value of a mask of numbers."""
     values = dict(tracer.block.values)
     made: list[DenseOperation] = []
 
@@ -265,12 +314,15 @@ def _made(output: Output, found: Found, tracer: Tracer) -> list[DenseOperation]:
         lengths: dict[str, Length] = {}
         for item in arrays:
             lengths |= dict(zip(item.labels, values[item.value].lengths, strict=True))
-        name = tracer.fresh(f"{output.out.partition('~')[0]}~mask", values)
+        name = tracer.fresh(f"{output.out.partition('~')[0]}~of", values)
         whole = Output(name, tuple(lengths), tuple(lengths.values()), "bool" if truth else "float")
         made.append(Map(whole, function, operands))
         values[name] = whole
         return Operand(name, whole.labels)
 
+    query = found.scores.query
+    for function, operand in found.scores.factors:
+        query = map_of(function, (query, operand))
     bias: Operand | None = None
     for operand, factor in found.scores.biases:
         term = operand if factor == 1 else map_of("multiply", (operand, factor))
@@ -282,9 +334,7 @@ def _made(output: Output, found: Found, tracer: Tracer) -> list[DenseOperation]:
     empty: Empty = "zero" if found.mask is None else found.mask.empty
     keep = None if found.causal else keep
     made.append(
-        Attention(
-            output, scores.query, scores.key, found.value, found.axis, scores.scale, bias, keep, found.causal, empty
-        )
+        Attention(output, query, scores.key, found.value, found.axis, scores.scale, bias, keep, found.causal, empty)
     )
     return made
 

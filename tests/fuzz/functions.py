@@ -62,7 +62,8 @@ _SHAPED: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "one_hot": (("j, c", "one_hot(N[j], 3, axis=c)"), ("j, c", "one_hot(N[j], 2, axis=c) C[i]")),
     "causal_mask": (("p, q", "causal_mask(3)"), ("p, q", "causal_mask(4) W[p+q] C[i]")),
-    "rope": (("k, c", "rope(Z[k, c], k)"),),
+    "rope": (("k, c", "rope(Z[k, c], k)"), ("i, k, c", "rope(Z[k, c] C[i], 2 k + C[i], base=50)")),
+    "tucker_dense": (("i, j", "tucker_dense(A[i, j], 1, 0.3)"), ("i, j, k", "tucker_dense(T[i, j, k])")),
 }
 
 
@@ -84,7 +85,7 @@ ELEMENTWISE: dict[str, tuple[str, ...]] = {
 ALONG: dict[str, tuple[str, ...]] = {
     name: _ALONG.get(name) or (f"{name}({{}} + {{a}} / 3, axis={{a}})",)
     for name, row in CATALOGUE.items()
-    if row.kind == "along_axis"
+    if row.kind == "along_axis" and name not in _SHAPED
 }
 LEAVING: dict[str, tuple[str, ...]] = {
     name: _LEAVING.get(name) or (f"{name}({{}} + {{a}} / 3, axis={{a}})",)

@@ -10,6 +10,8 @@ from fuse_ref.plan.estimates import Estimates
 from fuse_ref.plan.passes.attention import ATTENTION
 from fuse_ref.plan.passes.convolution import CONVOLUTION
 from fuse_ref.plan.passes.framework import Block, PlanPass
+from fuse_ref.plan.passes.logsumexp import LOGSUMEXP
+from fuse_ref.plan.passes.lookup import LOOKUP
 from fuse_ref.plan.passes.replan import REPLAN
 from fuse_ref.plan.passes.sharing import SHARING
 from fuse_ref.plan.passes.squared_distance import SQUARED_DISTANCE
@@ -18,7 +20,7 @@ from fuse_ref.plan.steps import Contract, Contraction, DenseOperation, Map, Outp
 __all__ = ["NAMES", "PASSES", "improve"]
 
 # In the order in which they run.
-PASSES: tuple[PlanPass, ...] = (SHARING, SQUARED_DISTANCE, CONVOLUTION, ATTENTION, REPLAN)
+PASSES: tuple[PlanPass, ...] = (SHARING, LOGSUMEXP, LOOKUP, SQUARED_DISTANCE, CONVOLUTION, ATTENTION, REPLAN)
 
 NAMES: tuple[str, ...] = tuple(item.name for item in PASSES)
 

@@ -4,7 +4,7 @@ Tests replay every example, `docs/errors.md` is generated from the rows. Codes a
 be reworded, never renumbered.
 
     FUSE0xx  text and grammar                (syntax.py)
-    FUSE1xx  names, axes, meaning            (meaning.py; from 150 analysis.py)
+    FUSE1xx  names, axes, meaning            (meaning.py; from 137 functions.py; from 150 analysis.py)
     FUSE2xx  plans, routes, settings         (running.py)
     FUSE3xx  inputs, weights, files          (inputs.py; from 320 files.py)
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 from fuse_ref.errors import FuseError
 from fuse_ref.mistakes.analysis import ANALYSIS_MISTAKES
 from fuse_ref.mistakes.files import FILE_MISTAKES
+from fuse_ref.mistakes.functions import FUNCTION_MISTAKES
 from fuse_ref.mistakes.inputs import INPUT_MISTAKES
 from fuse_ref.mistakes.jax_engine import JAX_MISTAKES
 from fuse_ref.mistakes.meaning import MEANING_MISTAKES
@@ -29,6 +30,7 @@ MISTAKES: dict[str, Mistake] = {}
 for _row in (
     *SYNTAX_MISTAKES,
     *MEANING_MISTAKES,
+    *FUNCTION_MISTAKES,
     *ANALYSIS_MISTAKES,
     *RUNNING_MISTAKES,
     *TORCH_MISTAKES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tokenize
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -142,7 +143,10 @@ def _header(file: BinaryIO) -> Header:
     }
     if (major, minor) not in readers:
         raise ValueError("its .npy version is none for arrays of numbers")
-    shape, fortran, dtype = readers[major, minor](file, max_header_size=_HEADER_LIMIT)
+    try:
+        shape, fortran, dtype = readers[major, minor](file, max_header_size=_HEADER_LIMIT)
+    except (SyntaxError, tokenize.TokenError) as error:  # NumPy reads its headers as Python's literals
+        raise ValueError("its header is no description of an array") from error
     if dtype.hasobject or dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise ValueError(f"it is not an array of numbers but of {dtype}")
     if any(size < 0 for size in shape):

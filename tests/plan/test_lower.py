@@ -378,27 +378,6 @@ def test_a_function_along_an_axis_that_its_argument_lacks() -> None:
 
 
 def test_an_open_length_is_a_formula() -> None:
-    (operation,) = [o for o in operations_of(plan_of("Y[x] = F[d] X[x+d]")) if isinstance(o, Index)]
+    (operation,) = [o for o in operations_of(plan_of("Y[x, d] = F[d] X[x+d]")) if isinstance(o, Index)]
     assert [str(item) for item in operation.output.lengths] == ["max((-1*|F.0| + |X.0| + 1), 0)", "|F.0|"]
     assert operation.indices[0].inside
-
-
-@pytest.mark.parametrize(
-    ("text", "made"),
-    [
-        ("Y[p, d] = E[X[p], d]", [("E", "p d")]),
-        ("Y[p] = E[X[p], 0]", [("E", "0"), ("Y~1", "p")]),  # what is affine first, a view
-        ("Y[p, t] = E[X[p], t-1] B[t]", [("E", "p 1"), ("Y~1", "p t")]),  # but not a table with zeros around it
-        ("Y[p] = E[X[p], p]", [("E", "p")]),  # one label: the position is not affine in itself
-        ("Y[p] = A[B[C[p]]]", [("B", "p"), ("A", "p")]),
-        ("Y[x, y] = P[x/2, (y+1)/3]", [("P", "x y")]),
-    ],
-)
-def test_gathers_and_quotients_are_at_most_two_reads(text: str, made: list[tuple[str, str]]) -> None:
-    found = [(o.source, " ".join(o.output.labels)) for o in operations_of(plan_of(text)) if isinstance(o, Index)]
-    assert found == made
-
-
-def test_an_equation_that_adds_nothing_costs_nothing() -> None:
-    text = "axis n = 5\nY[X[p], d] = Z[p, d]\nY[n, d] += 0"
-    assert [type(o) for o in operations_of(plan_of(text))] == [Write]

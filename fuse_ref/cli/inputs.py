@@ -40,8 +40,8 @@ def read_input(name: str, written: str, program: Program) -> object:
     if place.ending not in READ_ENDINGS:
         what = place.path.suffix or "a file without ending"
         raise UsageProblem(f"input {name}: cannot read {what}: use {listed(READ_ENDINGS)}")
-    tensor = program.tensors.get(name)
-    letters = () if tensor is None else tuple(axis.partition("#")[0] for axis in tensor.axes)
+    tensor = next((tensor for tensor in program.ir.tensors if tensor.name == name), None)
+    letters = () if tensor is None else tensor.letters or tuple(axis.partition("#")[0] for axis in tensor.axes)
     try:
         content = read_content(place, Folders(Path.cwd(), ()), letters, boolean=tensor is not None and tensor.boolean)
     except FuseError as error:

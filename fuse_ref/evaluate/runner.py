@@ -82,6 +82,8 @@ class Runner:
         self._config = _config(config, device)
         self._policies = RuntimePolicies() if policies is None else policies
         self._folders = Folders.of(program.path, self._policies.roots)
+        for sink in program.ir.sinks:
+            self._folders.place(sink.path, sink.key, "written", sink.span)  # refused now, not after a long run
         self._sizes = dict(sizes or {})
         self._given = known_shapes(program.ir, self._policies.store)
         self._sources = read_sources(

@@ -196,3 +196,12 @@ def test_the_cache_folder(fuse, layer, tmp_path) -> None:
     wrong = fuse(*words, "--set", "j=5")
     assert wrong.code == 3
     assert "axis j" in wrong.err
+
+
+def test_columns_of_an_input_are_found_by_its_letters(fuse, write) -> None:
+    path = write("p.fuse", "input Edge(from_, to_)\nOut[a] = Edge(a, b) W[b]\nW = [1, 10]\nexport Edge, Out\n")
+    write("e.csv", "weight,to_,from_\n3,b,a\n4,c,a\n")
+    result = fuse("run", path, "--input", "Edge=e.csv", "--json")
+    document = json.loads(result.out)
+    assert document["exports"]["Edge"]["rows"] == [["a", "b"], ["a", "c"]]
+    assert document["exports"]["Out"]["values"] == [11]

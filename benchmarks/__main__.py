@@ -22,6 +22,7 @@ TOPICS = {
     "torch": "benchmarks.torch_engine",
     "jax": "benchmarks.jax_engine",
     "contractions": "benchmarks.contractions",
+    "memory": "benchmarks.memory",
     "planning": "benchmarks.planning",
 }
 

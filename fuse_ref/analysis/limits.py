@@ -12,7 +12,6 @@ from fuse_ref.analysis.sizes import Known
 from fuse_ref.analysis.words import reference_text
 from fuse_ref.ir.index import Affine, Gather, Index, Quotient, SliceIndex, Virtual
 from fuse_ref.ir.nodes import FileContent
-from fuse_ref.ir.variables import index_variables
 
 __all__ = ["Limit", "ScopeTable", "Slot", "affine_part", "highest", "limits", "lowest", "tabulate"]
 
@@ -113,7 +112,7 @@ def _note(table: ScopeTable, known: Known, access: Access, slots: list[Slot]) ->
     for position, index in enumerate(access.indices):
         size = access.shape[position] if access.tensor is None else 0
         slot = Slot(access.tensor, size, position, index, text)
-        if isinstance(index, Gather) or not access.concatenated.isdisjoint(index_variables(index)):
+        if isinstance(index, Gather):
             continue
         slots.append(slot)
         if isinstance(index, SliceIndex):

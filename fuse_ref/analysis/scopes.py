@@ -35,7 +35,6 @@ class Access:
     bound: frozenset[str]  # variables bound by a projection or a function around it
     negated: bool  # below a `not`
     compared: bool  # below a comparison
-    concatenated: frozenset[str]  # indices of concat arguments: not the ones of their names elsewhere
     read: Read | None  # None: a written array
 
 
@@ -53,14 +52,11 @@ class _Around:
     bound: frozenset[str] = frozenset()
     negated: bool = False
     compared: bool = False
-    concatenated: frozenset[str] = frozenset()
 
     def inside(self, expr: Expr) -> _Around:
         match expr:
             case Project(_, variables, _):
                 return replace(self, bound=self.bound | frozenset(variables))
-            case Call(function="concat", axis=str() as axis):
-                return replace(self, concatenated=self.concatenated | {axis})
             case Call(axis=str() as axis) if axis not in free_variables(expr):
                 return replace(self, bound=self.bound | {axis})
             case Not():
@@ -73,7 +69,7 @@ class _Around:
 
 def _of_read(read: Read, around: _Around) -> Iterator[Access]:
     a = around
-    yield Access(read.tensor, (), read.indices, a.bound, a.negated, a.compared, a.concatenated, read)
+    yield Access(read.tensor, (), read.indices, a.bound, a.negated, a.compared, read)
     for index in read.indices:
         if isinstance(index, Gather):
             # The tensor inside a gather is read as a number, whatever surrounds it.
@@ -90,7 +86,7 @@ def accesses(*bodies: Expr) -> Iterator[Access]:
                 yield from _of_read(expr, around)
             case ArrayLiteral(_, shape, indices):
                 a = around
-                yield Access(None, shape, indices, a.bound, a.negated, a.compared, a.concatenated, None)
+                yield Access(None, shape, indices, a.bound, a.negated, a.compared, None)
             case _:
                 inner = around.inside(expr)
                 stack.extend((child, inner) for child in reversed(children(expr)))

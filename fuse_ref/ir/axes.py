@@ -12,7 +12,6 @@ from fuse_ref.ir.index import Affine, Gather, Index, Quotient, SliceIndex, Symbo
 from fuse_ref.ir.nodes import (
     ArrayLiteral,
     Axis,
-    Call,
     Compare,
     DeclaredAxis,
     Equation,
@@ -30,7 +29,7 @@ from fuse_ref.source import Span
 
 __all__ = ["Axes", "build_axes"]
 
-# A tensor's position ("W", 0), or a variable of a statement ("i", statement, concat argument or -1).
+# A tensor's position ("W", 0), or a variable of a statement ("i", statement, 0).
 Place: TypeAlias = tuple[str, int] | tuple[str, int, int]
 
 
@@ -84,37 +83,29 @@ class _Occurrence:
     tensor: str  # "" for an array literal
     position: int
     index: Index
-    scope: tuple[int, int, str]  # statement, concat argument (-1 outside), concatenated variable
+    statement: int
     span: Span | None
 
 
 def _occurrences(expr: Expr, statement: int) -> Iterator[_Occurrence | tuple[Compare, int] | tuple[SymbolValue, int]]:
     """Every index of `expr` in reading order, with comparisons and symbols in between."""
-    stack: list[tuple[Expr, int, str]] = [(expr, -1, "")]
-    arguments = 0
+    stack: list[Expr] = [expr]
     while stack:
-        node, concat, variable = stack.pop()
+        node = stack.pop()
         match node:
             case Read(tensor, indices, _, span):
                 for position, index in enumerate(indices):
-                    yield _Occurrence(tensor, position, index, (statement, concat, variable), span)
-                stack.extend((i.read, concat, variable) for i in reversed(indices) if isinstance(i, Gather))
+                    yield _Occurrence(tensor, position, index, statement, span)
+                stack.extend(i.read for i in reversed(indices) if isinstance(i, Gather))
             case ArrayLiteral(indices=indices):
                 for position, index in enumerate(indices):
-                    yield _Occurrence("", position, index, (statement, concat, variable), None)
-            case Call(function="concat", axis=axis):
-                # The concatenated index has another length in every argument: it joins nothing.
-                inner = []
-                for argument in node.arguments:
-                    inner.append((argument, arguments, axis or ""))
-                    arguments += 1
-                stack.extend(reversed(inner))
+                    yield _Occurrence("", position, index, statement, None)
             case SymbolValue():
                 yield node, statement
             case _:
                 if isinstance(node, Compare):
                     yield node, statement
-                stack.extend((child, concat, variable) for child in reversed(children(node)))
+                stack.extend(reversed(children(node)))
 
 
 def build_axes(
@@ -148,15 +139,15 @@ def build_axes(
                     symbol_sides.append((item[0], number))
                 elif isinstance(item[0].left, Position) and isinstance(item[0].right, Position):
                     sides: tuple[Place, Place] = (
-                        (item[0].left.variable, number, -1),
-                        (item[0].right.variable, number, -1),
+                        _variable_place(item[0].left.variable, number),
+                        _variable_place(item[0].right.variable, number),
                     )
                     union.join(*sides)
                     compared.extend(sides)
     for item in occurrences:
         variable = _plain_variable(item.index)
         if variable is not None and item.tensor:
-            union.join((item.tensor, item.position), _variable_place(variable, item.scope))
+            union.join((item.tensor, item.position), _variable_place(variable, item.statement))
     groups: dict[Place, _Group] = {}
 
     def group(place: Place) -> _Group:
@@ -203,9 +194,8 @@ def _plain_variable(index: Index) -> str | None:
             return None
 
 
-def _variable_place(variable: str, scope: tuple[int, int, str]) -> Place:
-    statement, concat, concatenated = scope
-    return (variable, statement, concat if variable == concatenated else -1)
+def _variable_place(variable: str, statement: int) -> Place:
+    return (variable, statement, 0)
 
 
 def _note(found: _Group, item: _Occurrence) -> None:
@@ -248,7 +238,7 @@ def _literal_sizes(statement: Equation, number: int, group: _Lookup) -> None:
             literal = _literal_of(body, item.index)
             if variable is not None and literal is not None:
                 reason = f"the literal in line {statement.span.line}"
-                found = group(_variable_place(variable, item.scope))
+                found = group(_variable_place(variable, item.statement))
                 found.origins.append(SizeOrigin(literal, reason, statement.span))
 
 
@@ -294,11 +284,11 @@ def _symbols(
     for count, item in enumerate(occurrences):
         if not item.tensor or not isinstance(item.index, Symbol):
             continue
-        statement = statements[item.scope[0]]
+        statement = statements[item.statement]
         if isinstance(statement, Equation) and statement.kind == "fact":
             of_facts.append((order(statement.span), item))
         elif not isinstance(statement, Query):
-            of_equations.append((item.scope[0], count, item))
+            of_equations.append((item.statement, count, item))
     for side, number in symbol_sides:
         if not isinstance(statements[number], Query):
             of_equations.append((number, len(occurrences), (side, number)))
@@ -316,7 +306,7 @@ def _symbols(
             _add_symbol(group((use.tensor, use.position)), use.index, use.span)
         else:
             side, number = use
-            _add_symbol(group((side.variable, number, -1)), Symbol(side.name), side.span)
+            _add_symbol(group(_variable_place(side.variable, number)), Symbol(side.name), side.span)
 
 
 def _add_symbol(found: _Group, index: Index, span: Span | None) -> None:

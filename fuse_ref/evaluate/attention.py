@@ -15,7 +15,7 @@ from fuse_ref.plan.steps import Attention, Operand
 
 __all__ = ["attend"]
 
-_BLOCK: Final = 1 << 21  # bytes of scores at a time: fewer make slower products
+_BLOCK: Final = 1 << 19  # bytes of scores at a time: fewer make slower products, more are held beside the operands
 
 
 def attend(emitter: Emitter, operation: Attention, shape: tuple[int, ...], dtype: np.dtype) -> Register:

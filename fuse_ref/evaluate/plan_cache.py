@@ -20,10 +20,10 @@ import opt_einsum  # type: ignore[import-untyped]
 import fuse_ref.analysis
 import fuse_ref.ir
 import fuse_ref.plan
-from fuse_ref.ir.json import Json, to_json
+from fuse_ref.ir.json import Json, encoded
 from fuse_ref.ir.nodes import ProgramIR
 from fuse_ref.mistakes import mistake
-from fuse_ref.plan.json import NotAPlan, plan_from_json, plan_to_json, sources_of
+from fuse_ref.plan.json import NotAPlan, plan_from_json, plan_to_json
 from fuse_ref.plan.steps import Plan
 from fuse_ref.source import Source
 from fuse_ref.version import __version__
@@ -66,17 +66,18 @@ class PlanCache:
             program: what is planned.
             settings: all else that decides the plan: sizes, hints, shapes, mode, passes.
         """
-        key = _key(program, settings)
+        data, sources = encoded(program)
+        key = _key(data, sources, settings)
         path = self._folder / f"{key}.json"
-        found = self._read(path, key, program)
+        found = self._read(path, key, program, sources)
         if found is not None:
             _log.info("plan %s read from %s", key[:12], self._folder)
             return found
         plan = build()
-        self._write(path, key, plan)
+        self._write(path, key, plan, sources)
         return plan
 
-    def _read(self, path: Path, key: str, program: ProgramIR) -> Plan | None:
+    def _read(self, path: Path, key: str, program: ProgramIR, sources: Sequence[Source]) -> Plan | None:
         """The plan in `path`, or None with a log line that says why not."""
         try:
             with path.open("rb") as file:
@@ -85,16 +86,20 @@ class PlanCache:
                 head, _, body = file.read().partition(b"\n")
             if head != _head(key, body):
                 raise NotAPlan("its first line does not fit the rest")
-            return plan_from_json(json.loads(body), program)
+            return plan_from_json(json.loads(body), program, sources)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
             _log.warning("plan %s is made anew: %s", path, error)
             return None
 
-    def _write(self, path: Path, key: str, plan: Plan) -> None:
+    def _write(self, path: Path, key: str, plan: Plan, sources: Sequence[Source]) -> None:
         """Writes beside the place and renames: whoever reads sees a whole file, and the last of two writers wins."""
-        body = json.dumps(plan_to_json(plan), ensure_ascii=True, separators=(",", ":")).encode()
+        try:
+            body = json.dumps(plan_to_json(plan, sources), ensure_ascii=True, separators=(",", ":")).encode()
+        except NotAPlan as error:
+            _log.warning("plan %s is not kept: %s", path, error)
+            return
         temporary = path.with_name(f".{path.stem[:16]}-{uuid.uuid4().hex}")
         try:
             self._folder.mkdir(exist_ok=True, mode=0o700)
@@ -115,17 +120,9 @@ def _head(key: str, body: bytes) -> bytes:
     return f"{_FORMAT} {key} {hashlib.sha256(body).hexdigest()}".encode()
 
 
-def _key(program: ProgramIR, settings: Mapping[str, Json]) -> str:
+def _key(program: Json, sources: Sequence[Source], settings: Mapping[str, Json]) -> str:
     """What decides a plan, places in the text included, since errors show them."""
-    sources = sources_of(program)
-    first = sources[0] if sources else Source("", "")
-    parts = [
-        _FORMAT,
-        _software(),
-        [[source.name, source.text] for source in sources],
-        to_json(program, first),
-        settings,
-    ]
+    parts = [_FORMAT, _software(), [[source.name, source.text] for source in sources], program, settings]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

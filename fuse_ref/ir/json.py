@@ -13,7 +13,7 @@ from fuse_ref.ir.nodes import ProgramIR
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Source, Span
 
-__all__ = ["FORMAT_VERSION", "Json", "digest", "from_json", "to_json"]
+__all__ = ["FORMAT_VERSION", "Json", "digest", "encoded", "from_json", "to_json"]
 
 # What json.dumps takes.
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
@@ -48,6 +48,12 @@ def to_json(program: ProgramIR, source: Source) -> dict[str, Json]:
     if len(sources) > 1:
         found["imports"] = [{"name": item.name, "text": item.text} for item in sources[1:]]
     return found
+
+
+def encoded(program: ProgramIR) -> tuple[Json, tuple[Source, ...]]:
+    """`program` as JSON data with its places, and the texts that these point into: its own, those of imports."""
+    sources: list[Source] = []
+    return _encode(program, sources), tuple(sources)
 
 
 def from_json(data: object) -> tuple[ProgramIR, Source]:

@@ -16,7 +16,7 @@ from fuse_ref.plan import steps
 from fuse_ref.plan.steps import Plan
 from fuse_ref.source import Source, Span
 
-__all__ = ["NotAPlan", "plan_from_json", "plan_to_json", "sources_of"]
+__all__ = ["NotAPlan", "plan_from_json", "plan_to_json"]
 
 _CLASSES: dict[str, type] = {
     item.__name__: item
@@ -31,27 +31,25 @@ class NotAPlan(ValueError):
     """Data that no plan has."""
 
 
-def sources_of(program: ProgramIR) -> tuple[Source, ...]:
-    """The texts that a program's places point into, its own and those of imports, in order of appearance."""
-    found: dict[int, Source] = {}
-    for items in (program.equations, program.sinks, program.queries, program.tensors, program.declared):
-        for item in items:
-            if item.span is not None:
-                found.setdefault(id(item.span.source), item.span.source)
-    return tuple(found.values())
+def plan_to_json(plan: Plan, sources: Sequence[Source]) -> Json:
+    """`plan` without its program.
 
+    Args:
+        sources: the texts that places point into, as `fuse_ref.ir.json.encoded` gives them.
 
-def plan_to_json(plan: Plan) -> Json:
-    """`plan` without its program. Places are numbers into `sources_of(plan.program)`."""
-    numbers = {id(source): number for number, source in enumerate(sources_of(plan.program))}
+    Raises:
+        NotAPlan: a place in another text.
+    """
+    numbers = {id(source): number for number, source in enumerate(sources)}
     return [_encode(getattr(plan, item.name), numbers) for item in dataclasses.fields(Plan) if item.name != _WITHOUT]
 
 
-def plan_from_json(data: object, program: ProgramIR) -> Plan:
+def plan_from_json(data: object, program: ProgramIR, sources: Sequence[Source]) -> Plan:
     """The inverse of `plan_to_json`.
 
     Args:
         program: of the plan that was written.
+        sources: the texts of `program`, in the order in which they were when it was written.
 
     Raises:
         NotAPlan: data of another form.
@@ -60,7 +58,6 @@ def plan_from_json(data: object, program: ProgramIR) -> Plan:
     if not isinstance(data, list) or len(data) != len(names):
         raise NotAPlan("it has other parts than a plan")
     kinds = _field_types(Plan)
-    sources = sources_of(program)
     parts = {name: _reader(kinds[name])(item, sources) for name, item in zip(names, data, strict=True)}
     return Plan(program, **parts)  # type: ignore[arg-type]
 
@@ -74,6 +71,8 @@ def _encode(value: object, numbers: Mapping[int, int]) -> Json:
         case tuple():
             return [_encode(item, numbers) for item in value]
         case Span(source, start, end):
+            if id(source) not in numbers:
+                raise NotAPlan(f"a place in {source.name}, which is no text of the program")
             return {"span": [numbers[id(source)], start, end]}
         case _:
             assert dataclasses.is_dataclass(value), type(value)

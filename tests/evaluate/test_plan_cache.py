@@ -15,6 +15,7 @@ import pytest
 
 from fuse_ref.errors import ConfigError
 from fuse_ref.evaluate import plan_cache as module
+from fuse_ref.ir.json import encoded
 from fuse_ref.plan.json import NotAPlan, plan_from_json, plan_to_json
 from fuse_ref.program import Program
 
@@ -37,9 +38,9 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     original = module.PlanCache._write
 
-    def counted(self: module.PlanCache, path: Path, key: str, plan: object) -> None:
+    def counted(self: module.PlanCache, path: Path, key: str, *rest: object) -> None:
         found.append(key)
-        original(self, path, key, plan)  # type: ignore[arg-type]
+        original(self, path, key, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module.PlanCache, "_write", counted)
     return found
@@ -53,8 +54,8 @@ def entries(folder: Path) -> list[Path]:
 def test_plans_there_and_back(path: Path) -> None:
     program = Program.from_file(path)
     plan = program.plan()
-    data = json.loads(json.dumps(plan_to_json(plan)))
-    again = plan_from_json(data, program.ir)
+    data = json.loads(json.dumps(plan_to_json(plan, encoded(program.ir)[1])))
+    again = plan_from_json(data, program.ir, encoded(program.ir)[1])
     assert again == plan
     assert str(again) == str(plan)
     spans = [(step.span, check.span) for step, check in zip(plan.steps, plan.size_checks, strict=False)]
@@ -134,7 +135,8 @@ def test_damaged_entries_are_made_anew(
 
 def test_wrong_types_are_found() -> None:
     program = Program(TEXT)
-    data = json.loads(json.dumps(plan_to_json(program.plan())))
+    _, sources = encoded(program.ir)
+    data = json.loads(json.dumps(plan_to_json(program.plan(), sources)))
 
     def changed(value: object, old: object, new: object) -> object:
         if type(value) is type(old) and value == old:
@@ -145,10 +147,10 @@ def test_wrong_types_are_found() -> None:
             return {changed(key, old, new): changed(item, old, new) for key, item in value.items()}
         return value
 
-    assert plan_from_json(data, program.ir) == program.plan()
+    assert plan_from_json(data, program.ir, encoded(program.ir)[1]) == program.plan()
     for old, new in (("Map", "Mop"), ("Dense", "Danse"), ("softmax", 3), (128, "128"), (4, 4.0), ("float", None)):
         with pytest.raises(NotAPlan):
-            plan_from_json(changed(data, old, new), program.ir)
+            plan_from_json(changed(data, old, new), program.ir, sources)
 
 
 def test_two_writers(tmp_path: Path) -> None:
@@ -209,3 +211,22 @@ def test_errors_show_their_lines(tmp_path: Path) -> None:
             runner(X=np.ones((2, 3)), V=np.ones((3, 5)))
         messages.append(str(caught.value))
     assert messages[0] == messages[1]
+
+
+def test_functions_and_imports_of_other_files(tmp_path: Path, built: list[str]) -> None:
+    library = tmp_path / "layer.fuse"
+    library.write_text("fn layer(W[o, i], X[b, i]) = relu(W[o, i] X[b, i])\n")
+    text = 'import "layer.fuse"\ninput X[b, i]\nY[b, o] = layer(W[o, i], X[b, i]) + layer(V[o, i], X[b, i])\nexport Y\n'
+    arrays = {"X": np.ones((2, 3)), "W": np.ones((4, 3)), "V": np.ones((4, 3))}
+    for _ in range(2):
+        runner = Program(text, path=tmp_path / "p.fuse").compile("numpy", cache_dir=tmp_path / "cache")
+        assert runner(arrays)["Y"].tolist() == [[6.0] * 4] * 2
+        with pytest.raises(Exception, match="axis i") as caught:
+            runner({**arrays, "V": np.ones((4, 5))})
+        assert "FUSE" in str(caught.value)
+    count = len(built)
+    assert count == len(set(built))
+    # The imported file changes only its layout: errors show it as it is now.
+    library.write_text("# a comment\n" + library.read_text())
+    Program(text, path=tmp_path / "p.fuse").compile("numpy", cache_dir=tmp_path / "cache")
+    assert len(built) == count + 1

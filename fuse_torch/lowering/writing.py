@@ -16,6 +16,8 @@ from fuse_torch.lowering.reduce import neutral
 
 __all__ = ["lower_write"]
 
+_SMALL = 4  # places along one dimension that a small block has
+
 
 @dataclass(slots=True)
 class _Block:
@@ -103,6 +105,13 @@ def _room(emit: Emitter, offset: Size, count: Size, room: Size) -> tuple[Size, S
 
 
 def _combined(emit: Emitter, operation: Write, node: Node, dims: tuple[int, ...]) -> Node:
+    """The elements of each block as one; before each of `dims` lies the dimension of its blocks."""
+    divisors = [operation.indices[dim - 1 - earlier].divisor for earlier, dim in enumerate(dims)]
+    if operation.operator != "prod" and max(divisors) <= _SMALL:
+        # Over few places side by side torch reduces element by element, over the first dimensions whole arrays.
+        others = tuple(k for k in range(len(operation.indices) + len(dims)) if k not in dims)
+        node = emit.method("contiguous", emit.call(torch.permute, node, (*dims, *others)))
+        dims = tuple(range(len(dims)))
     match operation.operator:
         case "sum":
             return emit.call(torch.sum, node, dims)

@@ -155,14 +155,17 @@ def contractions(seed: int) -> Contractions:
     arguments = list(values)
     known = sorted({label for value in values for label in value.labels})
     output = "".join(pick.sample(known, min(len(known), pick.randint(0, 3))))
+    again = ""
     while len(values) > 1:
         right = values.pop(pick.randrange(len(values)))
         left = values.pop(pick.randrange(len(values)))
         kept = output + "".join(value.labels for value in values)
         values.append(write.shuffled(write.product(left, right, kept)))
+        if pick.random() < 0.15:  # used twice: where one tree ends and another begins
+            again = f" + {values[-1].name}.sum()"
     (last,) = values
     text = "\n".join(
-        [f"def f({', '.join(value.name for value in arguments)}):", *write.lines, f"    return {last.name}"]
+        [f"def f({', '.join(value.name for value in arguments)}):", *write.lines, f"    return {last.name}{again}"]
     )
     space: dict[str, object] = {"torch": torch, "F": torch.nn.functional}
     exec(compile(text, f"<contractions {seed}>", "exec"), space)

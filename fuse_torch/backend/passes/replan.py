@@ -45,6 +45,7 @@ def run(gm: GraphModule) -> PassResult:
     fired = 0
     refused: list[str] = []
     flops_before = flops = bytes_before = bytes_after = 0
+    # A tree is rewritten before those whose results are its factors: those calls are still there to be named.
     for tree in trees_of(gm.graph):
         plan = plan_of(tree)
         if isinstance(plan, str):

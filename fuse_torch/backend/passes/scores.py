@@ -65,11 +65,15 @@ class Guarded:
     mask: Node  # of which `rows` tells whether anything is true
 
 
+_MOST_STEPS = 10
+
 _Step: TypeAlias = tuple[Node, Scale | Added | Filled | Guarded | None]
 
 
-def read_scores(node: Node, where: Mapping[Node, Region], region: Region) -> Scores | Refusal | None:
-    """The scores that `node` is, None where there is no product of two tensors below it."""
+def read_scores(
+    node: Node, where: Mapping[Node, Region], region: Region, steps: int = _MOST_STEPS
+) -> Scores | Refusal | None:
+    """The scores that `node` is, None where there is no product of two tensors in so many steps below it."""
     product = read_product(node)
     if product is not None and contracted(product):
         if product.bias is not None:
@@ -78,9 +82,9 @@ def read_scores(node: Node, where: Mapping[Node, Region], region: Region) -> Sco
         return Scores(product, node, [node]) if problem is None else Refusal(problem)
     refusal: Refusal | None = None
     for below, step in _steps(node):
-        if not _alike(below, node):
+        if steps == 0 or not _alike(below, node):
             continue
-        found = read_scores(below, where, region)
+        found = read_scores(below, where, region, steps - 1)
         if isinstance(found, Refusal):
             refusal = found
         elif found is not None:

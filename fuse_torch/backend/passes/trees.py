@@ -16,6 +16,10 @@ from fuse_torch.backend.passes.products import Labels, Product, Scale, read_prod
 __all__ = ["Tree", "trees_of"]
 
 
+# Calls in one tree; what is below them is a factor. Orders of more are searched for too long.
+_MOST = 64
+
+
 @dataclass(slots=True)
 class Tree:
     """One product of many factors, and what the author's order of it costs at the sizes of this call."""
@@ -40,7 +44,7 @@ class Tree:
 
 
 def trees_of(graph: Graph) -> list[Tree]:
-    """The maximal trees of two products or more, in the order in which they are computed."""
+    """The maximal trees of two products or more, the last one first: it may use what those after it compute."""
     found: list[Tree] = []
     where = regions(graph)
     taken: set[Node] = set()
@@ -54,7 +58,7 @@ def trees_of(graph: Graph) -> list[Tree]:
         taken.update(tree.members)
         if len(tree.factors) > 2 or (len(tree.factors) == 2 and _sums_later(tree)):
             found.append(tree)
-    return found[::-1]
+    return found
 
 
 def _member(node: Node, where: Mapping[Node, Region]) -> Product | None:
@@ -124,7 +128,7 @@ def _add(tree: Tree, node: Node, product: Product, outer: Labels, where: Mapping
 
 def _below(tree: Tree, node: Node, operand: Node, where: Mapping[Node, Region]) -> Product | None:
     """The operand as a part of the tree: computed for it alone, in the same type, with no side effect between."""
-    if where[operand] != where[tree.root] or times_used(operand) != 1:
+    if where[operand] != where[tree.root] or times_used(operand) != 1 or len(tree.members) >= _MOST:
         return None
     value, root = tensor_of(operand), tensor_of(tree.root)
     product = _member(operand, where)

@@ -172,6 +172,13 @@ _ROWS: tuple[Operation, ...] = (
     Operation("reduce_max", "reduce_axis", (Argument("x"),), "the largest value", expanded=True),
     Operation("reduce_mean", "reduce_axis", (Argument("x"),), "the mean", expanded=True),
     Operation(
+        "logsumexp",
+        "reduce_axis",
+        (Argument("x"),),
+        "log of the sum of exp(x), which does not overflow where exp(x) does",
+        expanded=True,
+    ),
+    Operation(
         "tucker_dense",
         "whole",
         (Argument("x"), Argument("rank", 0.0, kind="count"), Argument("threshold", 0.5, kind="number")),

@@ -209,7 +209,19 @@ class Expressions:
         if call.function in ("reduce_max", "reduce_mean"):
             value = self._repeated(self.builder.float(arguments[0]), call.axis)
             return self.builder.reduce("max" if call.function == "reduce_max" else "avg", value, (call.axis,))
+        if call.function == "logsumexp":
+            return self._log_sum_exp(self._repeated(self.builder.float(arguments[0]), call.axis), call.axis)
         return self._along(call, call.axis, arguments, drops=row.kind == "reduce_axis")
+
+    def _log_sum_exp(self, value: Value, axis: str) -> Lowered:
+        """m + log sum exp(x - m), with the largest x for m; 0 where that is infinite or there is none."""
+        builder = self.builder
+        largest = builder.reduce("max", value, (axis,))
+        finite = builder.map("less", (builder.map("abs", (largest,), "float"), math.inf), "bool")
+        shift = builder.map("where", (finite, largest, 0), "float")
+        powers = builder.map("exp", (builder.map("subtract", (value, shift), "float"),), "float")
+        total = builder.map("log", (builder.reduce("sum", powers, (axis,)),), "float")
+        return builder.map("add", (total, shift), "float")
 
     def _concat(self, call: Call, axis: str) -> Lowered:
         builder = self.builder

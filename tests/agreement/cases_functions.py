@@ -213,6 +213,8 @@ FUNCTION_CASES: tuple[Case, ...] = (
         ({"i": 2, "j": 5}, {"i": 3, "j": 7}),
     ),
     Case("reduce_max", "Y[i] = reduce_max(X[i, j] B[j], axis=j)", (_X, given("B", "j")), _IJ),
+    Case("logsumexp", "Y[i] = logsumexp(3 X[i, j] + B[j], axis=j) B[0]", (_X, given("B", "j")), _IJ),
+    Case("logsumexp_of_large_values", "Y = logsumexp(X[i])", (given("X", "i", 90.0, 200.0),), ({"i": 3}, {"i": 5})),
     Case("reduce_mean", "Y[i, j] = X[i, j] - reduce_mean(X[i, j], axis=j) B[i]", (_X, given("B", "i")), _IJ),
     # Of a tensor as a whole ---------------------------------------------------------------------
     Case(

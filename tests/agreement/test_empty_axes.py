@@ -22,6 +22,7 @@ EMPTY: dict[str, tuple[str, tuple[int, ...], object]] = {
     "rope": ("Y[i, j] = rope(X[i, j], i)", (2, 0), np.zeros((2, 0))),
     "rope of no rows": ("Y[i, j] = rope(X[i, j], i)", (0, 4), np.zeros((0, 4))),
     "reduce_max": ("Y[i] = reduce_max(X[i, j])", (2, 0), np.full(2, -np.inf)),
+    "logsumexp": ("Y[i] = logsumexp(X[i, j])", (2, 0), np.full(2, -np.inf)),
     "reduce_mean": ("Y[i] = reduce_mean(X[i, j])", (2, 0), np.zeros(2)),
     "argmax of no rows": ("Y[i] = argmax(X[i, j])", (0, 2), np.zeros(0, np.int64)),
     "causal_mask": ("Y[i, j] = X[i, j] causal_mask(0)", (0, 0), np.zeros((0, 0))),

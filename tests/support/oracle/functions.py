@@ -266,6 +266,13 @@ def _argmax(line: Sequence[float]) -> float:
     return float(max(range(len(line)), key=lambda k: line[k]))
 
 
+def _log_sum_exp(line: Sequence[float]) -> float:
+    largest = _largest(line)
+    if not math.isfinite(largest):
+        return largest
+    return largest + math.log(math.fsum(math.exp(x - largest) for x in line))
+
+
 def _largest(line: Sequence[float]) -> float:
     largest = -math.inf
     for x in line:
@@ -289,6 +296,7 @@ ALONG: dict[str, Function] = {
 # Functions whose axis leaves; cross_entropy is spelled out in elements.py because of its target.
 LEAVES: dict[str, Callable[[Sequence[float]], float]] = {
     "argmax": _argmax,
+    "logsumexp": _log_sum_exp,
     "reduce_max": _largest,
     "reduce_mean": lambda line: sum(line) / len(line) if line else 0.0,
 }

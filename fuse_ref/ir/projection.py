@@ -235,11 +235,20 @@ class _Projection:
         rest = _Rest([_bare(part) for part in parts])
         keeps = [kept | rest.without(i) for i in range(len(parts))]
         done = [
-            self.truth(part, keeps[i], _NONE) if i % 2 == 0 and i < len(parts) - 1 else self.scope(part, keeps[i])
+            self._condition(part, keeps[i]) if i % 2 == 0 and i < len(parts) - 1 else self.scope(part, keeps[i])
             for i, part in enumerate(parts)
         ]
         pairs = tuple((done[i], done[i + 1]) for i in range(0, len(parts) - 1, 2))
         return Case(pairs, done[-1])
+
+    def _condition(self, expr: Expr, kept: Variables) -> Expr:
+        """A condition is a scope: what its atoms alone have is counted, and it holds where the count is above 0.
+
+        A bare index is visible from the values, so it stays.
+        """
+        condition = self.truth(expr, kept, _NONE)
+        kept = kept | _bare(expr)
+        return _summed((v for v in free_variables(condition) if v not in kept), condition)
 
     def _call(self, expr: Call, kept: Variables) -> Expr:
         row = row_of(expr.function)

@@ -91,6 +91,12 @@ FUNCTION_CASES: tuple[Case, ...] = (
         _IJ,
     ),
     Case(
+        "case_of_relations",
+        "input R(i, j)\nY[i] = case { R(i, j) -> B[i]; X[i, j] > 0.5 -> 2; not R(i, j) and i > 0 -> 3 }",
+        (given("R", "i j", kind="relation"), _X, given("B", "i")),
+        _IJ,
+    ),
+    Case(
         "case_with_or",
         "Y[i, j] = case { X[i, j] > 1 or X[i, j] < -1 -> B[i]; default -> X[i, j] }",
         (_X, given("B", "i")),

@@ -70,7 +70,10 @@ class ExecutionConfig:
         device: `"auto"`, `"cpu"`, or a name that the engine's framework knows, such as `"cuda:0"`.
         seed: of the initial values of parameters.
         capacity: most tuples of a derived relation in JAX, or tensor -> most tuples.
-        memory_limit: bytes. time_limit: seconds.
+        memory_limit: bytes that a run may hold at once: inputs, results, and values until their last use, at
+            their full sizes. One beyond it is split along an index whose positions do not need each other, or
+            refused by a LimitError. Calls of torch modules are not watched.
+        time_limit: seconds.
         checked: stop at the first NaN or infinity, naming tensor and equation, and check class numbers. The
             plan is then the program as written: no pass changes it.
         disabled_passes: passes over the plan that do not run; `fuse_ref.plan.passes.NAMES` has them all.

@@ -248,7 +248,8 @@ class _Projection:
         """
         condition = self.truth(expr, kept, _NONE)
         kept = kept | _bare(expr)
-        return _summed((v for v in free_variables(condition) if v not in kept), condition)
+        counted = _summed((v for v in free_variables(condition) if v not in kept), condition)
+        return condition if counted is condition else Compare(">", counted, Number(0))
 
     def _call(self, expr: Call, kept: Variables) -> Expr:
         row = row_of(expr.function)

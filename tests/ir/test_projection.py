@@ -67,11 +67,11 @@ RULES = {
         ),
         (
             "Y[i] = case { R(i, j) -> A[i, j]; default -> 1 }",
-            "Y[i] = case { sum(j: R(i, j)) -> sum(j: A[i, j]); default -> 1 }",
+            "Y[i] = case { sum(j: R(i, j)) > 0 -> sum(j: A[i, j]); default -> 1 }",
         ),
         (
             "Y[i] = case { not S(i, j) -> B[i]; R(i, j) and i > 0 -> 1 }",
-            "Y[i] = case { sum(j: not S(i, j)) -> B[i]; sum(j: R(i, j) and i > 0) -> 1; default -> 0 }",
+            "Y[i] = case { sum(j: not S(i, j)) > 0 -> B[i]; sum(j: R(i, j) and i > 0) > 0 -> 1; default -> 0 }",
         ),
         (
             "Y[i] = case { X[i] > 0 -> A[i, j]; default -> B[i] }",

@@ -10,7 +10,8 @@ import torch
 from fuse_torch.backend.passes import replan
 from tests.support.models import MODELS
 from tests.torch.compiling import agree
-from tests.torch.test_attention_pass import MASKED, SPELLINGS, random_attention
+from tests.torch.test_attention_masks import MASKED
+from tests.torch.test_attention_pass import SPELLINGS, random_attention
 from tests.torch.test_models import compare_training
 from tests.torch.test_replan import SPELLINGS as CONTRACTIONS
 from tests.torch.test_replan import random_product

@@ -142,7 +142,7 @@ class _Writing:
         elif not batch:
             node = self.emit.call(torch.squeeze, node, (0, 1))
         made = (*batch, found.row, found.value)
-        node.meta["example_value"] = like.new_empty([self.sizes[label] for label in made])
+        node.meta["example_value"] = self.emit.fake([self.sizes[label] for label in made])
         factor = Factor(node, made)
         if _layout_matters(found.root):
             layout = layout_of(like, found.output) or found.output

@@ -261,6 +261,8 @@ def _stray(found: Attention) -> str | None:
         for label, size in zip(labels, value.shape, strict=True):
             if label not in (*found.batch, *own) and hint(size) != 1:
                 return f"{node.name} is summed by itself"
+    if any(item.kept is None and found.band(item) is None for item in found.scores.filled):
+        return "an added triangle is not over the queries and keys"
     if len(found.batch) > 2 and not _flat(found):
         return "a mask differs along more than two batch dimensions"
     return None

@@ -22,8 +22,13 @@ Size: TypeAlias = Any  # int or torch.SymInt
 
 
 def tensor_of(node: Node) -> torch.Tensor | None:
-    """The fake tensor that Dynamo saw at `node`, where it is an ordinary dense one."""
+    """The fake tensor that Dynamo saw at `node`, where it is an ordinary dense one.
+
+    Within vmap or grad of torch.func tensors are wrapped, and have other dimensions than they show.
+    """
     value = node.meta.get("example_value")
+    if isinstance(value, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(value):
+        return None
     if type(value) not in (FakeTensor, torch.Tensor, torch.nn.Parameter) or value.layout is not torch.strided:
         return None
     return None if value.is_quantized or value.is_conj() or value.is_neg() else value
@@ -193,7 +198,7 @@ class Emitter:
             made = create(target, args, kwargs)
         made.meta = {name: value for name, value in self.place.meta.items() if name != "example_value"}
         if shape is not None:
-            made.meta["example_value"] = self._fake(shape, None)
+            made.meta["example_value"] = self.fake(shape)
         return made
 
     def cast(self, node: Node, dtype: torch.dtype) -> Node:
@@ -202,10 +207,10 @@ class Emitter:
         if value is None or value.dtype == dtype:
             return node
         made = self.method("to", node, dtype)
-        made.meta["example_value"] = self._fake(value.shape, dtype)
+        made.meta["example_value"] = self.fake(value.shape, dtype)
         return made
 
-    def _fake(self, shape: Sequence[Size], dtype: torch.dtype | None) -> torch.Tensor:
+    def fake(self, shape: Sequence[Size], dtype: torch.dtype | None = None) -> torch.Tensor:
         """An empty tensor like the replaced result: nothing is computed, and so no guard can come of it."""
         like = self.place.meta["example_value"]
         dtype = like.dtype if dtype is None else dtype

@@ -7,7 +7,7 @@ result lacks are summed. A dimension of size 1 that is stretched to fit another 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,6 +15,7 @@ import torch
 from torch.fx import Node
 from torch.nn import functional
 
+from fuse_torch.backend.passes.arguments import are_tensors, arguments_of, is_number, rank_of, sizes_of
 from fuse_torch.backend.passes.graph import hint, sizes, tensor_of
 
 __all__ = ["Labels", "Product", "Scale", "beneath", "read_product"]
@@ -82,50 +83,20 @@ def beneath(node: Node, labels: Labels) -> tuple[Node, Labels, tuple[Node, ...]]
         node, labels = below, tuple(labels[product.output.index(label)] for label in mine)
 
 
-# Arguments -------------------------------------------------------------------------------------
-
-_Arguments: TypeAlias = Mapping[str, Any]
-
-
-def _arguments(node: Node, *names: str) -> _Arguments | None:
-    """Arguments by name; None where there are more or others."""
-    if len(node.args) > len(names) or not set(node.kwargs) <= set(names):
-        return None
-    return {**dict(zip(names, node.args, strict=False)), **node.kwargs}
-
-
-def _tensors(*nodes: Any) -> bool:
-    return all(isinstance(node, Node) and tensor_of(node) is not None for node in nodes)
-
-
-def _sizes(node: Node) -> tuple[int, ...]:
-    found = sizes(node)
-    return () if found is None else found
-
-
-def _rank(node: Node) -> int:
-    value = tensor_of(node)
-    return 0 if value is None else value.dim()
-
-
-def _number(value: Any) -> bool:
-    """A number of Python, or the node of one: not a tensor."""
-    if isinstance(value, Node):
-        return isinstance(value.meta.get("example_value"), (int, float, torch.SymInt, torch.SymFloat))
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+# Products as they are read ----------------------------------------------------------------------
 
 
 def _stretched(parts: list[tuple[Node, Labels]], output: Labels) -> tuple[tuple[Node, Labels], ...]:
     """The operands with a label of its own for each size 1 that another operand's size stretches."""
     longest: dict[int, int] = {}
     for node, labels in parts:
-        for label, size in zip(labels, _sizes(node), strict=True):
+        for label, size in zip(labels, sizes_of(node), strict=True):
             longest[label] = max(longest.get(label, 1), size) if size != 0 else 0
     fresh = 1 + max([*longest, *output], default=0)
     result = []
     for node, labels in parts:
         mine = []
-        for label, size in zip(labels, _sizes(node), strict=True):
+        for label, size in zip(labels, sizes_of(node), strict=True):
             if size == 1 and longest[label] != 1:
                 mine.append(fresh)
                 fresh += 1
@@ -136,7 +107,7 @@ def _stretched(parts: list[tuple[Node, Labels]], output: Labels) -> tuple[tuple[
 
 
 def _product(parts: list[tuple[Node, Labels]], output: Labels, bias: Node | None = None) -> Product | None:
-    if any(len(labels) != len(_sizes(node)) for node, labels in parts):
+    if any(len(labels) != len(sizes_of(node)) for node, labels in parts):
         return None
     return Product(_stretched(parts, output), output, bias=bias)
 
@@ -145,11 +116,15 @@ def _product(parts: list[tuple[Node, Labels]], output: Labels, bias: Node | None
 
 
 def _matmul(node: Node) -> Product | None:
-    given = _arguments(node, "input", "other") or _arguments(node, "self", "mat2") or _arguments(node, "self", "tensor")
-    if given is None or len(given) != 2 or not _tensors(*given.values()):
+    given = (
+        arguments_of(node, "input", "other")
+        or arguments_of(node, "self", "mat2")
+        or arguments_of(node, "self", "tensor")
+    )
+    if given is None or len(given) != 2 or not are_tensors(*given.values()):
         return None
     left, right = given.values()
-    ranks = _rank(left), _rank(right)
+    ranks = rank_of(left), rank_of(right)
     if 0 in ranks:
         return None
     row, summed, column, first_batch = 0, 1, 2, 3
@@ -165,12 +140,12 @@ def _matmul(node: Node) -> Product | None:
 
 
 def _linear(node: Node) -> Product | None:
-    given = _arguments(node, "input", "weight", "bias")
-    if given is None or not _tensors(given.get("input"), given.get("weight")) or _rank(given["weight"]) != 2:
+    given = arguments_of(node, "input", "weight", "bias")
+    if given is None or not are_tensors(given.get("input"), given.get("weight")) or rank_of(given["weight"]) != 2:
         return None
-    outer = tuple(range(2, 1 + _rank(given["input"])))
+    outer = tuple(range(2, 1 + rank_of(given["input"])))
     bias = given.get("bias")
-    if bias is not None and not _tensors(bias):
+    if bias is not None and not are_tensors(bias):
         return None
     return _product([(given["input"], (*outer, 1)), (given["weight"], (0, 1))], (*outer, 0), bias)
 
@@ -180,13 +155,13 @@ def _einsum(node: Node) -> Product | None:
         return None
     given: Any = node.args[1:]
     operands = tuple(given[0]) if len(given) == 1 and isinstance(given[0], (list, tuple)) else given
-    if not _tensors(*operands):
+    if not are_tensors(*operands):
         return None
     written, arrow, right = node.args[0].replace(" ", "").partition("->")
     terms = written.split(",")
     if len(terms) != len(operands):
         return None
-    dots = [_rank(operand) - len(term.replace("...", "")) for term, operand in zip(terms, operands, strict=True)]
+    dots = [rank_of(operand) - len(term.replace("...", "")) for term, operand in zip(terms, operands, strict=True)]
     most = max([count for term, count in zip(terms, dots, strict=True) if "..." in term], default=0)
     if not arrow:
         letters = written.replace(",", "").replace(".", "")
@@ -210,43 +185,43 @@ def _einsum(node: Node) -> Product | None:
 
 
 def _multiply(node: Node) -> Product | None:
-    given = _arguments(node, "input", "other") or _arguments(node, "self", "other")
+    given = arguments_of(node, "input", "other") or arguments_of(node, "self", "other")
     if given is None or len(given) != 2:
         return None
     left, right = given.values()
     for tensor, number in ((left, right), (right, left)):
-        if _tensors(tensor) and _number(number):
+        if are_tensors(tensor) and is_number(number):
             return _scaled(tensor, Scale(operator.mul, number))
-    if not _tensors(left, right):
+    if not are_tensors(left, right):
         return None
-    rank = max(_rank(left), _rank(right))
+    rank = max(rank_of(left), rank_of(right))
     output = tuple(range(rank))
-    return _product([(part, output[rank - _rank(part) :]) for part in (left, right)], output)
+    return _product([(part, output[rank - rank_of(part) :]) for part in (left, right)], output)
 
 
 def _divide(node: Node) -> Product | None:
-    given = _arguments(node, "input", "other") or _arguments(node, "self", "other")
+    given = arguments_of(node, "input", "other") or arguments_of(node, "self", "other")
     if given is None or len(given) != 2:
         return None
     left, right = given.values()
-    return _scaled(left, Scale(operator.truediv, right)) if _tensors(left) and _number(right) else None
+    return _scaled(left, Scale(operator.truediv, right)) if are_tensors(left) and is_number(right) else None
 
 
 def _negate(node: Node) -> Product | None:
-    given = _arguments(node, "input")
-    return _scaled(given["input"], Scale(operator.mul, -1)) if given and _tensors(*given.values()) else None
+    given = arguments_of(node, "input")
+    return _scaled(given["input"], Scale(operator.mul, -1)) if given and are_tensors(*given.values()) else None
 
 
 def _scaled(tensor: Node, scale: Scale) -> Product:
-    labels = tuple(range(_rank(tensor)))
+    labels = tuple(range(rank_of(tensor)))
     return Product(((tensor, labels),), labels, scale)
 
 
 def _sum(node: Node) -> Product | None:
-    given = _arguments(node, "input", "dim", "keepdim")
-    if given is None or not _tensors(given.get("input")):
+    given = arguments_of(node, "input", "dim", "keepdim")
+    if given is None or not are_tensors(given.get("input")):
         return None
-    rank = _rank(given["input"])
+    rank = rank_of(given["input"])
     dims = given.get("dim")
     chosen = range(rank) if dims is None or dims == () else (dims,) if isinstance(dims, int) else dims
     if not all(isinstance(dim, int) for dim in chosen):
@@ -262,15 +237,15 @@ def _sum(node: Node) -> Product | None:
 
 
 def _view(tensor: Any, order: Callable[[Labels], Labels | None]) -> Product | None:
-    if not _tensors(tensor):
+    if not are_tensors(tensor):
         return None
-    labels = tuple(range(_rank(tensor)))
+    labels = tuple(range(rank_of(tensor)))
     output = order(labels)
     return None if output is None else Product(((tensor, labels),), output)
 
 
 def _transpose(node: Node) -> Product | None:
-    given = _arguments(node, "input", "first", "second") or _arguments(node, "input", "dim0", "dim1")
+    given = arguments_of(node, "input", "first", "second") or arguments_of(node, "input", "dim0", "dim1")
     if given is None or len(given) != 3 or not all(isinstance(dim, int) for dim in list(given.values())[1:]):
         return None
     tensor, first, second = given.values()
@@ -310,7 +285,7 @@ def _t(node: Node) -> Product | None:
 
 
 def _unsqueeze(node: Node) -> Product | None:
-    given = _arguments(node, "input", "dim")
+    given = arguments_of(node, "input", "dim")
     if given is None or not isinstance(given.get("dim"), int):
         return None
 
@@ -322,11 +297,11 @@ def _unsqueeze(node: Node) -> Product | None:
 
 
 def _squeeze(node: Node) -> Product | None:
-    given = _arguments(node, "input", "dim")
-    if given is None or not _tensors(given.get("input")) or not isinstance(given.get("dim"), int):
+    given = arguments_of(node, "input", "dim")
+    if given is None or not are_tensors(given.get("input")) or not isinstance(given.get("dim"), int):
         return None
-    labels = tuple(range(_rank(given["input"])))
-    if not labels or _sizes(given["input"])[given["dim"]] != 1:
+    labels = tuple(range(rank_of(given["input"])))
+    if not labels or sizes_of(given["input"])[given["dim"]] != 1:
         return None
     dropped = labels[given["dim"]]
     return Product(((given["input"], labels),), tuple(label for label in labels if label != dropped))
@@ -334,7 +309,7 @@ def _squeeze(node: Node) -> Product | None:
 
 def _index(node: Node) -> Product | None:
     """`x[:, None]`: whole dimensions and new ones."""
-    if len(node.args) != 2 or not _tensors(node.args[0]):
+    if len(node.args) != 2 or not are_tensors(node.args[0]):
         return None
     tensor, index = node.args
     parts = index if isinstance(index, tuple) else (index,)
@@ -343,7 +318,7 @@ def _index(node: Node) -> Product | None:
         return None
     if any(isinstance(part, Node) for part in parts) or parts.count(Ellipsis) > 1:
         return None
-    rank = _rank(tensor)
+    rank = rank_of(tensor)
     named = sum(part == whole for part in parts)
     if Ellipsis not in parts:
         parts = (*parts, Ellipsis)

@@ -158,7 +158,9 @@ def _extend(scores: Scores, step: Scale | Added | Filled | Guarded | None, below
 
 def _both(scores: Scores) -> str | None:
     """Gradients of a row without anything kept depend on which of the two masks dropped it."""
-    return "one mask is added and another sets scores" if scores.added and scores.filled else None
+    added = bool(scores.added) or any(item.kept is None for item in scores.filled)
+    several = len(scores.added) + len(scores.filled) > 1 and bool(scores.filled)
+    return "one mask is added and another sets scores" if added and several else None
 
 
 def _guarded(scores: Scores, step: Guarded) -> str | None:
@@ -227,7 +229,8 @@ def _pattern(mask: Any) -> Filled | None:
     name = str(getattr(mask.target, "__name__", mask.target))
     if name in ("triu", "tril") and constant_of(mask.args[0]) == -math.inf:
         dropped = band_of(mask)
-        return None if dropped is None else Filled(mask, None, -math.inf, dropped.opposite)
+        if dropped is not None and dropped.opposite.fills_rows:
+            return Filled(mask, None, -math.inf, dropped.opposite)
     return None
 
 

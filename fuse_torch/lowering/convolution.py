@@ -58,9 +58,9 @@ def lower_convolution(emit: Emitter, operation: Convolve) -> Value:
         padding = tuple(before for before, _ in pads)
     else:
         room |= {roles.image.index(label): pad for label, pad in zip(roles.sources, pads, strict=True)}
-    image = emit.padded(image, len(roles.image), room, 0)
+    image = emit.padded(image, len(roles.image), room, 0, shared=True)
     room = {position: (0, sizes.more(label)) for position, label in enumerate(roles.filter)}
-    weights = emit.padded(weights, len(roles.filter), room, 0)
+    weights = emit.padded(weights, len(roles.filter), room, 0, shared=True)
     backwards = tuple(roles.filter.index(window.tap) for window in windows if window.dilation < 0)
     if backwards:
         weights = emit.call(torch.flip, weights, backwards)

@@ -15,6 +15,7 @@ from torch.fx import Graph, Node
 from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum, Times
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Operand
+from fuse_torch.lowering.padding import padded
 
 __all__ = ["Argument", "Emitter", "Number", "Size", "Value", "identifier"]
 
@@ -245,8 +246,20 @@ class Emitter:
             return self.call(operator.getitem, node, picks)
         return node
 
-    def padded(self, node: Node, ndim: int, pads: Mapping[int, tuple[Size, Size]], value: Number | bool) -> Node:
-        """`node` with `pads[dimension] = (before, after)` elements of `value` added; negative ones crop."""
+    def padded(
+        self,
+        node: Node,
+        ndim: int,
+        pads: Mapping[int, tuple[Size, Size]],
+        value: Number | bool,
+        *,
+        shared: bool = False,
+    ) -> Node:
+        """`node` with `pads[dimension] = (before, after)` elements of `value` added; negative ones crop.
+
+        Args:
+            shared: the result may be the argument itself, where nothing is added: it is only read.
+        """
         wanted = {dim: pad for dim, pad in pads.items() if pad != (0, 0)}
         if not wanted:
             return node
@@ -254,7 +267,7 @@ class Emitter:
         for dim in range(ndim - 1, min(wanted) - 1, -1):  # torch counts from the last dimension
             flat.extend(wanted.get(dim, (0, 0)))
         # functional.pad would pass the value on as a float, which whole numbers may not survive.
-        return self.call(torch.constant_pad_nd, node, tuple(flat), value)
+        return self.call(padded if shared else torch.constant_pad_nd, node, tuple(flat), value)
 
     def sliced(self, node: Node, dim: int, start: Size, stop: Size, step: int = 1) -> Node:
         picks = (slice(None),) * dim + (slice(start, stop, step if step != 1 else None),)

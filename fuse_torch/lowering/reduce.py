@@ -85,7 +85,7 @@ def _never_empty(
     for dim, length in zip(dims, gone, strict=True):
         if not isinstance(length, Fixed) or length.value == 0:
             pads[dim] = (0, emit.maximum(emit.subtract(1, emit.size(length)), 0))
-    return emit.padded(node, len(labels), pads, neutral(operator, dtype))
+    return emit.padded(node, len(labels), pads, neutral(operator, dtype), shared=True)
 
 
 def lower_permute(emit: Emitter, operation: Permute) -> Value:

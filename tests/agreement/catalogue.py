@@ -11,9 +11,18 @@ from tests.agreement.cases_functions import FUNCTION_CASES
 from tests.agreement.cases_gathers import GATHER_CASES
 from tests.agreement.cases_indices import INDEX_CASES
 from tests.agreement.cases_mixtures import MIXTURE_CASES
+from tests.agreement.cases_models import MODEL_CASES
 from tests.agreement.cases_networks import NETWORK_CASES
 from tests.agreement.cases_shape import SHAPE_CASES
 
 __all__ = ["CASES"]
 
-CASES: tuple[Case, ...] = (*INDEX_CASES, *GATHER_CASES, *FUNCTION_CASES, *SHAPE_CASES, *MIXTURE_CASES, *NETWORK_CASES)
+CASES: tuple[Case, ...] = (
+    *INDEX_CASES,
+    *GATHER_CASES,
+    *FUNCTION_CASES,
+    *SHAPE_CASES,
+    *MIXTURE_CASES,
+    *MODEL_CASES,
+    *NETWORK_CASES,
+)

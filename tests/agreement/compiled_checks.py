@@ -1,7 +1,8 @@
 """Every program of the catalogue by the oracle and by torch.compile(module, backend="fuse"), in three shares.
 
 A compilation costs some tenths of a second, so each one is used for several checks: in float32 a program is compiled
-for its first size, again (for all sizes) at its second, and once for a size of 1; in float64 once.
+for its first size and again, for all sizes, at its second; in float64 once. Every third is also run at a size of 1 and
+with a wrong size.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ from tests.agreement.catalogue import CASES
 from tests.agreement.checks import check_size_one, check_values, check_wrong_size
 from tests.agreement.engines import program_of
 
-__all__ = ["SHARES", "check_double", "check_single", "check_wrong", "never_eager_in_silence", "share", "wrong_share"]
+__all__ = [
+    "SHARES",
+    "check_double",
+    "check_other_sizes",
+    "check_single",
+    "never_eager_in_silence",
+    "share",
+    "third_share",
+]
 
 SHARES = 3  # one test file each, so that workers get equal work
 _COMPILED: set[tuple[str, str]] = set()
@@ -30,8 +39,8 @@ def share(number: int) -> Mark:
     return pytest.mark.parametrize("case", CASES[number::SHARES], ids=lambda case: case.name)
 
 
-def wrong_share(number: int) -> Mark:
-    """Every third program of a share: the checks of sizes are the module's own, which torch runs eagerly on all."""
+def third_share(number: int) -> Mark:
+    """Every third program of a share: for what the module itself does about sizes, which torch runs eagerly on all."""
     return pytest.mark.parametrize("case", CASES[number::SHARES][::3], ids=lambda case: case.name)
 
 
@@ -55,14 +64,14 @@ def _compiles(case: Case, key: str, check: Callable[[], None]) -> None:
 
 
 def check_single(case: Case) -> None:
-    """Two sizes and a size of 1, with new values at each."""
+    """Two sizes, with new values at each."""
     _compiles(case, "float32", lambda: check_values(case, "torch compiled", "float32"))
-    check_size_one(case, "torch compiled")
 
 
 def check_double(case: Case) -> None:
     _compiles(case, "float64", lambda: check_values(case, "torch captured", "float64", case.sizes[:1]))
 
 
-def check_wrong(case: Case) -> None:
+def check_other_sizes(case: Case) -> None:
+    check_size_one(case, "torch compiled")
     check_wrong_size(case, "torch compiled")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from tests.agreement.case import Case
 from tests.agreement.compiled_checks import (
     check_double,
+    check_other_sizes,
     check_single,
-    check_wrong,
     never_eager_in_silence,
     share,
-    wrong_share,
+    third_share,
 )
 
 __all__ = ["never_eager_in_silence"]  # a fixture for every test here
@@ -25,6 +25,6 @@ def test_float64(case: Case) -> None:
     check_double(case)
 
 
-@wrong_share(1)
-def test_one_wrong_size(case: Case) -> None:
-    check_wrong(case)
+@third_share(1)
+def test_a_size_of_one_and_a_wrong_size(case: Case) -> None:
+    check_other_sizes(case)

@@ -1,4 +1,4 @@
-# make demo | test | test-long | fuzz | check | bench | wheel | clean: each sets up .venv when it is missing or stale.
+# make demo | test | test-long | fuzz | matrix | check | bench | wheel | clean: each sets up .venv when it is missing or stale.
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -13,18 +13,19 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # Two test processes on two cores: one thread for each. More would wait for each other.
-test test-long fuzz bench: export OMP_NUM_THREADS = 1
-test test-long fuzz bench: export JAX_PLATFORMS = cpu
+test test-long fuzz matrix bench: export OMP_NUM_THREADS = 1
+test test-long fuzz matrix bench: export JAX_PLATFORMS = cpu
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-long fuzz check format bench wheel clean
+.PHONY: help setup demo test test-long fuzz matrix check format bench wheel clean
 
 help:
 	@echo "make demo       train a Fuse program on handwritten digits and compare the engines"
 	@echo "make test       the test suite (under ten minutes on two cores)"
 	@echo "make test-long  inductor, wheel in an empty environment, more seeds"
 	@echo "make fuzz       20,000 random programs by every engine (FUZZ=\"--programs 500 --seed 7\" for other ones)"
+	@echo "make matrix     docs/backend_matrix.md, from the tests behind it"
 	@echo "make check      formatting, lint, types"
 	@echo "make bench      figures against hand-written code"
 	@echo "make wheel      dist/*.whl"
@@ -53,10 +54,16 @@ FUZZ ?= --programs 20000 --seed 1 --jobs $(WORKERS)
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
+# Runs the tests behind the page alone.
+matrix: $(STAMP)
+	$(PYTEST) -q -n $(WORKERS) --dist loadfile -p tests.matrix.plugin --matrix docs/backend_matrix.json tests
+	$(BIN)/python -m tests.matrix.page
+
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.matrix.page --check
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -15,7 +15,7 @@ from torch.fx import Node
 from torch.nn import functional
 
 from fuse_ref.plan.dataflow import reads
-from fuse_ref.plan.steps import Contract, DenseOperation, Map, Operand
+from fuse_ref.plan.steps import Contract, DenseOperation, Map, Operand, Output
 from fuse_torch.lowering.emitter import Emitter, Value
 
 __all__ = ["Bias", "biases", "lower_contract"]
@@ -44,7 +44,7 @@ def lower_contract(emit: Emitter, operation: Contract, bias: Bias | None = None)
     left, right = (_prepared(emit, operation, operand) for operand in (operation.left, operation.right))
     result = _linear(emit, left, right, output.labels, bias)
     if result is None:
-        result = _product(emit, left, right, output.labels)
+        result = _product(emit, left, right, output)
     return Value(result, output.lengths, output.dtype)
 
 
@@ -116,7 +116,8 @@ def _linear(emit: Emitter, left: _Factor, right: _Factor, out: tuple[str, ...], 
     return None
 
 
-def _product(emit: Emitter, left: _Factor, right: _Factor, out: tuple[str, ...]) -> Node:
+def _product(emit: Emitter, left: _Factor, right: _Factor, output: Output) -> Node:
+    out = output.labels
     summed = [label for label in left.labels if label in right.labels and label not in out]
     if not summed:
         aligned = (emit.aligned(factor.node, factor.labels, out) for factor in (left, right))
@@ -124,6 +125,10 @@ def _product(emit: Emitter, left: _Factor, right: _Factor, out: tuple[str, ...])
     batch = [label for label in out if label in left.labels and label in right.labels]
     rows = [label for label in left.labels if label not in right.labels]
     columns = [label for label in right.labels if label not in left.labels]
+    if not batch and rows and columns:
+        both = _flattened(emit, left, right, output, summed)
+        if both is not None:
+            return both
     if len(summed) == 1 and not batch:
         matrix = _matrix(emit, left, right, out, summed[0], rows, columns)
         if matrix is not None:
@@ -131,6 +136,27 @@ def _product(emit: Emitter, left: _Factor, right: _Factor, out: tuple[str, ...])
     if len(summed) == 1 and len(rows) == 1 and len(columns) == 1:
         return _batched(emit, left, right, out, summed[0], batch, rows[0], columns[0])
     return _einsum(emit, left, right, out)
+
+
+def _flattened(emit: Emitter, left: _Factor, right: _Factor, output: Output, summed: list[str]) -> Node | None:
+    """x[…, s] and weight[r…, s] as functional.linear with the rows of the weight as one, where both end with s.
+
+    The result lies in memory as x does, each position with its rows behind it: attention reads heads so.
+    """
+    last = tuple(label for label in left.labels if label in summed)
+    x, weight = (left, right) if output.labels[0] in left.labels else (right, left)
+    rows = weight.labels[: -len(last)]
+    if len(rows) < 2 or any(factor.labels[-len(last) :] != last for factor in (x, weight)):
+        return None
+    lengths = dict(zip(output.labels, output.lengths, strict=True))
+    flat = emit.call(torch.flatten, weight.node, 0, len(rows) - 1)
+    first = x.node
+    if len(last) > 1:
+        flat = emit.call(torch.flatten, flat, 1, -1)
+        first = emit.call(torch.flatten, first, len(x.labels) - len(last), -1)
+    made = emit.call(functional.linear, first, flat)
+    split = emit.method("unflatten", made, -1, tuple(emit.size(lengths[label]) for label in rows))
+    return emit.permuted(split, (*x.labels[: -len(last)], *rows), output.labels)
 
 
 def _matrix(

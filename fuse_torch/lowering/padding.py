@@ -21,7 +21,7 @@ def padded(x: torch.Tensor, pads: tuple[int, ...], value: float | bool) -> torch
         # Imported here since it takes longer than all of this package, and torch has loaded it when it traces.
         from torch.fx.experimental.symbolic_shapes import guard_or_false
 
-        needed = any([not guard_or_false(pad == 0) for pad in pads])
+        needed = any(not guard_or_false(pad == 0) for pad in pads)
     else:
         needed = any(pads)
     return torch.constant_pad_nd(x, pads, value) if needed else x

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import torch
 from torch.fx import Node
-from torch.nn import functional
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.plan.roles import AttentionRoles, attention_roles
 from fuse_ref.plan.steps import Attention, Operand
+from fuse_torch.lowering.attend import attend
 from fuse_torch.lowering.emitter import Emitter, Size, Value
 
 __all__ = ["lower_attention"]
@@ -38,7 +38,7 @@ def lower_attention(emit: Emitter, operation: Attention) -> Value:
         kept = causal if kept is None else emit.call(torch.logical_and, kept, causal)
     bias = None if operation.bias is None else shaper.mask(operation.bias, axis)
     node = emit.call(
-        functional.scaled_dot_product_attention,
+        attend,
         query,
         key,
         value,

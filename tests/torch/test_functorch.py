@@ -99,7 +99,9 @@ GRADIENTS = {
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_first_and_second_gradients_against_differences(name: str) -> None:
     program, shapes = GRADIENTS[name]
-    module = FuseModule(program, config=ExecutionConfig(precision="float64"))
+    # torch's fast attention has a first derivative alone (section 13 of the language page); the test below has more.
+    config = ExecutionConfig(precision="float64", disabled_passes=("attention",))
+    module = FuseModule(program, config=config)
     for seed in (0, 1):
         random = torch.Generator().manual_seed(seed)
         inputs = [torch.randn(shape, dtype=torch.float64, generator=random, requires_grad=True) for shape in shapes]
@@ -111,6 +113,23 @@ def test_first_and_second_gradients_against_differences(name: str) -> None:
         assert gradcheck(call, inputs)
         if name not in ("pooling", "projections"):  # ties and kinks: first gradients say enough
             assert gradgradcheck(call, inputs)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+def test_attention_under_every_transformation() -> None:
+    program, shapes = GRADIENTS["attention"]
+    fast, plain = (
+        FuseModule(program, config=ExecutionConfig(precision="float64", disabled_passes=disabled))
+        for disabled in ((), ("attention",))
+    )
+    assert any(saving.name == "attention" for saving in fast.plan.savings)
+    random = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(shape, dtype=torch.float64, generator=random) for shape in shapes)
+    for transform in (jacrev, jacfwd, hessian):
+        assert_close(transform(fast)(query, key, value), transform(plain)(query, key, value))
+    several = torch.randn(4, *shapes[0], dtype=torch.float64, generator=random)
+    assert_close(vmap(fast, (0, None, None))(several, key, value), vmap(plain, (0, None, None))(several, key, value))
+    assert gradcheck(fast, (query.requires_grad_(), key, value))
 
 
 def test_ties_share_the_gradient_evenly() -> None:

@@ -61,7 +61,7 @@ _SHAPED: dict[str, tuple[tuple[str, str], ...]] = {
         ("h", "concat(C[i], D[k], D[k], axis=h)"),
     ),
     "one_hot": (("j, c", "one_hot(N[j], 3, axis=c)"), ("j, c", "one_hot(N[j], 2, axis=c) C[i]")),
-    "causal_mask": (("p, q", "causal_mask(3)"), ("p, q", "causal_mask(4) W[p+q] C[i]")),
+    "causal_mask": (("p, q", "causal_mask(3)"), ("p, q", "causal_mask(4) C[i]")),
     "rope": (("k, c", "rope(Z[k, c], k)"), ("i, k, c", "rope(Z[k, c] C[i], 2 k + C[i], base=50)")),
     "tucker_dense": (("i, j", "tucker_dense(A[i, j], 1, 0.3)"), ("i, j, k", "tucker_dense(T[i, j, k])")),
 }

@@ -22,7 +22,7 @@ from fuse_ref.analysis.lengths import (
     maximum,
 )
 from fuse_ref.analysis.limits import Limit, Slot, affine_part, highest
-from fuse_ref.analysis.sizes import because
+from fuse_ref.analysis.sizes import because, size_cure
 from fuse_ref.analysis.solve import AxisNode, RangeNode, Solver
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Affine, FromEnd, SliceIndex
@@ -58,7 +58,7 @@ def failure(finding: Finding, number: Callable[[Length], int]) -> FuseError:
     if finding.candidates:
         place, size = max(((place, number(length)) for place, length in finding.candidates), key=lambda c: c[1])
         words.update(expected=size, other=because(place))
-    return mistake(finding.code, finding.span, cure=None, **words)
+    return mistake(finding.code, finding.span, cure=size_cure(finding.code, words), **words)
 
 
 def find_checks(solver: Solver, errors: list[FuseError]) -> tuple[Finding, ...]:
@@ -113,12 +113,17 @@ def _same_length(solver: Solver, axis: str) -> Iterator[Finding]:
     elif places:
         first = next((place for place in places if known.lengths[place] == length), places[0])
         reason = known.place(first[0])
+        if sum(tensor == first[0] for tensor, _ in places) > 1:
+            reason = f"index {first[1] + 1} of {reason}"
     else:
         yield from _computed(solver, axis)
         return
     for tensor, position in places:
         actual = known.lengths[tensor, position]
-        words = (("axis", axis), ("tensor", known.place(tensor)), ("other", because(reason)))
+        where = known.place(tensor)
+        if sum(tensor == other for other, _ in places) > 1:
+            where = f"index {position + 1} of {where}"  # A[i, i], or i <= j beside A[i, j]
+        words = (("axis", axis), ("tensor", where), ("other", because(reason)))
         values = (("actual", actual), ("expected", length))
         given = (tensor, position, axis)
         yield Finding(actual, "==", length, "FUSE150", words, values, reason, known.span(tensor), given)

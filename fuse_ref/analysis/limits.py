@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fuse_ref.analysis.lengths import Fixed, Length, linear
@@ -10,10 +10,24 @@ from fuse_ref.analysis.produced import Produced, find_produced
 from fuse_ref.analysis.scopes import Access, Scope, accesses, compared_variables, every_variable
 from fuse_ref.analysis.sizes import Known
 from fuse_ref.analysis.words import reference_text
+from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Affine, Gather, Index, Quotient, SliceIndex, Virtual
-from fuse_ref.ir.nodes import FileContent
+from fuse_ref.ir.nodes import Expr, FileContent, Position
+from fuse_ref.ir.variables import children, target_variables
+from fuse_ref.mistakes import mistake
 
-__all__ = ["Limit", "ScopeTable", "Slot", "affine_part", "highest", "limits", "lowest", "tabulate"]
+__all__ = [
+    "Limit",
+    "ScopeTable",
+    "Slot",
+    "affine_part",
+    "highest",
+    "limits",
+    "lowest",
+    "slice_cure",
+    "tabulate",
+    "unsized",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,3 +197,39 @@ def lowest(form: Affine, ranges: Mapping[str, Length]) -> Length:
     """The lowest position of an affine form over the variables' ranges."""
     terms = [(linear([(ranges[v], 1)], -1), c) for v, c in form.terms if c < 0]
     return linear([*terms, (Fixed(form.offset), 1)])
+
+
+def unsized(table: ScopeTable, variable: str) -> FuseError:
+    """The error for a variable that nothing gives a size, with what was perhaps meant."""
+    letter = variable.rstrip("'")
+    shown = "slice" if variable.startswith(":") else variable
+    target = table.scope.target
+    cure = None
+    if target is not None and variable in target_variables(target):
+        cure = slice_cure((table,), target.tensor, table.axis.get(variable))
+    elif any(node == Position(variable) for node in _nodes(table.scope.body)):
+        cure = (
+            f"if {variable} is meant as a number, define it: `{variable} = ...`; "
+            f"if as an index, add a line `axis {letter} = ...`"
+        )
+    return mistake("FUSE152", table.scope.span, cure=cure, variable=shown, letter=letter)
+
+
+def slice_cure(tables: Sequence[ScopeTable], tensor: str, axis: str | None) -> str | None:
+    """For `Y[k] = A[2:4]`, where a size for k would repeat the sum of the slice; None: the row's own cure."""
+    for table in tables:
+        target = table.scope.target
+        if target is None or target.tensor != tensor or not table.slices:
+            continue
+        letters = [v for v in target_variables(target) if v in table.axis and table.axis[v] == axis]
+        if letters and not table.slices.keys() & set(target_variables(target)):
+            return (
+                f"a slice pairs with a slice: write ':' instead of {letters[0]} in {tensor}[…] to keep what is sliced"
+            )
+    return None
+
+
+def _nodes(expr: Expr) -> Iterator[Expr]:
+    yield expr
+    for child in children(expr):
+        yield from _nodes(child)

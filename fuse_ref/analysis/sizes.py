@@ -85,6 +85,11 @@ def because(reason: str) -> str:
     return f"{'by' if reason.startswith(('axis ', 'the table ', 'sizes=')) else 'in'} {reason}"
 
 
+def size_cure(code: str, words: Mapping[str, object]) -> str | None:
+    """None for the cure of the row. Of two sizes, only where one is 1 did somebody expect it to be repeated."""
+    return None if code != "FUSE150" or 1 in (words.get("actual"), words.get("expected")) else ""
+
+
 def axes_of_letter(program: ProgramIR, letter: str) -> list[Axis]:
     """The axes that a line `axis letter = ...` speaks of."""
     return [axis for axis in program.axes if letter in axis.letters]
@@ -208,7 +213,9 @@ def wrong_rank(tensor: Tensor, shape: tuple[int, ...], span: Span | None) -> Fus
     count = len(tensor.axes)
     axes = f" [{', '.join(axis.partition('#')[0] for axis in tensor.axes)}]" if count else ""
     expected = f"{count} {'axis' if count == 1 else 'axes'}{axes}"
-    return mistake("FUSE151", tensor.span or span, tensor=tensor.name, expected=expected, shape=shape)
+    letters = ", ".join("ijklmnpq"[: len(shape)])
+    cure = f"give it an index for each axis where it is read: {tensor.name}[{letters}]" if count == 0 else ""
+    return mistake("FUSE151", tensor.span or span, cure=cure, tensor=tensor.name, expected=expected, shape=shape)
 
 
 def _first_uses(program: ProgramIR) -> dict[str, Span]:

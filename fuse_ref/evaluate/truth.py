@@ -117,7 +117,10 @@ def _truth_values(value: object, tensor: Tensor) -> np.ndarray | None:
 
 def _wrong_type(tensor: Tensor, got: str) -> Exception:
     expected = "truth values or positions"
-    cure = "bool arrays hold truth values, int arrays of shape (count, arity) positions"
+    cure = (
+        f"bool arrays hold truth values, int arrays of shape (count, arity) positions; "
+        f"numbers are read with square brackets: {tensor.name}[{', '.join(tensor.letters or 'ijklmnpq'[: len(tensor.axes)])}]"
+    )
     return mistake("FUSE303", tensor.span, cure=cure, name=tensor.name, expected=expected, got=got)
 
 

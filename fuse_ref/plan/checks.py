@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fuse_ref.analysis.lengths import Length, evaluate
-from fuse_ref.analysis.sizes import because, wrong_rank
+from fuse_ref.analysis.sizes import because, size_cure, wrong_rank
 from fuse_ref.errors import FuseError
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan, RangeCheck, SizeCheck
@@ -55,9 +55,7 @@ def _failure(check: SizeCheck | RangeCheck, shapes: Mapping[str, tuple[int, ...]
     if isinstance(check, SizeCheck) and check.candidates:
         place, size = max(((place, number(length)) for place, length in check.candidates), key=lambda found: found[1])
         words.update(expected=size, other=because(place))
-    # Only where a 1 is involved did somebody expect it to be repeated.
-    stretched = check.code != "FUSE150" or 1 in (words.get("actual"), words.get("expected"))
-    return mistake(check.code, check.span, cure=None if stretched else "", **words)
+    return mistake(check.code, check.span, cure=size_cure(check.code, words), **words)
 
 
 def _parameter(plan: Plan, name: str, lengths: tuple[Length, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -68,12 +66,6 @@ def _parameter(plan: Plan, name: str, lengths: tuple[Length, ...], shapes: Mappi
         actual = shapes[name][position]
         if actual != expected:
             line = "" if tensor.span is None else f" (line {tensor.span.line})"
-            raise mistake(
-                "FUSE150",
-                tensor.span,
-                axis=tensor.axes[position],
-                actual=actual,
-                tensor=f"{name}{line}",
-                expected=expected,
-                other="in the plan",
-            )
+            words: dict[str, object] = {"axis": tensor.axes[position], "actual": actual, "expected": expected}
+            words.update(tensor=f"{name}{line}", other="in the program")
+            raise mistake("FUSE150", tensor.span, cure=size_cure("FUSE150", words), **words)

@@ -7,14 +7,32 @@ projection that the text itself wrote has a span and an implied one has none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fuse_ref.analysis.words import reference_text
-from fuse_ref.ir.index import Affine
-from fuse_ref.ir.nodes import Call, Equation, Expr, Negate, Number, Power, Product, ProgramIR, Project, Read, Sum
+from fuse_ref.ir.index import Affine, Quotient
+from fuse_ref.ir.nodes import (
+    And,
+    Call,
+    Compare,
+    DeclaredAxis,
+    Equation,
+    Expr,
+    Negate,
+    Not,
+    Number,
+    Or,
+    Position,
+    Power,
+    Product,
+    ProgramIR,
+    Project,
+    Read,
+    Sum,
+)
 from fuse_ref.ir.text import equation_text
-from fuse_ref.ir.variables import children, free_variables, reads
+from fuse_ref.ir.variables import children, free_variables, index_variables, reads
 from fuse_ref.source import Span, excerpt
 
 __all__ = ["Advice", "advise"]
@@ -33,9 +51,10 @@ class Advice:
 def advise(program: ProgramIR) -> tuple[Advice, ...]:
     """Every such place of a program, in text order, each once for an equation and kind."""
     found: list[Advice] = []
+    declared = {item.letter.rstrip("'"): item for item in program.declared}
     for equation in program.equations:
         if equation.kind == "equation" and not equation.target.boolean:
-            for message in dict.fromkeys(_messages(equation)):
+            for message in dict.fromkeys((*_messages(equation), *_unbounded(equation, declared), *_share(equation))):
                 found.append(Advice(message, equation_text(equation), equation.span))
     found += _written_twice(program)
     return tuple(sorted(found, key=lambda item: (item.span.source.name, item.span.start)))
@@ -135,7 +154,13 @@ def _own_normaliser(factors: tuple[Expr, ...], divisors: tuple[Expr, ...]) -> It
         base = squared.base if isinstance(squared, Power) else squared
         if isinstance(base, Product) and len(set(base.factors)) == 1 and not base.divisors:
             base = base.factors[0]
-        if base in own or divisor in factors:
+        if isinstance(base, Product) and own.issuperset(base.factors) and not base.divisors and base.factors:
+            # Q K V / (Q K): the sum over what is contracted stands around the whole quotient.
+            yield (
+                "the divisor repeats factors of its term with their letters, so it divides element by element, before "
+                "the sum; give it letters of its own, or a name in an equation of its own, to divide by its sum"
+            )
+        elif base in own or divisor in factors:
             read = next(reads(base), None)
             if read is not None and free_variables(read):
                 last = free_variables(read)[-1]
@@ -143,6 +168,39 @@ def _own_normaliser(factors: tuple[Expr, ...], divisors: tuple[Expr, ...]) -> It
                     f"{reference_text(read.tensor, read.indices)} is divided by itself, element by element, since the "
                     f"left-hand side has {last} too; use another letter, {last}', in the divisor to sum there"
                 )
+
+
+def _unbounded(equation: Equation, declared: Mapping[str, DeclaredAxis]) -> Iterator[str]:
+    """`Y[x] max= X[2*x+dx]` beside `axis dx = 3`: the line speaks of a dx that stands alone, and there is none."""
+    places: dict[str, str] = {}
+    alone = {node.variable for node in _all(equation.body) if isinstance(node, Position)}
+    for read in (equation.target, *reads(equation.body)):
+        for index in read.indices:
+            form = index.numerator if isinstance(index, Quotient) else index
+            if not isinstance(form, Affine) or (index == Affine(form.terms) and form.variable is not None):
+                alone.update(index_variables(index))
+            elif len(form.terms) > 1:
+                for variable, _ in form.terms:
+                    places.setdefault(variable, reference_text(read.tensor, read.indices))
+    for variable, text in places.items():
+        item = declared.get(variable.rstrip("'"))
+        if item is not None and item.size is not None and variable not in alone:
+            yield (
+                f"axis {item.letter} = {item.size} does not bound {variable} here, which never stands alone as an index: "
+                f"it runs as far as {text} stays inside; a factor K[{variable}], with K[{variable}] = 1, bounds it"
+            )
+
+
+def _share(equation: Equation) -> Iterator[str]:
+    """`Right avg= (P[b] == T[b])` keeps what is right, and the mean of 1 over that is 1."""
+    body = equation.body
+    factors = body.factors if isinstance(body, Product) and not body.divisors else (body,)
+    filters = [factor for factor in factors if isinstance(factor, Compare | Not | Or | And)]
+    if equation.operator == "avg=" and filters and len(filters) == len(factors):
+        yield (
+            "under avg= a condition is a filter, so this is the mean of 1 over the positions where it holds; "
+            "to get the share of them, define the condition first (Hit[b] = …) and average that"
+        )
 
 
 def _written_twice(program: ProgramIR) -> Iterator[Advice]:

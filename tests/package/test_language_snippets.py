@@ -70,11 +70,15 @@ AROUND: dict[str, str] = {
     "axis n = 5": "Y[n, d] = X[n] Z[d]",
     "axis d = 64": "Y[d] = X[d]",
     "Y[n, d] += 0": "axis n = 5, d = 3",
+    "axis dx = 3": "K[dx] = 1; F[x] = K[dx] X[x+dx]",
+    "K[dx] = 1": "axis dx = 3; Y[x] max= X[2*x+dx] K[dx]",
+    "Y[x] max= X[2*x+dx]": "axis dx = 3, x = 4",
+    "Right avg= (P[b] == T[b])": "",
 }
 
 # Words of the page that hold an = or an arrow and are no statements.
 _WORDS = re.compile(
-    r"^[+\w()~/… ]*[<=]?[=-]?$|^\w+=\"?[\w.]*\"?$|^\w+\([^()\[\]]*\)$|…|^import |^[Bx][<\[]\S*-1$|^B\[t\]|^sum\("
+    r"^[+\w()~/… ]*[<=]?[=-]?$|^\w+=\"?[\w.]*\"?$|^\w+\([^()\[\]]*\)$|…|^import |^[Bx][<\[]\S*-1$|^B\[t\]|^sum\(|^(ExecutionConfig\()?disabled_passes="
 )
 
 

@@ -72,13 +72,13 @@ AROUND: dict[str, str] = {
     "Y[n, d] += 0": "axis n = 5, d = 3",
     "axis dx = 3": "K[dx] = 1; F[x] = K[dx] X[x+dx]",
     "K[dx] = 1": "axis dx = 3; Y[x] max= X[2*x+dx] K[dx]",
-    "Y[x] max= X[2*x+dx]": "axis dx = 3, x = 4",
+    "Y[x] max= X[2*x+dx]": "axis dx = 3, x = 2",
     "Right avg= (P[b] == T[b])": "",
 }
 
 # Words of the page that hold an = or an arrow and are no statements.
 _WORDS = re.compile(
-    r"^[+\w()~/… ]*[<=]?[=-]?$|^\w+=\"?[\w.]*\"?$|^\w+\([^()\[\]]*\)$|…|^import |^[Bx][<\[]\S*-1$|^B\[t\]|^sum\(|^(ExecutionConfig\()?disabled_passes="
+    r"^[+\w()~/… ]*[<=]?[=-]?$|^\w+=\"?[\w.]*\"?$|^\w+\([^()\[\]]*\)$|…|^import |^[Bx][<\[]\S*-1$|^B\[t\]|^sum\(|^(ExecutionConfig\()?disabled_passes=|^axis nn[.]|^W\[0, j\]"
 )
 
 

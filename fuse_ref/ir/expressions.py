@@ -7,6 +7,7 @@ from typing import assert_never
 from fuse_ref.ir.along import LeftSide, axis_of, row_variable
 from fuse_ref.ir.attention import read_attention
 from fuse_ref.ir.concatenation import flattened, one_after_another, own_name, with_own_index
+from fuse_ref.ir.elsewhere import ELSEWHERE, PRODUCTS
 from fuse_ref.ir.index import Affine, Index, plain
 from fuse_ref.ir.indices import IndexReader
 from fuse_ref.ir.literals import array_values
@@ -183,11 +184,14 @@ class ExpressionReader:
 
     def _looks_like_atom(self, item: tree.Application) -> bool:
         """Whether an unknown `name(...)` can be a relation: all its arguments are plain indices."""
+        if item.name.rpartition(".")[2] in PRODUCTS:
+            return False
         return not item.keywords and all(_plain_index(argument) for argument in item.arguments)
 
     def _unknown_function(self, item: tree.Application) -> Exception:
         close = did_you_mean(item.name, self._names.functions())
-        return mistake("FUSE100", item.span, name=item.name, cure=close or None)
+        cure = ELSEWHERE.get(item.name.rpartition(".")[2]) or close
+        return mistake("FUSE100", item.span, name=item.name, cure=cure or None)
 
     def _const(self, item: tree.Application) -> Expr:
         number = self._names.number(item)

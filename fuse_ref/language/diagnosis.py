@@ -246,7 +246,10 @@ def _left_side(stop: Stop) -> FuseError | None:
         return mistake("FUSE018", stop.term, found=text, fact=f"{name}({text[len(name) + 1 : -1]})")
     if kind == "FINAL_DOT":
         return None
-    return mistake("FUSE017", stop.whole, sign="=")
+    cure = None
+    if stop.whole.text.endswith(".fuse"):
+        cure = "this looks like the name of a file: Program.from_file reads it"
+    return mistake("FUSE017", stop.whole, cure=cure, sign="=")
 
 
 def _negation(stop: Stop) -> FuseError | None:

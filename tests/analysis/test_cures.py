@@ -19,6 +19,12 @@ MATRIX = np.ones((5, 6), np.float32)
         ("H[b, k] = A[b, 2:4]; Y[b] = H[b, k]", {"A": MATRIX}, "index 'k'", "write ':' instead of k in H[…]"),
         ("Y[i] = pi A[i]", {"A": MATRIX[0]}, "the size of index 'pi'", "define it: `pi = ...`"),
         ("Y[i, j] = A[i]", {"A": MATRIX[0]}, "the size of index 'j'", "add a line `axis j = ...`"),
+        ('Y = einsum("ij,jk->ik", A, B)', {}, "no function 'einsum'", "side by side, with its indices"),
+        ("Y = matmul(A, B)", {}, "no function 'matmul'", "A[i, j] B[j, k]"),
+        ("Y[i] = np.mean(A[i, j])", {}, "no function 'np.mean'", "avg(j: X[i, j])"),
+        ("Y[i] = pow(A[i], 2)", {}, "no function 'pow'", "x ** y"),
+        ("Y[i] = sigmoid(A[i])", {}, "no function 'sigmoid'", "did you mean 'sig'?"),
+        ("models/attention.fuse", {}, "'=' is missing", "Program.from_file reads it"),
     ],
 )
 def test_the_cure_is_what_was_meant(text: str, inputs: dict[str, np.ndarray], sentence: str, cure: str) -> None:

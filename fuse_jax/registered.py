@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fuse_ref.evaluate.registered import call_registered, gradients_of
+from fuse_ref.evaluate.registered import call_registered, check_shape, gradients_of
 from fuse_ref.evaluate.registration import find_registered
 from fuse_ref.mistakes import mistake
 
@@ -18,10 +18,16 @@ __all__ = ["apply_registered"]
 
 
 def apply_registered(name: str, arguments: list[jax.Array]) -> jax.Array:
-    """The registered function `name`: shape of the arguments together, all of one type."""
+    """The registered function `name`: shape of the arguments together, all of one type.
+
+    Raises:
+        OperatorError: the function gave something of another shape.
+    """
     function = find_registered(name).jax
     if function is not None:
-        return jnp.asarray(cast(jax.Array, function(*arguments)))
+        result = jnp.asarray(cast(jax.Array, function(*arguments)))
+        check_shape(name, result.shape, jnp.broadcast_shapes(*(argument.shape for argument in arguments)))
+        return result
     return _callback(name)(*jnp.broadcast_arrays(*arguments))
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from fuse_ref.evaluate.registered import call_registered, gradients_of
+from fuse_ref.evaluate.registered import call_registered, check_shape, gradients_of
 from fuse_ref.evaluate.registration import find_registered
 from fuse_ref.mistakes import mistake
 
@@ -20,10 +20,16 @@ __all__ = ["apply_registered"]
 
 
 def apply_registered(name: str, *arguments: torch.Tensor) -> torch.Tensor:
-    """The registered function `name`: shape of the arguments together, all of one type."""
+    """The registered function `name`: shape of the arguments together, all of one type.
+
+    Raises:
+        OperatorError: the function gave something of another shape.
+    """
     function = find_registered(name).torch
     if function is not None:
-        return cast(torch.Tensor, function(*arguments))
+        result = cast(torch.Tensor, function(*arguments))
+        check_shape(name, result.shape, torch.broadcast_shapes(*(argument.shape for argument in arguments)))
+        return result.to(arguments[0].dtype)
     whole = torch.broadcast_tensors(*arguments) if len(arguments) > 1 else arguments
     value: torch.Tensor = torch.ops.fuse_torch.registered(list(whole), name)
     return value

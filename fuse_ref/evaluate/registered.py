@@ -9,7 +9,7 @@ import numpy as np
 from fuse_ref.evaluate.registration import find_registered
 from fuse_ref.mistakes import mistake
 
-__all__ = ["call_registered", "gradients_of"]
+__all__ = ["call_registered", "check_shape", "gradients_of"]
 
 
 def call_registered(name: str, arguments: Sequence[np.ndarray | np.generic | float]) -> np.ndarray:
@@ -22,7 +22,9 @@ def call_registered(name: str, arguments: Sequence[np.ndarray | np.generic | flo
     dtype = np.result_type(*arguments)
     arrays = [np.asarray(argument, dtype) for argument in arguments]
     result = np.asarray(entry.numpy(*arrays))
-    return _checked(name, result, np.broadcast_shapes(*(array.shape for array in arrays)), dtype)
+    checked = _checked(name, result, np.broadcast_shapes(*(array.shape for array in arrays)), dtype)
+    # Whoever runs the program may write into the result, and it may be an argument or a part of one.
+    return checked.copy() if any(np.may_share_memory(checked, array) for array in arrays) else checked
 
 
 def gradients_of(name: str, arguments: Sequence[np.ndarray], gradient: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -46,9 +48,18 @@ def gradients_of(name: str, arguments: Sequence[np.ndarray], gradient: np.ndarra
     )
 
 
+def check_shape(name: str, got: Sequence[int], expected: Sequence[int]) -> None:
+    """Stop where a registered function changed the shape.
+
+    Raises:
+        OperatorError: the shapes differ.
+    """
+    if tuple(got) != tuple(expected):
+        raise mistake("FUSE222", name=name, got=f"the shape {tuple(got)}", expected=f"the shape {tuple(expected)}")
+
+
 def _checked(name: str, result: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     if result.dtype.kind not in "fiub":
         raise mistake("FUSE222", name=name, got=f"an array of {result.dtype}", expected="numbers")
-    if result.shape != shape:
-        raise mistake("FUSE222", name=name, got=f"the shape {result.shape}", expected=f"the shape {shape}")
+    check_shape(name, result.shape, shape)
     return result.astype(dtype, copy=False)

@@ -6,14 +6,18 @@ import operator
 
 import torch
 from torch.fx import Node
+from torch.nn import functional
 
 from fuse_torch.lowering.emitter import Emitter
+from fuse_torch.registered import apply_registered
 
 __all__ = ["independent_outputs"]
 
 # Calls whose result may be a view of their first argument.
 _VIEW_FUNCTIONS = {operator.getitem, torch.diagonal, torch.flatten, torch.permute, torch.select, torch.unsqueeze}
 _VIEW_METHODS = {"expand", "reshape", "to", "transpose", "unflatten", "unfold"}
+# Calls that may give back an argument itself: dropout that is off, and what others wrote.
+_PASSES_ON = {functional.dropout, apply_registered}
 
 
 def independent_outputs(emit: Emitter, nodes: list[Node]) -> list[Node]:
@@ -22,7 +26,7 @@ def independent_outputs(emit: Emitter, nodes: list[Node]) -> list[Node]:
     results: list[Node] = []
     for node in nodes:
         base, repeats = _base(node)
-        if base.op in ("placeholder", "get_attr") or base in taken or repeats:
+        if base.op in ("placeholder", "get_attr") or base.target in _PASSES_ON or base in taken or repeats:
             copy = emit.method("clone", node, memory_format=torch.contiguous_format)
             copy.meta.update(node.meta)
             node = copy

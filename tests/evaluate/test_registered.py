@@ -83,6 +83,19 @@ def test_wrong_results(function: object, words: str) -> None:
         Program(f"Y[i] = {name}(X[i])").compile("numpy")(X=[1.0, 2.0])
 
 
+@pytest.mark.parametrize("function", [lambda x: x, lambda x: x[::-1][::-1]])
+def test_a_function_that_gives_its_argument_leaves_inputs_alone(function: object) -> None:
+    name = f"test_same_{id(function)}"
+    register_function(name, numpy=function)  # type: ignore[arg-type]
+    runner = Program(f"Y[i] = exp({name}(X[i]))\nZ[i] = {name}(X[i])\nexport Y, Z").compile("numpy")
+    for x in (np.array([1.0, 2.0], np.float32), np.array([3.0], np.float32)):
+        given = x.copy()
+        results = runner(X=given)
+        np.testing.assert_allclose(results["Y"], np.exp(x), rtol=1e-6)
+        results["Z"][...] = 0
+        np.testing.assert_array_equal(given, x)
+
+
 def test_derivatives_by_name_are_of_one_argument() -> None:
     with pytest.raises(ConfigError, match="names the derivative of one argument, and it has 2"):
         register_function("test_two", numpy=np.hypot, gradient="test_cube")

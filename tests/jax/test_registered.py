@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fuse_jax
-from fuse_ref import GradientError, Program, register_function
+from fuse_ref import GradientError, OperatorError, Program, register_function
 from tests.support.registered import PROGRAM, expected, expected_gradient, register_all
 
 register_all()
@@ -62,3 +62,9 @@ def test_a_jax_version_is_used() -> None:
     function = fuse_jax.compile(Program("Y[i] = test_own_jax(X[i])"))
     x = np.array([0.5, -1.0], np.float32)
     np.testing.assert_allclose(jax.jit(function)({}, {"X": x})["Y"], np.tanh(x), rtol=1e-6)
+
+
+def test_what_a_jax_version_gives_is_checked() -> None:
+    register_function("test_total_jax", numpy=lambda x: x, jax=jnp.sum)
+    with pytest.raises(OperatorError, match=r"gave the shape \(\) and not the shape \(2,\)"):
+        fuse_jax.compile(Program("Y[i] = test_total_jax(X[i])"))({}, {"X": np.ones(2, np.float32)})

@@ -94,3 +94,16 @@ def test_an_exported_evaluation_is_an_evaluation() -> None:
     x = torch.rand(3, 4)
     exported = torch.export.export(FuseModule(DROP).eval(), (x,))
     assert torch.equal(exported.module()(x + 1), 2 * (x + 1))
+
+
+def test_evaluation_gives_memory_of_its_own() -> None:
+    x = torch.ones(2, 3)
+    for run in (
+        FuseModule("Y[i, j] = dropout(X[i, j], 0.25)").eval(),
+        FuseModule("Y[j, i] = dropout(X[i, j], 0.25)").eval(),
+    ):
+        run(X=x).zero_()
+        assert torch.equal(x, torch.ones(2, 3))
+    both = FuseModule("Y[i, j] = dropout(X[i, j], 0.5)\nZ[i, j] = dropout(X[i, j], 0.5)\nexport Y, Z").eval()(X=x)
+    both["Y"].zero_()
+    assert torch.equal(both["Z"], torch.ones(2, 3))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fuse_ref import GradientError, Program, register_function
+from fuse_ref import GradientError, OperatorError, Program, register_function
 from fuse_torch import FuseModule
 from tests.support.registered import PROGRAM, expected, expected_gradient, register_all
 
@@ -84,3 +84,18 @@ def test_a_torch_version_is_looked_into() -> None:
     result.sum().backward()
     np.testing.assert_allclose(result.detach(), np.tanh([0.5, -1.0]), rtol=1e-6)
     np.testing.assert_allclose(x.grad, 1 - np.tanh([0.5, -1.0]) ** 2, rtol=1e-5)
+
+
+def test_what_a_torch_version_gives_is_checked() -> None:
+    register_function("test_total_torch", numpy=lambda x: x, torch=lambda x: x.sum())
+    with pytest.raises(OperatorError, match=r"gave the shape \(\) and not the shape \(2,\)"):
+        FuseModule(Program("Y[i] = test_total_torch(X[i])"))(X=torch.ones(2))
+    register_function("test_wide_torch", numpy=lambda x: x, torch=lambda x: x.double())
+    assert FuseModule(Program("Y[i] = test_wide_torch(X[i])"))(X=torch.ones(2)).dtype == torch.float32
+
+
+def test_a_function_that_gives_its_argument_shares_no_memory() -> None:
+    register_function("test_same_torch", numpy=lambda x: x, torch=lambda x: x)
+    x = torch.ones(2)
+    FuseModule(Program("Y[i] = test_same_torch(X[i])"))(X=x).zero_()
+    assert x.tolist() == [1.0, 1.0]

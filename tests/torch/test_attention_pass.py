@@ -254,6 +254,16 @@ def test_what_it_may_not_touch_stays_and_the_report_says_why(name: str) -> None:
     assert str(recorder.graphs[0].graph) == str(untouched.graphs[0].graph)
 
 
+@pytest.mark.parametrize("scale", [INF, -INF, math.nan])
+def test_a_scale_without_end_stays(scale: float) -> None:
+    def function(q: Made, k: Made, v: Made) -> Made:
+        return (q @ k.mT * scale).softmax(-1) @ v  # the fast kernel has 0 where all scores of a row are -inf
+
+    given = [torch.ones(2, 3, 4), -torch.ones(2, 5, 4), torch.ones(2, 5, 4)]
+    assert bool(Recorder(function)(*given).isnan().all())
+    assert (fired(), "no finite number" in refused()) == (0, True)
+
+
 def test_active_dropout_stays() -> None:
     function = SPELLINGS["dropout in evaluation"][0]
     recorder = Recorder(lambda q, k, v: F.dropout((q @ k.mT).softmax(-1), 0.5) @ v)

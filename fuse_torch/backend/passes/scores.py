@@ -176,10 +176,12 @@ _NOTHING = -1e9
 
 
 def _scaled(scores: Scores, scale: Scale) -> str | None:
+    value = scale.value
+    if isinstance(value, (int, float)) and not _is_finite(scale, value):
+        return "scores are scaled by no finite number"  # all of a row may be -inf: NaN as written, 0 in the fast kernel
     if not scores.added and not scores.filled:
         scores.scales.append(scale)
         return None
-    value = scale.value
     if not isinstance(value, (int, float)) or not 2.0**-20 <= value <= 2.0**20:
         return "scores are scaled after the mask by something that is no moderate positive number"
     factor = value if scale.function is operator.mul else 1 / value
@@ -190,6 +192,10 @@ def _scaled(scores: Scores, scale: Scale) -> str | None:
     scores.filled = filled
     scores.added = [Added(item.mask, (*item.scales, scale)) for item in scores.added]
     return None
+
+
+def _is_finite(scale: Scale, value: float) -> bool:
+    return math.isfinite(value) and (scale.function is operator.mul or value != 0)
 
 
 # Steps -----------------------------------------------------------------------------------------

@@ -313,10 +313,8 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
         (
             Example(
                 "cannot be used: File exists",
-                python=(
-                    "import tempfile; file = tempfile.NamedTemporaryFile()\n"
-                    "Program('Y[i] = 2 X[i]').compile(cache_dir=file.name)"
-                ),
+                # A file, where a folder is wanted.
+                python="import sys; Program('Y[i] = 2 X[i]').compile(cache_dir=sys.executable)",
             ),
         ),
     ),

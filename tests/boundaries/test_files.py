@@ -26,6 +26,8 @@ WORDS: dict[str, str] = {
     "code hidden from coverage": "pragma: no " + "cover",
 }
 BROAD = {"Exception", "BaseException"}
+HUNT = "what an engine may not raise is what it looks for: anything but a FuseError is told as a finding"
+CATCHES_ALL: dict[str, str] = {"tests/fuzz/gradients.py": HUNT, "tests/fuzz/judge.py": HUNT}
 TEXT_FILES = ("*.md", "Makefile", "pyproject.toml", "constraints.txt", ".ci/*", "docs/**/*.md", "examples/**/*.fuse")
 
 
@@ -111,7 +113,7 @@ def test_the_search_for_words_can_fail(line: str) -> None:
 
 def test_nothing_is_caught_broadly() -> None:
     found = {relative(path): broad_handlers(tree(path)) for path in project_files()}
-    assert {name: lines for name, lines in found.items() if lines} == {}
+    assert {name for name, lines in found.items() if lines} == set(CATCHES_ALL)
 
 
 @pytest.mark.parametrize(

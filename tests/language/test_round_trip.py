@@ -65,7 +65,7 @@ def test_the_strategies_make_every_node() -> None:
 
     collect()
     kinds = {name for name, value in vars(st).items() if isinstance(value, type) and value.__module__ == st.__name__}
-    assert seen == kinds
+    assert seen == kinds - {"Inlined"}  # made by putting functions in place, never by reading
 
 
 @QUICK

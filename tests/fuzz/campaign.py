@@ -69,7 +69,8 @@ def shrink_finding(sketch: Sketch, problem: Problem, engines: Mapping[str, Engin
             return gradient_problems(candidate)
         precisions = [problem.words[:7]] if problem.words[:7] in ("float32", "float64") else ["float64", "float32"]
         ways: tuple[Way, ...] = tuple((problem.engine, precision) for precision in precisions)  # type: ignore[misc]
-        return judge(candidate, ways, engines)
+        # What the oracle or the reading of the program shows needs no engine.
+        return judge(candidate, ways if problem.engine in engines else (), engines)
 
     def alike(candidate: Sketch) -> list[Problem]:
         found = again(candidate)

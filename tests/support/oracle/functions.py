@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fuse_ref.language import syntax_tree as tree
-from tests.support.oracle.errors import OracleError
+from tests.support.oracle.errors import OracleAxisError, OracleError
 
 __all__ = [
     "ALONG",
@@ -254,6 +254,8 @@ def _topk(line: Sequence[float], count: Sequence[float]) -> list[float]:
 
 def _rope(line: Sequence[float], position: Sequence[float], base: Sequence[float]) -> list[float]:
     """Su et al. 2021, equation 34: the pair (2i, 2i + 1) of n numbers turned by position / base**(2i / n)."""
+    if len(line) % 2:
+        raise OracleAxisError(f"rope turns pairs, and the axis has {len(line)} positions")
     turned = []
     for k, x in enumerate(line):
         angle = position[k] / base[k] ** (2 * (k // 2) / len(line))

@@ -7,6 +7,7 @@ recurrence takes its length from whatever bounds it.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from fuse_ref.language import syntax_tree as tree
@@ -65,6 +66,7 @@ class Solver:
             if known:
                 self.declared[root] = known.pop()
         self.fixed = self._fixed()
+        self._equations = Counter(item.target.tensor for item in self.definitions)
         self.lengths: dict[tuple[str, int], float] = {}
         self.ranges: dict[tuple[int, str], float] = {}
         self.least: dict[Node, int] = {}  # what facts and constants on left-hand sides need
@@ -214,6 +216,8 @@ class Solver:
         written = [
             index.offset for index in item.target.indices if isinstance(index, Affine) and index.terms == ((name, 1),)
         ]
+        if root in self.axes.stepped and root in self.declared and 0 in written:
+            limits.append(self.declared[root])  # what lies past the declared length would be dropped
         if root in self.step_caps and written and written[0] > 0:
             # An equation that writes at *t+2 takes one step less than there are states after the first.
             limits.append(self.step_caps[root] + (1 - written[0] if item.target.virtual is not None else 0))
@@ -227,8 +231,10 @@ class Solver:
             if root not in self.axes.stepped:
                 self.decided.add((item.number, name))
             return UNKNOWN
-        # Nothing in the equation bounds it: its axis has a length from elsewhere, or none.
-        places = ((t, k) for t, k in self.lengths if self.axes.of(t, k) == root)
+        # Nothing in the equation bounds it: its axis has a length from elsewhere, or none. A tensor that only this
+        # equation writes is no such place.
+        alone = {item.target.tensor} if self._equations[item.target.tensor] == 1 else set()
+        places = ((t, k) for t, k in self.lengths if self.axes.of(t, k) == root and t not in alone)
         return min((self.length(*key) for key in places), default=self.sizes.get(name.rstrip("'"), UNKNOWN))
 
     def _slice_length(self, item: Definition, reads: list[Read], name: str) -> float:

@@ -52,6 +52,18 @@ def _step(emit: Emitter, arguments: Sequence[Argument], options: Mapping[str, st
     return emit.call(torch.relu, emit.call(torch.sign, arguments[0]))
 
 
+def _sign(emit: Emitter, arguments: Sequence[Argument], options: Mapping[str, str]) -> Node:
+    # torch.sign has 0 for NaN, which then would be lost.
+    x = _tensor(emit, arguments[0])
+    return emit.call(torch.where, emit.call(operator.ne, x, x), x, emit.call(torch.sign, x))
+
+
+def _power(emit: Emitter, arguments: Sequence[Argument], options: Mapping[str, str]) -> Node:
+    # The code that FX generates for operator.pow of -2 is `-2 ** x`, which Python reads as -(2 ** x).
+    function = operator.pow if isinstance(arguments[0], Node) else torch.pow
+    return emit.call(function, *arguments)
+
+
 def _leaky_relu(emit: Emitter, arguments: Sequence[Argument], options: Mapping[str, str]) -> Node:
     x, slope = arguments
     if not isinstance(slope, Node):
@@ -160,7 +172,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
     "log": _plain(torch.log),
     "sqrt": _plain(torch.sqrt),
     "abs": _plain(torch.abs),
-    "sign": _plain(torch.sign),
+    "sign": _sign,
     "sin": _plain(torch.sin),
     "cos": _plain(torch.cos),
     "floor": _plain(torch.floor),
@@ -175,7 +187,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
     "subtract": _plain(operator.sub),
     "multiply": _plain(operator.mul),
     "divide": _plain(operator.truediv),
-    "power": _plain(operator.pow),
+    "power": _power,
     "negate": _plain(operator.neg),
     "less": _plain(operator.lt),
     "less_equal": _plain(operator.le),

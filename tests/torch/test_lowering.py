@@ -81,6 +81,7 @@ FUNCTIONS: dict[str, Callable[[float], float]] = {
     "-X[i]": lambda x: -x,
     "X[i]**3": lambda x: x**3,
     "2**X[i]": lambda x: 2**x,
+    "(-2)**floor(X[i])": lambda x: (-2.0) ** math.floor(x),
     "(X[i] > 0)": lambda x: float(x > 0),
     "(0 <= X[i])": lambda x: float(x >= 0),
     "(X[i] == 0)": lambda x: float(x == 0),
@@ -330,3 +331,13 @@ def test_a_map_of_numbers_alone_has_the_precision_of_the_run() -> None:
     assert_close(
         run(torch.zeros(1, dtype=torch.float64)), torch.tensor([1 / 3], dtype=torch.float64), rtol=0, atol=1e-16
     )
+
+
+def test_signs_keep_nan_and_alternate() -> None:
+    module = FuseModule("input X[i]\nS[i] = sign(X[i])\nA[i] = (-1)**i X[i]\nexport S, A")
+    for x in ([math.nan, -3.0, 0.0, 2.0], [5.0, math.nan]):
+        result = module(torch.tensor(x))
+        expected = [v if math.isnan(v) else float((v > 0) - (v < 0)) for v in x]
+        torch.testing.assert_close(result["S"], torch.tensor(expected), equal_nan=True)
+        turned = torch.tensor([v * (-1) ** i for i, v in enumerate(x)])
+        torch.testing.assert_close(result["A"], turned, equal_nan=True)

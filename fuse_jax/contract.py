@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fuse_jax.extremes import extreme
+
 __all__ = ["Projector", "align", "contract", "full_precision", "neutral", "project", "reduce"]
 
 Projector: TypeAlias = Literal["sum", "max", "min", "avg", "prod", "any"]
@@ -108,8 +110,6 @@ def neutral(operator: Projector, dtype: np.dtype) -> float | int | bool:
 
 _REDUCTIONS: dict[str, Callable[..., jax.Array]] = {
     "sum": jnp.sum,
-    "max": jnp.max,
-    "min": jnp.min,
     "avg": jnp.mean,
     "prod": jnp.prod,
     "any": jnp.any,
@@ -123,6 +123,8 @@ def reduce(operator: Projector, value: jax.Array, axes: Sequence[int]) -> jax.Ar
     if any(value.shape[axis] == 0 for axis in axes):
         shape = [size for axis, size in enumerate(value.shape) if axis not in axes]
         return jnp.full(shape, neutral(operator, value.dtype), dtype=value.dtype)
+    if operator == "max" or operator == "min":
+        return extreme(operator, tuple(axes), value)
     result = _REDUCTIONS[operator](value, axis=tuple(axes))
     # NumPy's rule would widen small integers; the plan says the type.
     return result if operator == "avg" else result.astype(value.dtype)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fuse_jax.contract import Projector, align, neutral, reduce
+from fuse_jax.extremes import ties
 
 __all__ = ["Spot", "gather", "repeated", "scatter"]
 
@@ -167,7 +168,7 @@ def _extreme_jvp(
 ) -> tuple[jax.Array, jax.Array]:
     rows, flat = primals
     result = _extreme(operator, total, rows, flat)
-    chosen = rows == result.at[flat].get(mode="fill", fill_value=0)
+    chosen = ties(rows, result.at[flat].get(mode="fill", fill_value=0))
     zeros = jnp.zeros_like(result)
     count = zeros.at[flat].add(chosen.astype(rows.dtype), mode="drop")
     shared = jnp.where(chosen, tangents[0], 0)

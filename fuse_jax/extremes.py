@@ -8,6 +8,7 @@ place of the extreme always has a share, and elements within some units in the l
 from __future__ import annotations
 
 import functools
+import math
 from typing import Literal, TypeAlias
 
 import jax
@@ -55,7 +56,8 @@ def _first(operator: Extreme, axes: tuple[int, ...], value: jax.Array) -> jax.Ar
     order = [*kept, *axes]
     moved = lax.transpose(value, order)
     shape = moved.shape
-    flat = moved.reshape(*shape[: len(kept)], -1)
+    # Its size in full: -1 cannot be worked out where another axis is empty.
+    flat = moved.reshape(*shape[: len(kept)], math.prod(shape[len(kept) :]))
     place = jnp.argmax(flat, axis=-1) if operator == "max" else jnp.argmin(flat, axis=-1)
     chosen = lax.broadcasted_iota(place.dtype, flat.shape, flat.ndim - 1) == place[..., None]
     return lax.transpose(chosen.reshape(shape), [order.index(axis) for axis in range(value.ndim)])

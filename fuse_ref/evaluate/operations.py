@@ -113,6 +113,10 @@ def _gelu(x: Value, *, approximate: str = "none") -> Value:
 
 
 def _clip(x: Value, lo: Value, hi: Value, out: Out = None) -> Value:
+    if isinstance(lo, float) and lo == -math.inf:
+        return np.minimum(x, hi, out=out)
+    if isinstance(hi, float) and hi == math.inf:
+        return np.maximum(x, lo, out=out)
     return np.minimum(np.maximum(x, lo, out=out), hi, out=out)
 
 

@@ -373,7 +373,8 @@ def _emitted(block: Block, match: _Match, number: int) -> tuple[DenseOperation, 
     product = emit.contract(scaled(weighted, -2 * match.factor), y, labels)
     total = emit.map("add", labels, emit.map("add", labels, product, rows), columns)
     if clipped:
-        emit.map("max" if match.factor > 0 else "min", labels, total, 0)
+        bounds = (0, math.inf) if match.factor > 0 else (-math.inf, 0)
+        emit.map("clip", labels, total, *bounds)
     emit.operations[-1] = replace(emit.operations[-1], output=match.last.output)
     return tuple(emit.operations)
 

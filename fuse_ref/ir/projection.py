@@ -35,6 +35,7 @@ from fuse_ref.ir.nodes import (
 )
 from fuse_ref.ir.operations import INLINED, row_of
 from fuse_ref.ir.variables import children, free_variables, index_variables
+from fuse_ref.mistakes import mistake
 
 __all__ = ["project_boolean", "project_numeric", "project_sink", "project_whole"]
 
@@ -278,6 +279,8 @@ class _Projection:
         else:
             value = Call(expr.function, arguments, expr.axis, expr.options, expr.span)
         lacking = tuple(v for v in free_variables(value) if v not in kept)
+        if any(v.startswith(":") for v in lacking):
+            raise mistake("FUSE148", expr.span, name=expr.function)
         return Project("avg", lacking, value, expr.span) if lacking else value
 
     def truth(self, expr: Expr, kept: Variables, outside: Variables) -> Expr:

@@ -158,4 +158,18 @@ FUNCTION_MISTAKES: tuple[Mistake, ...] = (
             Example("it sums over q", "Y[p, q] = attention(Q[p, k], K[q, k], V[q, v])"),
         ),
     ),
+    Mistake(
+        "FUSE148",
+        AxisError,
+        "a slice averaged by a loss",
+        "{name} is the mean over a slice that the left-hand side lacks, and a slice has no name to write that with",
+        "give the part that is read a name first, Part[:] = T[2:4], then {name}(Part[i], …)",
+        (
+            Example("mse is the mean over a slice", "L = mse(T[0:2], N[1:3])"),
+            Example(
+                "cross_entropy is the mean over a slice",
+                "input N[e]: int64; L = cross_entropy(T[0:2, c], N[0:2], axis=c)",
+            ),
+        ),
+    ),
 )

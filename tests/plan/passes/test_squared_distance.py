@@ -130,5 +130,5 @@ def test_what_it_saves() -> None:
     assert len(operations_of(plan, Contract)) == 2  # of the rows with themselves, and with each other
     # One pass over the square more than by hand, for the 0 of a row to itself.
     squares = [item for item in operations_of(plan, Map) if set(item.output.labels) == {"i", "i'"}]
-    assert [item.function for item in squares] == ["add", "add", "min", "exp"]
+    assert [item.function for item in squares] == ["add", "add", "clip", "exp"]
     assert ExecutionConfig(disabled_passes=("squared_distance",)).left_out_passes == ("squared_distance",)

@@ -20,6 +20,7 @@ from fuse_ref.ir.nodes import Dtype, ProgramIR, Role
 from fuse_ref.ir.text import explicit_text
 from fuse_ref.language.formatter import format_text
 from fuse_ref.language.parser import parse
+from fuse_ref.mistakes import mistake
 from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.steps import Plan
 from fuse_ref.source import Source
@@ -71,6 +72,8 @@ class Program:
         path: str | PathLike[str] | None = None,
         allowed_roots: Sequence[str | PathLike[str]] = (),
     ) -> None:
+        if not isinstance(text, str):
+            raise mistake("FUSE224", None, got=type(text).__name__)
         source = Source(text, "<program>" if path is None else str(path))
         errors: list[FuseError] = []
         place = None if path is None else Path(path)

@@ -319,6 +319,17 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
         ),
     ),
     Mistake(
+        "FUSE224",
+        InputError,
+        "program that is no text",
+        "a program is a text, but a value of type {got} was given",
+        "give the equations as a string; Program.from_file(path) reads a file",
+        (
+            Example("a program is a text, but a value of type int was given", python="Program(3)"),
+            Example("a value of type bytes was given", python="Program(b'Y[i] = X[i]')"),
+        ),
+    ),
+    Mistake(
         "FUSE228",
         LimitError,
         "run beyond its memory limit",

@@ -35,6 +35,7 @@ AROUND: dict[str, str] = {
     "input T[b]: int64": "Y[b] = T[b]",
     "input Edge(x, y)": "Degree[x] = Edge(x, y)",
     "param W[o, d] ~ xavier()": "axis o = 3, d = 4; Y[o] = W[o, d] X[d]",
+    "fn linear(X[d], W[o, d]) = W[o, d] X[d]": "Y[b, o] = linear(A[b, d], B[o, d])",
     "fn head(Q[p, k], K[q, k]) = softmax(Q[p, k] K[q, k], axis=q)": "Y[b, p, q] = head(A[b, p, k], B[b, q, k])",
     "Y[X[p], d] = Z[p, d]": "input X[p]: int64; axis n = 5; Y[n, d] += 0",
     "P[p, d] = sin(p / 10**d)": "axis p = 5, d = 3",

@@ -75,6 +75,8 @@ AROUND: dict[str, str] = {
     "K[dx] = 1": "axis dx = 3; Y[x] max= X[2*x+dx] K[dx]",
     "Y[x] max= X[2*x+dx]": "axis dx = 3, x = 2",
     "Right avg= (P[b] == T[b])": "",
+    "axis i = 3": "U[i] = rmsnorm(V[i/2], axis=i) + E[i+1]",
+    "U[i] = rmsnorm(V[i/2], axis=i) + E[i+1]": "axis i = 3; V[0] = 0.7; V[1] = 1.1",
 }
 
 # Words of the page that hold an = or an arrow and are no statements.

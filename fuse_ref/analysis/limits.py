@@ -12,7 +12,7 @@ from fuse_ref.analysis.sizes import Known
 from fuse_ref.analysis.words import reference_text
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Affine, Gather, Index, Quotient, SliceIndex, Virtual
-from fuse_ref.ir.nodes import Expr, FileContent, Position
+from fuse_ref.ir.nodes import Expr, FileContent, Position, Read
 from fuse_ref.ir.variables import children, target_variables
 from fuse_ref.mistakes import mistake
 
@@ -22,9 +22,9 @@ __all__ = [
     "Slot",
     "affine_part",
     "highest",
+    "likely_cure",
     "limits",
     "lowest",
-    "slice_cure",
     "tabulate",
     "unsized",
 ]
@@ -206,7 +206,7 @@ def unsized(table: ScopeTable, variable: str) -> FuseError:
     target = table.scope.target
     cure = None
     if target is not None and variable in target_variables(target):
-        cure = slice_cure((table,), target.tensor, table.axis.get(variable))
+        cure = _slice_cure((table,), target.tensor, table.axis.get(variable))
     elif any(node == Position(variable) for node in _nodes(table.scope.body)):
         cure = (
             f"if {variable} is meant as a number, define it: `{variable} = ...`; "
@@ -215,7 +215,25 @@ def unsized(table: ScopeTable, variable: str) -> FuseError:
     return mistake("FUSE152", table.scope.span, cure=cure, variable=shown, letter=letter)
 
 
-def slice_cure(tables: Sequence[ScopeTable], tensor: str, axis: str | None) -> str | None:
+def likely_cure(tables: Sequence[ScopeTable], tensor: str, axis: str | None) -> str | None:
+    """What was perhaps meant by equations that leave an axis of `tensor` without a size; None: the row's own cure."""
+    for table in tables:
+        target = table.scope.target
+        if (
+            target is not None
+            and target.tensor == tensor
+            and any(
+                isinstance(node, Read) and (node.tensor, node.indices) == (tensor, target.indices)
+                for node in _nodes(table.scope.body)
+            )
+        ):
+            return (
+                f"an equation defines {tensor}, it does not change a value that is there: give the result another name"
+            )
+    return _slice_cure(tables, tensor, axis)
+
+
+def _slice_cure(tables: Sequence[ScopeTable], tensor: str, axis: str | None) -> str | None:
     """For `Y[k] = A[2:4]`, where a size for k would repeat the sum of the slice; None: the row's own cure."""
     for table in tables:
         target = table.scope.target

@@ -15,7 +15,7 @@ from typing import TypeAlias, assert_never
 from fuse_ref.analysis.formulas import at_least_zero, deciding_slice, open_slice, slice_length, written_variables
 from fuse_ref.analysis.graph import groups
 from fuse_ref.analysis.lengths import Fixed, Length, floor_divide, linear, maximum, minimum, times
-from fuse_ref.analysis.limits import Limit, ScopeTable, Slot, affine_part, highest, limits, lowest, slice_cure, unsized
+from fuse_ref.analysis.limits import Limit, ScopeTable, Slot, affine_part, highest, likely_cure, limits, lowest, unsized
 from fuse_ref.analysis.sizes import Known, written_by_gathers
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Affine, SliceIndex
@@ -347,7 +347,7 @@ class Solver:
         if least:
             return Fixed(least)
         letter, span = axis.partition("#")[0], self.known.span(tensor)
-        cure = slice_cure(self.tables, tensor, axis)
+        cure = likely_cure(self.tables, tensor, axis)
         error = mistake("FUSE152", span, cure=cure, variable=letter, letter=letter.rstrip("'"))
         self.solution.unsized.append(written_by_gathers(self.known, axis) or error)
         return Fixed(1)

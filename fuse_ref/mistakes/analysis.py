@@ -47,7 +47,10 @@ ANALYSIS_MISTAKES: tuple[Mistake, ...] = (
         "An index without a size",
         "nothing gives the size of index {variable!r}: no tensor that is given has it alone",
         "add a line `axis {letter} = ...`",
-        (Example("nothing gives the size of index 'j'", python='Program("Y[i, j] = X[i]").plan()'),),
+        (
+            Example("nothing gives the size of index 'j'", python='Program("Y[i, j] = X[i]").plan()'),
+            Example("it does not change a value that is there", python='Program("X[i] = relu(X[i])").plan()'),
+        ),
     ),
     Mistake(
         "FUSE153",

@@ -15,6 +15,7 @@ _EXHAUSTIVE = 7
 # An order that costs hardly more arithmetic is the faster one if it makes smaller products: outer and thin ones
 # take longer than their arithmetic says. Each element that is made is given the price of 32 multiplications.
 _COMBINED = paths.DynamicProgramming(minimize="combo-32")
+_JOINED = paths.DynamicProgramming(minimize="flops")  # without outer products
 _NEAR = 1.05
 
 
@@ -25,6 +26,8 @@ class Order:
     path: tuple[tuple[int, int], ...]
     flops: int  # multiplications and additions, as opt_einsum counts them
     largest: int  # elements of the largest product
+    made: int = 0  # elements of all products together
+    outer: bool = False  # some product sums nothing and is multiplied on
 
 
 def choose_order(inputs: Sequence[tuple[str, ...]], output: Sequence[str], sizes: Mapping[str, int]) -> Order:
@@ -43,8 +46,11 @@ def choose_order(inputs: Sequence[tuple[str, ...]], output: Sequence[str], sizes
         found = _cost(_pairs(paths.greedy(sets, kept, known), len(inputs)), inputs, output, sizes)
     else:
         found = _cost(_pairs(paths.optimal(sets, kept, known), len(inputs)), inputs, output, sizes)
+        joined = _cost(_pairs(_JOINED(sets, kept, known), len(inputs)), inputs, output, sizes)
+        if found.outer and joined.flops <= _NEAR * found.flops:
+            found = joined
         smaller = _cost(_pairs(_COMBINED(sets, kept, known), len(inputs)), inputs, output, sizes)
-        if smaller.flops <= _NEAR * found.flops:
+        if smaller.flops <= _NEAR * found.flops and smaller.made < found.made:
             found = smaller
     return found if (found.flops, found.largest) < (written.flops, written.largest) else written
 
@@ -75,7 +81,8 @@ def _cost(
     sizes: Mapping[str, int],
 ) -> Order:
     remaining = [frozenset(labels) for labels in inputs]
-    flops = largest = 0
+    flops = largest = made = 0
+    outer = False
     for first, second in path:
         right, left = remaining.pop(second), remaining.pop(first)
         needed = frozenset(output).union(*remaining)
@@ -83,9 +90,11 @@ def _cost(
         product = both & needed
         elements = math.prod(sizes[label] for label in both)
         flops += elements * (2 if product != both else 1)
-        largest = max(largest, math.prod(sizes[label] for label in product))
+        count = math.prod(sizes[label] for label in product)
+        outer = outer or (product == both and bool(remaining))
+        largest, made = max(largest, count), made + count
         remaining.append(product)
-    return Order(path, flops, largest)
+    return Order(path, flops, largest, made, outer)
 
 
 def expression_of(inputs: Sequence[tuple[str, ...]], output: Sequence[str]) -> str:

@@ -88,7 +88,11 @@ class Emitter:
     def may_overwrite(self, register: Register) -> bool:
         """Whether its memory belongs to the program and no later operation nor output sees it."""
         info = self.infos[register]
-        if info.overlapping or not self.infos[info.root].owned or not info.shape:
+        root = self.infos[info.root]
+        if info.overlapping or not root.owned or not info.shape:
+            return False
+        # A part of a larger array lies in steps there, and NumPy 2.4 negates float32 in place wrongly in steps.
+        if info.elements != root.elements:
             return False
         return all(self._last_use[name] <= self.now for name in self._root_names.get(info.root, ()))
 

@@ -300,3 +300,15 @@ def test_each_thread_sees_its_own_last_call() -> None:
     thread.join()
     assert seen == [[2], [1], (1,)]
     assert runner.answers[0].values.tolist() == [10, 12]
+
+
+@pytest.mark.parametrize("length", [3, 4, 9, 17])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_nothing_is_computed_in_place_in_steps(precision: str, length: int) -> None:
+    """NumPy 2.4.6 gives wrong values for `np.negative(x, out=x)` where float32 lie 16 bytes apart."""
+    config = ExecutionConfig(precision=precision)  # type: ignore[arg-type]
+    runner = Program("Y[j] = -(M[j/2, j]) + 1").compile("numpy", config=config)
+    for seed in (0, 1):
+        matrix = np.random.default_rng(seed).uniform(-1, 1, (length, length)).astype(precision)
+        expected = [1 - matrix[j // 2, j] for j in range(length)]
+        np.testing.assert_allclose(runner(M=matrix)["Y"], expected, rtol=1e-5)

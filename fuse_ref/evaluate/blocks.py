@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fuse_ref.analysis.lengths import Extent, Length, evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.engine import Array
-from fuse_ref.evaluate.memory import check_memory, peak_of
+from fuse_ref.evaluate.memory import check_memory, needed_operations, peak_of
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.plan.steps import (
     Along,
@@ -147,7 +147,7 @@ def _split(plan: Plan, start: tuple[str, int], outputs: Sequence[str]) -> Split 
     """The split that cuts `start`, with whatever else must be cut along."""
     cut: dict[str, int] = {start[0]: start[1]}
     while True:
-        walked = _walk(plan, cut)
+        walked = _walk(plan, cut, outputs)
         if walked is None:
             return None
         places, more = walked
@@ -169,27 +169,26 @@ def _depends(length: Length, cut: Mapping[str, int]) -> bool:
     return few != many
 
 
-def _walk(plan: Plan, cut: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]] | None:
+def _walk(plan: Plan, cut: Mapping[str, int], outputs: Sequence[str]) -> tuple[dict[str, int], dict[str, int]] | None:
     """Where each value has the index, and givens that must be cut too; None where positions need each other."""
     places = dict(cut)
     more: dict[str, int] = {}
-    for step in plan.steps:
-        for operation in step.operations:
-            found = _place(plan, operation, places, more)
-            if found is None:
+    for operation in needed_operations(plan, outputs):
+        found = _place(plan, operation, places, more)
+        if found is None:
+            return None
+        place = found[0] if found else _SAME
+        for k, length in enumerate(operation.output.lengths):
+            if k == place and isinstance(length, Extent):
+                if cut.get(length.tensor) != length.position:
+                    more[length.tensor] = length.position
+            elif k == place or _depends(length, cut):
                 return None
-            place = found[0] if found else _SAME
-            for k, length in enumerate(operation.output.lengths):
-                if k == place and isinstance(length, Extent):
-                    if cut.get(length.tensor) != length.position:
-                        more[length.tensor] = length.position
-                elif k == place or _depends(length, cut):
-                    return None
-            indices = operation.indices if isinstance(operation, (Index, Write)) else ()
-            if any(_depends(index.offset, cut) for index in indices):
-                return None
-            if found:
-                places[operation.output.out] = place
+        indices = operation.indices if isinstance(operation, (Index, Write)) else ()
+        if any(_depends(index.offset, cut) for index in indices):
+            return None
+        if found:
+            places[operation.output.out] = place
     return places, more
 
 

@@ -13,10 +13,10 @@ from fuse_ref.errors import FuseError
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
-from fuse_ref.plan.steps import DenseOperation, Permute, Plan
+from fuse_ref.plan.steps import DenseOperation, Output, Permute, Plan
 from fuse_ref.source import Span
 
-__all__ = ["Peak", "check_memory", "peak_of", "too_large"]
+__all__ = ["Peak", "check_memory", "item_size", "moments", "needed_operations", "peak_of", "too_large"]
 
 _BYTES: Final[dict[str, int]] = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 
@@ -33,13 +33,43 @@ class Peak:
     results: int  # bytes of the outputs
 
 
+def moments(plan: Plan, outputs: Collection[str]) -> tuple[tuple[Output, ...], ...]:
+    """What a run itself holds at each of its moments, in order: whenever a value has been made.
+
+    A value is held from then until its last use, outputs until the end. A permutation shows the memory of
+    its operand, which is held as long as either is used.
+    """
+    operations = needed_operations(plan, outputs)
+    last: dict[str, int] = {}
+    for position, operation in enumerate(operations):
+        for name in (operation.output.out, *reads(operation)):
+            last[name] = position
+    owners: dict[str, str] = {}  # a permutation -> the value whose memory it shows
+    for operation in operations:
+        if isinstance(operation, Permute):
+            name, operand = operation.output.out, operation.operand.value
+            owners[name] = owners.get(operand, operand)
+            last[owners[name]] = max(last[owners[name]], last[name])
+    kept = {*outputs, *(owners[name] for name in outputs if name in owners)}
+    live: dict[str, Output] = {}
+    found: list[tuple[Output, ...]] = []
+    for position, operation in enumerate(operations):
+        if not isinstance(operation, Permute):
+            live[operation.output.out] = operation.output
+            found.append(tuple(live.values()))
+        for dead in [name for name in live if last[name] <= position and name not in kept]:
+            del live[dead]
+    return tuple(found)
+
+
 def peak_of(
     plan: Plan, shapes: Mapping[str, tuple[int, ...]], outputs: Collection[str], config: ExecutionConfig
 ) -> Peak:
     """The most that running `plan` holds at once: what is given, results, and values until their last use.
 
     Each value counts from when it is made, at its full size, though an engine may fuse it into the next or
-    write it over one that is not needed any more. What a library needs inside a call is not counted.
+    write it over one that is not needed any more. What a library needs inside a call is not counted, nor
+    what is kept for a gradient.
 
     Args:
         shapes: of all that is given: inputs, parameters, weights and sources.
@@ -47,47 +77,39 @@ def peak_of(
     """
 
     def size(shape: tuple[int, ...], dtype: Dtype) -> int:
-        item = 8 if dtype == "int64" else 1 if dtype == "bool" else _BYTES[config.precision]
-        return item * math.prod(shape)
+        return item_size(dtype, config.precision) * math.prod(shape)
+
+    def shape_of(output: Output) -> tuple[int, ...]:
+        return tuple(max(0, evaluate(length, lambda tensor, k: shapes[tensor][k])) for length in output.lengths)
 
     dtypes = {tensor.name: tensor.dtype for tensor in plan.program.tensors}
-    operations = _needed(plan, outputs)
-    last: dict[str, int] = {}
-    for position, operation in enumerate(operations):
-        for name in (operation.output.out, *reads(operation)):
-            last[name] = position
-    given = held = sum(size(shape, dtypes[name]) for name, shape in shapes.items())
-    results = 0
-    live: dict[str, tuple[int, tuple[int, ...]]] = {}
-    owners: dict[str, str] = {}  # a permutation -> the value whose memory it shows
-    most, largest = held, ""
-    shape_of_largest: tuple[int, ...] = ()
-    for position, operation in enumerate(operations):
-        name = operation.output.out
-        shape = tuple(
-            max(0, evaluate(length, lambda tensor, k: shapes[tensor][k])) for length in operation.output.lengths
-        )
-        if name in outputs:
-            results += size(shape, operation.output.dtype)
-        if isinstance(operation, Permute):
-            owner = owners.get(operation.operand.value, operation.operand.value)
-            owners[name] = owner
-            last[owner] = max(last[owner], last[name])
-        else:
-            live[name] = (size(shape, operation.output.dtype), shape)
-            held += live[name][0]
+    operations = needed_operations(plan, outputs)
+    made = {item.output.out: size(shape_of(item.output), item.output.dtype) for item in operations}
+    given = sum(size(shape, dtypes[name]) for name, shape in shapes.items())
+    most, largest = 0, None
+    for live in moments(plan, outputs):
+        held = sum(made[output.out] for output in live)
         if held > most:
-            most = held
-            largest = max(live, key=lambda item: live[item][0])
-            shape_of_largest = live[largest][1]
-        for dead in [item for item in live if last[item] <= position and item not in outputs]:
-            held -= live.pop(dead)[0]
-    tensor = largest.partition("~")[0]
+            most, largest = held, max(live, key=lambda output: made[output.out])
+    tensor = "" if largest is None else largest.out.partition("~")[0]
     spans = {equation.target.tensor: equation.span for equation in reversed(plan.program.equations)}
-    return Peak(most, tensor, shape_of_largest, spans.get(tensor), given, results)
+    return Peak(
+        bytes=given + most,
+        tensor=tensor,
+        shape=() if largest is None else shape_of(largest),
+        span=spans.get(tensor),
+        given=given,
+        results=sum(made.get(name, 0) for name in set(outputs)),
+    )
 
 
-def _needed(plan: Plan, outputs: Collection[str]) -> list[DenseOperation]:
+def item_size(dtype: Dtype, precision: str) -> int:
+    """Bytes of one element."""
+    return 8 if dtype == "int64" else 1 if dtype == "bool" else _BYTES[precision]
+
+
+def needed_operations(plan: Plan, outputs: Collection[str]) -> list[DenseOperation]:
+    """The operations on which `outputs` depend, in order."""
     needed = set(outputs)
     found: list[DenseOperation] = []
     for step in reversed(plan.steps):

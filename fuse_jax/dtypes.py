@@ -12,6 +12,7 @@ import numpy as np
 
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import resolve_precision
+from fuse_ref.files.arrays import FileMap
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
@@ -40,7 +41,7 @@ class Numbers:
         return {"float": self.precision, "int64": self.integer, "bool": np.dtype(bool)}[dtype]
 
     def array(self, value: object, dtype: Dtype, name: str) -> jax.Array:
-        """`value` as a JAX array of `dtype` that shares no memory with it.
+        """`value` as a JAX array of `dtype` that shares no memory with it, but for our own memory maps of files.
 
         Args:
             value: an array of any framework, nested lists or a number. May be traced.
@@ -64,6 +65,9 @@ class Numbers:
         _check_kind(array.dtype, dtype, name)
         if dtype == "int64":
             self._check_integers(array, name)
+        if isinstance(array, FileMap) and array.over_file and array.dtype == wanted:
+            # Nobody writes to it, and JAX does not either: donated, it is not used again. jnp.asarray would copy.
+            return jax.device_put(array, self.device)
         # A copy that is ours alone: JAX may keep the memory of an array that it is given, and even where it
         # copies (jnp.array, copy=True) it may read later than the caller next writes.
         with np.errstate(over="ignore"):

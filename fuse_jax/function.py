@@ -31,6 +31,7 @@ from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program
 from fuse_ref.weights.arrays import numpy_array
 from fuse_ref.weights.manifest_store import ManifestWeightStore
+from fuse_ref.weights.store import WeightStore
 
 __all__ = ["FuseFunction"]
 
@@ -60,16 +61,19 @@ class FuseFunction:
         self.config = ExecutionConfig() if config is None else config
         self._policies = RuntimePolicies() if policies is None else policies
         numbers_of(self.config)  # float64 without 64-bit numbers is refused before anything is read
+        self._store = self._policies.store
         self._tensors = {tensor.name: tensor for tensor in program.ir.tensors}
         self._parameters = tuple(tensor for tensor in program.ir.tensors if tensor.role == "param")
-        stored = _read_weights(program.ir, self._policies)
+        stored = _read_weights(program.ir, self._store)
         sources = read_sources(
             program.ir,
             Folders.of(program.path, self._policies.roots),
             shapes={name: array.shape for name, array in stored.items()},
             sizes=sizes,
             limit=self.config.dense_limit,
+            strict=self._policies.strict_mmap,
         )
+        self._sources = sources
         stored |= sources.arrays
         self.plan: Plan = build_plan(
             with_open_parameters(sources.program, sizes=sizes or {}, given=stored),
@@ -89,6 +93,9 @@ class FuseFunction:
         self._arrays: dict[Numbers, dict[str, jax.Array]] = {}
         self._schedule = schedule(self.plan, program.ir.exports)
         self._refuse_unsupported()
+        if self._policies.strict_mmap:  # said now, not by the first call
+            for name, array in stored.items():
+                self._held(name, array, numbers_of(self.config))
         self._watch = Watch({t.name: t.span for t in program.ir.tensors}) if self.config.checked else None
         self._key = (program.digest, self.config, self._policies, plan_key(self.plan), _stamp(program, self._policies))
         self._hash = hash(self._key)
@@ -167,7 +174,7 @@ class FuseFunction:
             return numbers.placed(initialise(key, tensor.name, shape, tensor.initialiser, numbers.precision))
         stored = self._first_values[tensor.name]
         assert stored.shape == shape  # the plan was made with the stored shapes, and sizes were checked against it
-        return numbers.array(stored, "float", tensor.name)
+        return self._held(tensor.name, stored, numbers)
 
     @property
     def random(self) -> bool:
@@ -185,10 +192,24 @@ class FuseFunction:
             # Concrete arrays also where the caller is being traced: they outlive the trace.
             with jax.ensure_compile_time_eval():
                 self._arrays[numbers] = {
-                    name: numbers.array(array, self._tensors[name].dtype, name)
-                    for name, array in self._constants.items()
+                    name: self._held(name, array, numbers) for name, array in self._constants.items()
                 }
         return self._arrays[numbers]
+
+    def _held(self, name: str, stored: np.ndarray, numbers: Numbers) -> jax.Array:
+        """A source or stored weight as a JAX array: of a memory map the map itself, where JAX takes it.
+
+        Raises:
+            ManifestError: it takes a copy, and `strict_mmap` forbids that.
+        """
+        made = numbers.array(stored, self._tensors[name].dtype, name)
+        if self._policies.strict_mmap and not isinstance(made, jax.core.Tracer):
+            seen = made.dtype.name, np.asarray(made).ctypes.data, "JAX keeps this array in memory of its own"
+            if name in self._sources.arrays:
+                self._sources.check_kept(name, *seen)
+            elif isinstance(self._store, ManifestWeightStore):
+                self._store.check_kept(name, stored, *seen)
+        return made
 
     def initial_state(self) -> dict[str, jax.Array]:
         """The state before the first position of every stream: {} for a program without streams."""
@@ -258,12 +279,8 @@ def _shape(value: object) -> tuple[int, ...]:
     return tuple(value.shape) if hasattr(value, "shape") else numpy_array(value).shape
 
 
-def _read_weights(program: ProgramIR, policies: RuntimePolicies) -> dict[str, np.ndarray]:
-    store = policies.store
+def _read_weights(program: ProgramIR, store: WeightStore) -> dict[str, np.ndarray]:
     names = [t.name for t in program.tensors if t.role in ("param", "free") and t.name in store]
-    if isinstance(store, ManifestWeightStore):
-        for name in names:
-            store.refuse_copy(name, "JAX keeps arrays in memory of its own")
     return {name: store.load(name) for name in names}
 
 

@@ -14,8 +14,9 @@ from torch import nn
 from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.support import check_supported
+from fuse_ref.files.arrays import FileMap, own_to_write
 from fuse_ref.files.paths import Folders
-from fuse_ref.files.sources import read_sources
+from fuse_ref.files.sources import Sources, read_sources
 from fuse_ref.ir.nodes import Tensor
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.build import build_plan
@@ -23,6 +24,7 @@ from fuse_ref.plan.steps import Plan, Step
 from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program, as_program
 from fuse_ref.weights.manifest_store import ManifestWeightStore
+from fuse_ref.weights.store import WeightStore
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.initialise import initialise_
 from fuse_torch.lowering.code import Forward, forward_of
@@ -88,7 +90,14 @@ class FuseModule(nn.Module):
         stored = [t.name for t in tensors if t.role in ("param", "free") and t.name in policies.store]
         shapes = {name: policies.store.shape(name) for name in stored}
         folders = Folders.of(program.path, policies.roots)
-        sources = read_sources(program.ir, folders, shapes=shapes, sizes=sizes, limit=config.dense_limit)
+        sources = read_sources(
+            program.ir,
+            folders,
+            shapes=shapes,
+            sizes=sizes,
+            limit=config.dense_limit,
+            strict=policies.strict_mmap,
+        )
         shapes.update(sources.shapes)
         plan = build_plan(
             sources.program,
@@ -190,26 +199,23 @@ class FuseModule(nn.Module):
         else:
             self._attach()
 
-    def _create(self, sources: Mapping[str, np.ndarray], policies: RuntimePolicies) -> None:
+    def _create(self, sources: Sources, policies: RuntimePolicies) -> None:
         config, tensors = self._blueprint.config, _tensors(self.plan)
-        if isinstance(policies.store, ManifestWeightStore):
-            for name in self._blueprint.stored:
-                policies.store.refuse_copy(name, "the tensors of a module have memory of their own")
         device = torch_device(config.device) or torch.get_default_device()
         dtype = torch_precision(config.precision)
         for name in self.plan.parameters:
-            parameter = nn.Parameter(torch.empty(self._shape(name), dtype=dtype, device=device))
             if name in self._blueprint.stored:
-                with torch.no_grad():
-                    parameter.copy_(_loaded(policies.store.load(name), tensors[name], dtype))
-            self.register_parameter(self.names[name], parameter)
+                first = _weight(policies.store, tensors[name], dtype, device)
+            else:
+                first = torch.empty(self._shape(name), dtype=dtype, device=device)
+            self.register_parameter(self.names[name], nn.Parameter(first))
         for name in self.plan.weights:
-            weight = _loaded(policies.store.load(name), tensors[name], dtype)
-            self.register_buffer(self.names[name], weight.to(device=device))
+            self.register_buffer(self.names[name], _weight(policies.store, tensors[name], dtype, device))
         code = self._blueprint.code()
         for attribute, name in code.lowered.sources:
-            source = _loaded(sources[name], tensors[name], dtype)
-            self.register_buffer(attribute, source.to(device=device), persistent=False)
+            source = _loaded(sources.arrays[name], tensors[name], dtype, shared=True).to(device=device)
+            sources.check_kept(name, *_seen(source))
+            self.register_buffer(attribute, source, persistent=False)
         for attribute, operation in code.lowered.literals:
             shape = tuple(length.value for length in operation.output.lengths if isinstance(length, Fixed))
             literal = literal_tensor(operation, shape, dtype)
@@ -254,12 +260,34 @@ def _tensors(plan: Plan) -> dict[str, Tensor]:
     return {tensor.name: tensor for tensor in plan.program.tensors}
 
 
-def _loaded(array: np.ndarray, tensor: Tensor, precision: torch.dtype) -> torch.Tensor:
-    """An array of a store or file as a tensor of its own memory."""
+def _weight(store: WeightStore, tensor: Tensor, precision: torch.dtype, device: torch.device) -> torch.Tensor:
+    """A weight of the store. Under `strict_mmap` the store gives each caller a map of its own, and that is kept."""
+    array = store.load(tensor.name)
+    strict = isinstance(store, ManifestWeightStore) and store.strict
+    weight = _loaded(array, tensor, precision, shared=strict).to(device=device)
+    if isinstance(store, ManifestWeightStore):
+        store.check_kept(tensor.name, array, *_seen(weight))
+    return weight
+
+
+def _seen(tensor: torch.Tensor) -> tuple[str, int, str]:
+    """What `why_copied` asks of a tensor that a module holds."""
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return dtype, tensor.data_ptr(), f"the module's tensors lie on {tensor.device.type}, in memory of their own"
+
+
+def _loaded(array: np.ndarray, tensor: Tensor, precision: torch.dtype, *, shared: bool = False) -> torch.Tensor:
+    """An array of a store or file as a tensor.
+
+    Args:
+        shared: the tensor may be the memory map itself, of which nobody else knows; else it has memory of its own.
+    """
     if tensor.dtype != "float" and array.dtype.kind not in ("b" if tensor.dtype == "bool" else "iu"):
         expected = "truth values" if tensor.dtype == "bool" else "int64 values"
         raise mistake("FUSE303", tensor.span, name=tensor.name, expected=expected, got=str(array.dtype))
     kinds = {"float": precision, "int64": torch.int64, "bool": torch.bool}
+    if shared and isinstance(array, FileMap) and array.over_file:
+        return torch.from_numpy(np.asarray(own_to_write(array))).to(kinds[tensor.dtype])
     return torch.from_numpy(np.array(array)).to(kinds[tensor.dtype])
 
 

@@ -87,7 +87,12 @@ class Runner:
         self._sizes = dict(sizes or {})
         self._given = known_shapes(program.ir, self._policies.store)
         self._sources = read_sources(
-            program.ir, self._folders, shapes=self._given, sizes=self._sizes, limit=self._config.dense_limit
+            program.ir,
+            self._folders,
+            shapes=self._given,
+            sizes=self._sizes,
+            limit=self._config.dense_limit,
+            strict=self._policies.strict_mmap,
         )
         self._given |= self._sources.shapes
         self._hints = dict(hints or {})
@@ -220,7 +225,7 @@ class Runner:
         outputs = tuple(dict.fromkeys(wanted))
         executable = engine.prepare(plan, config, outputs)
         store = self._policies.store
-        fixed = weight_values(plan, store, self._sources.arrays, engine, config)
+        fixed = weight_values(plan, store, self._sources, engine, config)
         fixed |= parameter_values(plan, {**self._given, **shapes}, store, engine, config)
         _log.info("prepared %s for %s in %s", ", ".join(plan.program.exports), engine.name, config.precision)
         return Prepared(plan, config, engine, executable, outputs, fixed, sinks, queries)

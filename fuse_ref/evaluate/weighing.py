@@ -10,6 +10,8 @@ from fuse_ref.analysis.lengths import evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import numeric_array
 from fuse_ref.evaluate.engine import Array, Engine
+from fuse_ref.files.arrays import own_to_write
+from fuse_ref.files.sources import Sources
 from fuse_ref.ir.nodes import ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
@@ -82,18 +84,23 @@ def _shapes_of_parameters(plan: Plan, shapes: Shapes) -> dict[str, tuple[int, ..
 
 
 def weight_values(
-    plan: Plan, store: WeightStore, sources: Mapping[str, np.ndarray], engine: Engine, config: ExecutionConfig
+    plan: Plan, store: WeightStore, sources: Sources, engine: Engine, config: ExecutionConfig
 ) -> dict[str, Array]:
     """The plan's sources, and its free tensors that the store has, of the run's precision; cast once.
 
     Raises:
-        DtypeError: values that the tensor does not take.
+        DtypeError: values that the tensor does not take. ManifestError: a copy that `strict_mmap` forbids.
     """
     values: dict[str, Array] = {}
     for name in (*plan.sources, *plan.weights):
         tensor = plan.program.tensor(name)
-        if name in sources:
-            values[name] = numeric_array(name, sources[name], tensor.dtype, engine, config, tensor.span)
+        if name in sources.arrays:
+            # The maps of a run's sources are its own, where those of a weight store may be shared.
+            array = own_to_write(sources.arrays[name])
+            values[name] = numeric_array(name, array, tensor.dtype, engine, config, tensor.span)
+            if sources.strict:
+                seen = engine.to_numpy(values[name])
+                sources.check_kept(name, seen.dtype.name, seen.ctypes.data, f"the {engine.name} engine copies arrays")
         else:
             values[name] = _taken(name, store, tensor, engine, config)
     return values
@@ -105,10 +112,7 @@ def _taken(name: str, store: WeightStore, tensor: Tensor, engine: Engine, config
     # Stores have no Boolean reading of their own: what is greater than 0 holds.
     value = stored > 0 if tensor.dtype == "bool" and stored.dtype != np.bool_ else stored
     used = numeric_array(name, value, tensor.dtype, engine, config, tensor.span)
-    if isinstance(store, ManifestWeightStore) and stored.size and isinstance(stored, np.memmap):
+    if isinstance(store, ManifestWeightStore) and store.strict:
         seen = engine.to_numpy(used)
-        if seen.dtype != stored.dtype:
-            store.refuse_copy(name, f"the run takes it as {seen.dtype}, its file has {stored.dtype}")
-        elif not np.may_share_memory(stored, seen):
-            store.refuse_copy(name, f"the {engine.name} engine copies arrays to where it computes")
+        store.check_kept(name, stored, seen.dtype.name, seen.ctypes.data, f"the {engine.name} engine copies arrays")
     return used

@@ -13,12 +13,59 @@ from typing import BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 
-__all__ = ["Found", "Header", "archive_header", "archive_names", "npy_header", "read_archive", "read_npy"]
+__all__ = [
+    "FileMap",
+    "Found",
+    "Header",
+    "archive_header",
+    "archive_names",
+    "npy_header",
+    "own_to_write",
+    "read_archive",
+    "read_npy",
+    "why_copied",
+]
 
 _HEADER_LIMIT: Final = 1 << 16  # bytes; a header of numbers has about a hundred
 _MOST_DEFLATED: Final = 1032  # deflate never makes more bytes of one
 
 _HeaderReader: TypeAlias = Callable[..., "tuple[tuple[int, ...], bool, np.dtype]"]
+
+
+class FileMap(np.memmap):
+    """An array over the bytes of a file, mapped by this package alone.
+
+    Copy on write: torch takes no memory that cannot be written, and what is written stays out of the file.
+    An engine may keep such memory instead of copying it, since nobody writes to it later.
+    """
+
+    @property
+    def over_file(self) -> bool:
+        """Whether these are the file's bytes; what NumPy computes from a map is of this class too."""
+        return bool(self.mode == "c")
+
+
+def own_to_write(array: np.ndarray) -> np.ndarray:
+    """`array`; of a map of its owner alone a view that may be written to, since torch asks for that."""
+    if not isinstance(array, FileMap) or not array.over_file:
+        return array
+    view = array.view()
+    view.flags.writeable = True
+    return view
+
+
+def why_copied(array: np.ndarray, dtype: str, address: int, elsewhere: str) -> str:
+    """Why what an engine holds of `array` is not the file itself, a clause; "" where it is, or where none is mapped.
+
+    Args:
+        dtype, address: of the numbers that the engine holds.
+        elsewhere: why they may lie elsewhere, a clause.
+    """
+    if not isinstance(array, FileMap) or not array.over_file:
+        return ""
+    if dtype != array.dtype.name:
+        return f"the run takes it as {dtype}, its file has {array.dtype.name}"
+    return "" if address == array.ctypes.data else elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +205,7 @@ def _mapped(path: Path, header: Header, start: int) -> Found:
     if header.nbytes == 0:
         return Found(_locked(np.zeros(header.shape, header.dtype.newbyteorder("="))), "")  # nothing can be mapped
     order = "F" if header.fortran else "C"
-    # Copy on write: torch takes no memory that cannot be written, and what is written stays out of the file.
-    return _native(np.memmap(path, header.dtype, "c", start, header.shape, order), "")  # type: ignore[call-overload]
+    return _native(FileMap(path, header.dtype, "c", start, header.shape, order), "")  # type: ignore[call-overload]
 
 
 def _native(array: np.ndarray, copied: str) -> Found:

@@ -42,18 +42,27 @@ def array_header(place: Place, folders: Folders) -> tuple[tuple[int, ...], str]:
     return found
 
 
-def read_content(place: Place, folders: Folders, letters: Sequence[str], *, boolean: bool) -> np.ndarray | Table:
+def read_content(
+    place: Place, folders: Folders, letters: Sequence[str], *, boolean: bool, strict: bool = False
+) -> np.ndarray | Table:
     """What the file at `place` gives a tensor.
 
     Args:
         letters: the indices of the tensor.
         boolean: the tensor is a relation: rows of text are facts, arrays hold where they are greater than 0.
+        strict: formats that can be memory-mapped must be. What is text is read in any case.
 
     Raises:
-        ManifestError: no such file, no such key, or content that the format or the tensor does not take.
+        ManifestError: no such file, no such key, content that the format or the tensor does not take, or a copy
+            under `strict`.
     """
     found = _guarded(place, folders, lambda: _content(place, letters, boolean))
     if isinstance(found, Found):
+        copied = found.copied
+        if boolean and found.array.dtype != np.bool_:
+            copied = f"a relation is taken as truth values, its file has {found.array.dtype.name}"
+        if strict and copied:
+            raise mistake("FUSE333", place.span, holder=place.written, reason=copied)
         found = found.array
     return found > 0 if boolean and isinstance(found, np.ndarray) and found.dtype != np.bool_ else found
 

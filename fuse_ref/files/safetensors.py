@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
-from fuse_ref.files.arrays import Found
+from fuse_ref.files.arrays import FileMap, Found
 
 __all__ = ["DTYPE_NAMES", "Entry", "read_entries", "read_entry", "write_entries"]
 
@@ -115,7 +115,7 @@ def read_entry(path: Path, entry: Entry) -> Found:
     dtype = _TYPES[entry.dtype]
     if entry.begin == entry.end:
         return _locked(np.zeros(entry.shape, np.float32 if entry.dtype in ("F16", _BFLOAT16) else dtype), "")
-    array = np.memmap(path, dtype, "c", entry.begin, entry.shape)  # copy on write, as in arrays.py
+    array = FileMap(path, dtype, "c", entry.begin, entry.shape)
     if entry.dtype == _BFLOAT16:
         return _locked((array.astype(np.uint32) << 16).view(np.float32), "bfloat16 is widened to float32")
     if entry.dtype == "F16":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fuse_ref.files.arrays import why_copied
 from fuse_ref.files.content import read_content
 from fuse_ref.files.paths import Folders, Place
 from fuse_ref.files.relations import Facts, dense_facts, with_symbols
@@ -26,11 +27,31 @@ class Sources:
     program: ProgramIR  # whose axes have the symbols of the files too
     arrays: Mapping[str, np.ndarray]  # by tensor, read-only; relations as truth values
     facts: tuple[Facts, ...] = field(default=(), repr=False)  # of relations, as the files list them
+    strict: bool = False  # whether memory maps must stay what they are
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each source by tensor."""
         return {name: array.shape for name, array in self.arrays.items()}
+
+    def check_kept(self, name: str, dtype: str, address: int, elsewhere: str) -> None:
+        """Under `strict`, that an engine holds the memory map of source `name` itself.
+
+        Args:
+            dtype, address: of the numbers that it holds.
+            elsewhere: why they may lie elsewhere, a clause.
+
+        Raises:
+            ManifestError: it is a copy.
+        """
+        reason = why_copied(self.arrays[name], dtype, address, elsewhere) if self.strict else ""
+        if reason:
+            (body, span), *_ = (
+                (equation.body, equation.span)
+                for equation in self.program.equations
+                if equation.target.tensor == name and isinstance(equation.body, FileContent)
+            )
+            raise mistake("FUSE333", span, holder=f"{body.path}, source {name}", reason=reason)
 
     def extended(self, program: ProgramIR) -> ProgramIR:
         """Another program of the same text, such as one with a query, with the symbols of the files."""
@@ -45,6 +66,7 @@ def read_sources(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     sizes: Mapping[str, int] | None = None,
     limit: int = DENSE_LIMIT,
+    strict: bool = False,
 ) -> Sources:
     """Every source of `program`, each file once. Arrays of numbers are memory-mapped where the format allows.
 
@@ -54,9 +76,10 @@ def read_sources(
         shapes: of tensors that the weight store has: relations become as long as they are.
         sizes: axis letter -> size, like lines `axis letter = size`.
         limit: elements that the dense array of a relation may have.
+        strict: refuse to copy arrays of formats that can be memory-mapped.
 
     Raises:
-        ManifestError: a file that is missing, lies outside `folders`, or cannot be read.
+        ManifestError: a file that is missing, lies outside `folders`, cannot be read, or must be copied under `strict`.
         AxisError: content with another number of axes than its tensor, or that does not fit an axis.
         CapacityError: a relation too large to be dense.
     """
@@ -68,7 +91,7 @@ def read_sources(
             tensor = tensors[equation.target.tensor]
             place = folders.place(equation.body.path, equation.body.key, "read", equation.span)
             letters = tuple(getattr(index, "variable", None) or "" for index in equation.target.indices)
-            content = read_content(place, folders, letters, boolean=tensor.boolean)
+            content = read_content(place, folders, letters, boolean=tensor.boolean, strict=strict)
             if isinstance(content, Table):
                 facts.append(Facts(tensor, content, place))
             else:
@@ -79,7 +102,7 @@ def read_sources(
         program = with_symbols(program, facts)
         known = _lengths(program, {**(shapes or {}), **{name: array.shape for name, array in arrays.items()}}, sizes)
         arrays |= dense_facts(program, facts, known, limit)
-    return Sources(program, arrays, tuple(facts))
+    return Sources(program, arrays, tuple(facts), strict)
 
 
 def _lengths(

@@ -217,9 +217,9 @@ FILE_MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "FUSE333",
         ManifestError,
-        "copy of a weight that strict_mmap forbids",
-        "{manifest}, weight {entry}: strict_mmap=True forbids a copy, and {reason}",
-        "a weight that is used as its file has it needs none: .npy of the run's precision, on the CPU",
+        "copy of a weight or source that strict_mmap forbids",
+        "{holder}: strict_mmap=True forbids a copy, and {reason}",
+        "what is used as its file has it needs none: .npy of the run's precision, on the CPU",
         (
             Example(
                 "weight W: strict_mmap=True forbids a copy, and it is compressed",
@@ -227,6 +227,14 @@ FILE_MISTAKES: tuple[Mistake, ...] = (
                     f"{_SOURCE}; np.savez_compressed(folder / 'w.npz', W=np.ones(2, np.float32))\n"
                     "store = ManifestWeightStore({'W': 'w.npz'}, base_path=folder)\n"
                     "Program('Y[i] = 2 W[i]').compile(policies=RuntimePolicies(store, strict_mmap=True))()"
+                ),
+            ),
+            Example(
+                "w.npy, source W: strict_mmap=True forbids a copy, and the run takes it as float32, its file has float64",
+                python=(
+                    f"{_SOURCE}; np.save(folder / 'w.npy', np.ones(2))\n"
+                    "program = Program('W[i] = \"w.npy\"; Y[i] = 2 W[i]', path=folder / 'p.fuse')\n"
+                    "program.compile(policies=RuntimePolicies(strict_mmap=True))()"
                 ),
             ),
         ),

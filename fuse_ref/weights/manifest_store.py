@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from fuse_ref.errors import FuseError
+from fuse_ref.files.arrays import why_copied
 from fuse_ref.files.content import array_header, read_array
 from fuse_ref.files.paths import Folders, Place, split_key
 from fuse_ref.mistakes import mistake
@@ -122,7 +123,7 @@ class ManifestWeightStore:
         if entry.scale is not None:
             copied = "it is scaled"
         if self._strict and copied:
-            raise mistake("FUSE333", None, manifest=self._manifest, entry=name, reason=copied)
+            raise mistake("FUSE333", None, holder=f"{self._manifest}, weight {name}", reason=copied)
         if entry.sharded and len(entry.parts) > 1:
             array = np.concatenate([found.array for found in founds], axis=entry.axis)
         if entry.scale is not None:
@@ -136,14 +137,24 @@ class ManifestWeightStore:
         self._cache.put(name, array)
         return array
 
-    def refuse_copy(self, name: str, reason: str) -> None:
-        """Says that the caller is about to copy weight `name`.
+    @property
+    def strict(self) -> bool:
+        """Whether memory maps must stay what they are."""
+        return self._strict
+
+    def check_kept(self, name: str, stored: np.ndarray, dtype: str, address: int, elsewhere: str) -> None:
+        """Under `strict_mmap`, that an engine holds the memory map `stored` of weight `name` itself.
+
+        Args:
+            dtype, address: of the numbers that it holds.
+            elsewhere: why they may lie elsewhere, a clause.
 
         Raises:
-            ManifestError: it is memory-mapped, and the policies forbid that.
+            ManifestError: it is a copy.
         """
-        if self._strict and self._entry(name).parts:
-            raise mistake("FUSE333", None, manifest=self._manifest, entry=name, reason=reason)
+        reason = why_copied(stored, dtype, address, elsewhere)
+        if self._strict and reason:
+            raise mistake("FUSE333", None, holder=f"{self._manifest}, weight {name}", reason=reason)
 
     @property
     def cached_bytes(self) -> int:

@@ -6,9 +6,11 @@ import hashlib
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
 
 import fuse_jax
 import fuse_ref
@@ -19,6 +21,7 @@ from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program
 from fuse_ref.weights.manifest_store import ManifestWeightStore
 from fuse_ref.weights.store import WeightStore
+from tests.support.mapping import lies_in
 
 W = np.arange(6, dtype=np.float32).reshape(2, 3)
 LAYER = "axis i = 2, j = 3\nparam W[i, j]\nY[i] = W[i, j] X[j] + B[i]"
@@ -172,6 +175,31 @@ def test_strict_mmap_takes_the_file_itself(folder: Path) -> None:
     assert isinstance(policies.store.load("W"), np.memmap)
 
 
+def test_strict_mmap_maps_weights_of_modules_and_functions(folder: Path) -> None:
+    np.save(folder / "b.npy", np.array([1.0, 2.0], np.float32))
+    policies = RuntimePolicies(ManifestWeightStore({"W": "w.npy", "B": "b.npy"}, folder), strict_mmap=True)
+    first, second = fuse_torch.FuseModule(LAYER, policies=policies), fuse_torch.FuseModule(LAYER, policies=policies)
+    optimiser = torch.optim.SGD(first.parameters(), lr=1.0)
+    first(X=torch.ones(3)).sum().backward()
+    optimiser.step()
+    with torch.no_grad():
+        first.B.zero_()
+    assert first.W.tolist() == (W - 1).tolist()  # learned in memory of its own, page by page
+    assert second(X=torch.ones(3)).tolist() == [4, 14]
+    function = fuse_jax.compile(LAYER, policies=policies)
+    params = function.init(jax.random.key(0))
+    assert function(params, X=np.ones(3))["Y"].tolist() == [4, 14]
+    assert np.load(folder / "w.npy").tolist() == W.tolist()
+    addresses = [first.W.data_ptr(), second.B.data_ptr(), params["W"].unsafe_buffer_pointer()]
+    for address, name in zip(addresses, ("w.npy", "b.npy", "w.npy"), strict=True):
+        assert lies_in(address, folder / name)
+    # Without the policy maps are shared by all that load them, so a module has memory of its own.
+    own = fuse_torch.FuseModule(
+        LAYER, policies=RuntimePolicies(ManifestWeightStore({"W": "w.npy", "B": "b.npy"}, folder))
+    )
+    assert not lies_in(own.W.data_ptr(), folder / "w.npy")
+
+
 @pytest.mark.parametrize(
     ("backend", "words"),
     [
@@ -204,10 +232,13 @@ def test_strict_mmap_refuses_what_must_be_copied(folder: Path) -> None:
         with pytest.raises(ManifestError, match=words):
             RuntimePolicies(store, strict_mmap=True).store.load("W")
     policies = RuntimePolicies(ManifestWeightStore({"W": "w.npy"}, folder), strict_mmap=True)
-    with pytest.raises(ManifestError, match="memory of their own"):
-        fuse_torch.FuseModule("Y[i] = W[i, j]", policies=policies)
-    with pytest.raises(ManifestError, match="JAX keeps arrays"):
-        fuse_jax.compile("Y[i] = W[i, j]", policies=policies)
+    words = "the run takes it as float64, its file has float32"
+    with pytest.raises(ManifestError, match=words):
+        fuse_torch.FuseModule("Y[i] = W[i, j]", policies=policies, config=ExecutionConfig(precision="float64"))
+    with pytest.raises(ManifestError, match=words), jax.enable_x64(True):
+        fuse_jax.compile("Y[i] = W[i, j]", policies=policies, config=ExecutionConfig(precision="float64"))
+    with pytest.raises(ManifestError, match="the module's tensors lie on meta, in memory of their own"):
+        fuse_torch.FuseModule("Y[i] = W[i, j]", policies=policies, config=ExecutionConfig(device="meta"))
     assert RuntimePolicies(ManifestWeightStore({"V": {"value": [1]}}), strict_mmap=True).store.load("V").tolist() == [1]
 
 

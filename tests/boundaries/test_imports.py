@@ -16,6 +16,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("fuse_ref.language",),
     ("fuse_ref.ir",),
     ("fuse_ref.analysis",),
+    ("fuse_ref.relations",),
     ("fuse_ref.plan",),
     ("fuse_ref.config", "fuse_ref.policies", "fuse_ref.weights", "fuse_ref.files", "fuse_ref.evaluate"),
     ("fuse_ref.program",),
@@ -30,6 +31,7 @@ FRAMEWORKS = ("torch", "functorch", "jax", "jaxlib", "flax", "optax", "scipy", "
 # What a package may import of the frameworks, by room; the first prefix that fits counts.
 ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("fuse_ref.demo", ("torch", "jax", "sklearn", "matplotlib", "tqdm")),
+    ("fuse_ref.relations", ("scipy",)),
     ("fuse_ref", ()),
     ("fuse_torch", ("torch", "functorch")),
     ("fuse_jax", ("jax", "jaxlib", "flax", "optax")),

@@ -20,19 +20,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from fuse_ref.analysis.lengths import Length
+from fuse_ref.analysis.lengths import Fixed, Length, floor_divide, linear
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.passes.framework import Block, PlanPass, Rewritten
+from fuse_ref.plan.passes.rounding import harmless
 from fuse_ref.plan.steps import (
     Contract,
     DenseOperation,
-    Expand,
     Index,
     LiteralArray,
     Map,
     Operand,
     Output,
-    Permute,
+    ReadIndex,
     Reduce,
     Saving,
 )
@@ -41,9 +41,8 @@ __all__ = ["SQUARED_DISTANCE"]
 
 _LEAST: Final = 1 << 16  # differences; below, their array costs nothing
 _LEAST_ROW: Final = 8  # elements of a row; below, a matrix product wins little and rounds worse
+_SAMPLE: Final = 32  # rows that tell where the data lie
 _ROUNDING: Final = 16.0  # units in the last place that sums of some hundred terms may be wrong by, with room
-_AMPLIFY: Final = frozenset({"sqrt", "log", "power", "sign", "step", "floor", "even", "odd", "cast", "to_boolean"})
-_COMPARE: Final = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,74 +203,9 @@ def _why_not(block: Block, match: _Match, uses: Mapping[str, tuple[DenseOperatio
     if not math.isfinite(match.factor):
         return "the factor is not finite"
     pairs = (frozenset(match.rows), frozenset(match.columns))
-    if not _harmless(block, match.last.output.out, pairs, uses):
+    if not harmless(block, match.last.output.out, pairs, uses):
         return "small distances count for themselves"
     return ""
-
-
-def _harmless(
-    block: Block,
-    name: str,
-    pairs: tuple[frozenset[str], frozenset[str]] | None,
-    uses: Mapping[str, tuple[DenseOperation, ...]],
-) -> bool:
-    """Whether an error of ε times the squared spread does no harm to what is made of `name`.
-
-    `pairs` are the labels of the two rows; None once a sum over one of them was taken.
-    """
-    if name in block.kept and pairs is not None:
-        return False
-    return all(_harmless_in(block, name, user, pairs, uses) for user in uses.get(name, ()))
-
-
-def _harmless_in(
-    block: Block,
-    name: str,
-    user: DenseOperation,
-    pairs: tuple[frozenset[str], frozenset[str]] | None,
-    uses: Mapping[str, tuple[DenseOperation, ...]],
-) -> bool:
-    read = block.values[name].labels if not isinstance(user, Index) else ()
-
-    def inside(operand: Operand) -> tuple[frozenset[str], frozenset[str]] | None:
-        if pairs is None:
-            return None
-        names = dict(zip(read, operand.labels, strict=True))
-        rows, columns = (frozenset(names[label] for label in group if label in names) for group in pairs)
-        return rows, columns
-
-    out = user.output.out
-    match user:
-        case Map(_, "exp", _):
-            return True
-        case Map(_, "add" | "subtract" | "multiply" | "negate" | "divide", operands):
-            if user.function == "divide" and isinstance(operands[1], Operand) and operands[1].value == name:
-                return False
-            mine = next(item for item in operands if isinstance(item, Operand) and item.value == name)
-            return _harmless(block, out, inside(mine), uses)
-        case Map(_, function, _):
-            # Past a sum over rows, what is harmless to any number is harmless here.
-            return pairs is None and function not in _AMPLIFY and function not in _COMPARE
-        case Permute(_, operand) | Expand(_, operand):
-            return _harmless(block, out, inside(operand), uses)
-        case Reduce(_, "sum" | "avg", operand):
-            return _harmless(block, out, _left(inside(operand), user.output.labels), uses)
-        case Contract(_, left, right):
-            mine, other = (left, right) if left.value == name else (right, left)
-            here = inside(mine)
-            if here is not None and all(group & set(other.labels) for group in here):
-                return False  # a weight for each pair may pick small distances
-            return _harmless(block, out, _left(here, user.output.labels), uses)
-        case _:
-            return False
-
-
-def _left(
-    pairs: tuple[frozenset[str], frozenset[str]] | None, labels: Sequence[str]
-) -> tuple[frozenset[str], frozenset[str]] | None:
-    if pairs is None or any(not group <= set(labels) for group in pairs):
-        return None
-    return pairs
 
 
 # Operations --------------------------------------------------------------------------------------
@@ -287,6 +221,7 @@ def _lengths(block: Block, match: _Match) -> dict[str, Length]:
 class _Emitter:
     def __init__(self, block: Block, match: _Match, number: int) -> None:
         self.lengths = _lengths(block, match)
+        self.number = block.estimates.number
         self.base = f"{match.last.output.out.partition('~')[0]}~d{number}"
         self.operations: list[DenseOperation] = []
 
@@ -311,11 +246,14 @@ class _Emitter:
     def centre(self, rows: Operand, labels: tuple[str, ...]) -> Operand:
         """A point amid the rows.
 
-        Their mean, unless a row far off all others draws it away from them: then the point of the rows'
-        bounding box that is nearest to 0, from which no coordinate is farther than from 0. Of the two,
-        each coordinate takes the one with the smaller mean root of distances, which a single row hardly
-        changes; 0 where neither is a number. Derivatives through it cancel, as the result does not depend on it.
+        Any point amid them does, so some rows, evenly spread, stand for all. It is their mean, unless one far
+        off all others draws it away from them: then the point of the rows' bounding box that is nearest
+        to 0, from which no coordinate is farther than from 0. Of the two, each coordinate takes the one
+        with the smaller mean root of distances, which a single row hardly changes; 0 where neither is a
+        number. Derivatives through it cancel, as the result does not depend on it.
         """
+        whole = self.lengths
+        rows, self.lengths = self.sample(rows, labels)
         mean = self.reduce("avg", rows, labels)
         low = self.map("max", labels, self.reduce("min", rows, labels), 0)
         high = self.map("min", labels, self.reduce("max", rows, labels), 0)
@@ -325,7 +263,21 @@ class _Emitter:
             distance = self.map("abs", rows.labels, self.map("subtract", rows.labels, rows, point))
             spreads.append(self.reduce("avg", self.map("sqrt", rows.labels, distance), labels))
         chosen = self.map("where", labels, self.map("less", labels, *spreads, dtype="bool"), mean, corner)
+        self.lengths = whole
         return self.map("where", labels, self.map("equal", labels, chosen, chosen, dtype="bool"), chosen, 0)
+
+    def sample(self, rows: Operand, labels: tuple[str, ...]) -> tuple[Operand, dict[str, Length]]:
+        """One of every so many rows, about `_SAMPLE` where sizes are as estimated, and their lengths."""
+        lengths = dict(self.lengths)
+        indices: list[ReadIndex] = []
+        for label in rows.labels:
+            step = 1 if label in labels else _prime(self.number(lengths[label]) // _SAMPLE)
+            lengths[label] = floor_divide(linear([(lengths[label], 1)], step - 1), step)
+            indices.append(ReadIndex(((label, step),), Fixed(0), inside=True))
+        if lengths == self.lengths:
+            return rows, lengths
+        output = replace(self._output(rows.labels), lengths=tuple(lengths[label] for label in rows.labels))
+        return self._add(Index(output, rows.value, tuple(indices))), lengths
 
     def contract(self, left: Operand, right: Operand, labels: tuple[str, ...]) -> Operand:
         return self._add(Contract(self._output(labels), left, right))
@@ -377,6 +329,11 @@ def _emitted(block: Block, match: _Match, number: int) -> tuple[DenseOperation, 
         emit.map("clip", labels, total, *bounds)
     emit.operations[-1] = replace(emit.operations[-1], output=match.last.output)
     return tuple(emit.operations)
+
+
+def _prime(most: int) -> int:
+    """The largest prime up to `most`, else 1: rows that come in groups of one size are met at all their places."""
+    return next((n for n in range(most, 1, -1) if all(n % k for k in range(2, math.isqrt(n) + 1))), 1)
 
 
 def _back(names: Mapping[str, str], label: str, match: _Match) -> str:

@@ -93,6 +93,18 @@ def test_a_row_far_off_harms_no_other() -> None:
             np.testing.assert_array_equal(found[7], 0)
 
 
+@pytest.mark.parametrize("groups", [30, 32, 64])
+def test_the_first_row_of_each_group_may_be_far_off(groups: int) -> None:
+    rng = np.random.default_rng(4)
+    x, y = (rng.normal(size=(n, 16)).astype(np.float32) for n in (1920, 20))
+    heads = np.arange(1920) % (1920 // groups) == 0
+    x[heads] += 1e4
+    text = "G[i, k] = exp(-(X[i, j] - Y[k, j])**2 / 16)\nexport G"
+    right = np.exp(-np.square(x.astype(np.float64)[:, None] - y.astype(np.float64)[None]).sum(-1) / 16)
+    found = Program(text).compile("numpy", hints={"i": 1920})(X=x, Y=y)["G"]
+    np.testing.assert_allclose(found, right, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -28,7 +28,7 @@ from fuse_ref.relations.rules import (
 )
 from fuse_ref.relations.tuples import Tuples
 
-__all__ = ["Derivation", "Limits", "RuleRun", "derive"]
+__all__ = ["Derived", "Limits", "RuleRun", "derive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class RuleRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Derivation:
+class Derived:
     """What a step derived."""
 
     relations: Mapping[str, Tuples]  # of every head
@@ -86,7 +86,7 @@ def derive(
     shapes: Mapping[str, tuple[int, ...]],
     length: Callable[[Length], int],
     limits: Limits = Limits(),
-) -> Derivation:
+) -> Derived:
     """Everything that `rules` derive.
 
     Args:
@@ -120,7 +120,7 @@ def derive(
                 found[rules[k].head] |= new
                 made[k] += len(new)
                 growing = growing or bool(new)
-    return Derivation(
+    return Derived(
         {name: _tuples(found[name], shapes[name]) for name in heads},
         tuple(RuleRun(rule, made[k], rounds[k], "naive") for k, rule in enumerate(rules)),
     )

@@ -67,6 +67,7 @@ class FuseModule(nn.Module):
     Raises:
         AxisError: sizes that do not fit, or an axis of a parameter without a size.
         RouteError: a step or a setting that the torch engine cannot run.
+        LimitError: every call would hold more than `memory_limit`; where sizes are open, calls raise it.
         ConfigError: a setting with a wrong value, or two names that collide.
     """
 
@@ -107,12 +108,15 @@ class FuseModule(nn.Module):
             mode=config.mode,
             disabled_passes=config.left_out_passes,
         )
-        check_supported(without_unneeded(plan, program.ir.exports), config, "torch", policies, watched=False)
+        check_supported(without_unneeded(plan, program.ir.exports), config, "torch", policies)
         by_name = {tensor.name: tensor for tensor in tensors}
         names = module_names([by_name[name] for name in (*plan.parameters, *plan.weights)])
         self._blueprint = _Blueprint(program, plan, config, names, state == "carry", frozenset(stored))
+        splitting = self._blueprint.code().splitting
+        if splitting is not None:
+            splitting.check_known(config.precision)
         self._attach()
-        self._create(sources.arrays, policies)
+        self._create(sources, policies)
         self.reset_parameters()
 
     # What a module has -------------------------------------------------------------------------
@@ -149,6 +153,7 @@ class FuseModule(nn.Module):
             InputError, UnboundTensorError: a tensor that is missing, given twice or no input.
             AxisError: a rank or size that does not fit.
             DtypeError: a tensor of another type, or no tensor.
+            LimitError: a call that would hold more than `memory_limit`, also in blocks.
         """
         return self._function(self, *args, **inputs)
 
@@ -246,7 +251,13 @@ class _Blueprint:
 
     def code(self) -> Forward:
         """The generated function and graph; one per plan in the process."""
-        return forward_of(self.plan, self.names, carry=self.carry, checked=self.config.checked)
+        return forward_of(
+            self.plan,
+            self.names,
+            carry=self.carry,
+            checked=self.config.checked,
+            memory_limit=self.config.memory_limit,
+        )
 
     def narrowed(self) -> Plan:
         """The plan with the givens that calls take, and the checks that speak of those."""

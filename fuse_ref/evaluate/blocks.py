@@ -71,6 +71,13 @@ class Blocks:
             total = total + part
         return total
 
+    def share(self, name: str, whole: Array, part: slice, number: int) -> Array | None:
+        """Of the gradient of the output `name` what falls to block `number`; None where nothing does."""
+        place = dict(self.split.joined)[name]
+        if place >= 0:
+            return whole[(*(slice(None),) * place, part)]
+        return whole if place == _SUM or number == 0 else None
+
 
 def splits_of(plan: Plan, outputs: Sequence[str]) -> tuple[Split, ...]:
     """Every index by which the whole plan can be run in parts: batches, rows of queries, terms of a last sum."""

@@ -17,8 +17,6 @@ def check_supported(
     config: ExecutionConfig,
     engine: str,
     policies: RuntimePolicies | None = None,
-    *,
-    watched: bool = True,
 ) -> None:
     """Refuse a plan or setting that no engine can run yet.
 
@@ -27,7 +25,6 @@ def check_supported(
 
     Args:
         engine: the name that the message gives: "numpy", "torch" or "jax".
-        watched: whether calls obey `memory_limit`.
 
     Raises:
         RouteError: naming the step, or the setting, and the reason.
@@ -51,9 +48,6 @@ def check_supported(
         raise _setting("projection_strategy", config.projection_strategy, "sums are always computed whole so far")
     if config.time_limit is not None:
         raise _setting("time_limit", config.time_limit, "no step watches it so far")
-    if config.memory_limit is not None and not watched:
-        reason = "calls of modules are not watched so far, those of Runners are"
-        raise _setting("memory_limit", config.memory_limit, reason)
     if policies is not None:
         for field in ("sharding", "quantization", "lora"):
             value = getattr(policies, field)

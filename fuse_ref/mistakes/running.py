@@ -345,4 +345,23 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
             ),
         ),
     ),
+    Mistake(
+        "FUSE229",
+        RouteError,
+        "export of a run that would be split",
+        "{name} has an open size in the export, and its run is too large for memory_limit={limit} as a whole",
+        "export with fixed sizes, with examples that fit, or without memory_limit: a graph of open sizes cannot "
+        "choose a number of blocks",
+        (
+            Example(
+                "X has an open size in the export, and its run is too large for memory_limit=2000 as a whole",
+                python=(
+                    "import torch, fuse_torch; m = fuse_torch.FuseModule('input X[i, j]; L = abs(2 X[i, j])', "
+                    "config=ExecutionConfig(memory_limit=2000)); "
+                    "torch.export.export(m, (torch.ones(100, 4),), dynamic_shapes=({0: torch.export.Dim('i')},), "
+                    "strict=False)"
+                ),
+            ),
+        ),
+    ),
 )

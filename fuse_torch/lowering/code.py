@@ -7,6 +7,7 @@ the function, so twelve equal layers compile once.
 
 from __future__ import annotations
 
+import functools
 import linecache
 import threading
 from collections.abc import Callable, Mapping
@@ -22,9 +23,12 @@ from fuse_ref.plan.steps import Plan
 from fuse_torch import refusal
 from fuse_torch.binding import ABSENT, Signature, bind, tables, widened
 from fuse_torch.lowering.checked import with_checks
+from fuse_torch.lowering.limit import over_limit, split_call
 from fuse_torch.lowering.lower import PRECISION, Lowered, Slot, lower
 from fuse_torch.lowering.needed import extents
 from fuse_torch.relations import dense_tables
+from fuse_torch.splitting import Splitting, cast_of, run_in_blocks, seed_for, splitting_of
+from fuse_torch.splitting import register as register_splitting
 
 __all__ = ["Forward", "forward_of"]
 
@@ -37,6 +41,7 @@ class Forward:
     source: str
     lowered: Lowered
     owns_precision: bool  # the module needs a buffer `PRECISION`
+    splitting: Splitting | None  # how calls obey a memory limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +49,29 @@ class _Variant:
     key: str  # of the plan
     carry: bool
     checked: bool
+    memory_limit: int | None
+
+    @property
+    def splitting_key(self) -> str:
+        return f"{self.key} {self.checked} {self.memory_limit}"
 
 
 _FORWARDS: dict[_Variant, Forward] = {}
 _LOCK = threading.Lock()
 
 
-def forward_of(plan: Plan, attributes: Mapping[str, str], *, carry: bool, checked: bool) -> Forward:
+def forward_of(
+    plan: Plan, attributes: Mapping[str, str], *, carry: bool, checked: bool, memory_limit: int | None = None
+) -> Forward:
     """The function for `plan`, made once in this process.
 
     Args:
         attributes: module name of every parameter and weight.
         carry: the function takes `state=` and returns (result, new state).
         checked: it stops at the first NaN or infinity.
+        memory_limit: bytes beyond which a call runs in blocks.
     """
-    variant = _Variant(plan_key(plan), carry, checked)
+    variant = _Variant(plan_key(plan), carry, checked, memory_limit)
     with _LOCK:
         found = _FORWARDS.get(variant)
         if found is None:
@@ -72,14 +85,17 @@ def _generate(plan: Plan, attributes: Mapping[str, str], variant: _Variant) -> F
     if variant.checked:
         with_checks(lowered)
     refusal.register(variant.key, lowered.plan)
-    prologue = _Prologue(lowered, attributes, variant)
+    splitting = None if variant.memory_limit is None else splitting_of(lowered, variant.memory_limit)
+    if splitting is not None:
+        register_splitting(variant.splitting_key, splitting)
+    prologue = _Prologue(lowered, attributes, variant, splitting)
     lowered.graph.set_codegen(_ForwardCode(prologue))
     made = lowered.graph.python_code("self")
     filename = f"<fuse {', '.join(plan.program.exports)} {variant.key[:12]}.{len(_FORWARDS)}>"
     scope: dict[str, Any] = {**made.globals, **prologue.scope}
     exec(compile(made.src, filename, "exec"), scope)  # our own text: a program's names are in it as identifiers only
     linecache.cache[filename] = (len(made.src), None, made.src.splitlines(keepends=True), filename)
-    return Forward(scope["forward"], made.src, lowered, prologue.owns_precision)
+    return Forward(scope["forward"], made.src, lowered, prologue.owns_precision, splitting)
 
 
 class _ForwardCode(CodeGen):
@@ -98,8 +114,12 @@ class _ForwardCode(CodeGen):
 
 
 class _Prologue:
-    def __init__(self, lowered: Lowered, attributes: Mapping[str, str], variant: _Variant) -> None:
+    def __init__(
+        self, lowered: Lowered, attributes: Mapping[str, str], variant: _Variant, splitting: Splitting | None
+    ) -> None:
         self.lowered = lowered
+        self.splitting = splitting
+        self.splitting_key = variant.splitting_key
         self.plan = lowered.plan
         self.attributes = attributes
         self.key = variant.key
@@ -108,7 +128,7 @@ class _Prologue:
         self.slots = {slot.tensor.name: slot for slot in (*lowered.givens, *lowered.states)}
         taken = {node.name for node in lowered.graph.nodes}
         self.local: dict[str, str] = {}
-        for name in ("self", "rest", "named", "parameters", "buffers", "precision", "values", "state"):
+        for name in ("self", "rest", "named", "parameters", "buffers", "precision", "values", "state", "parts"):
             self.local[name] = _unused(name if name in ("self", "state") else f"_{name}", taken)
         self.shape_names = {slot.tensor.name: _unused(f"_{slot.variable}_shape", taken) for slot in lowered.givens}
         float_states = [slot for slot in lowered.states if slot.tensor.dtype == "float"]
@@ -131,6 +151,10 @@ class _Prologue:
             "tracing": refusal.tracing,
             "refuse": refusal.refuse,
             "stand_in": torch.ops.fuse_torch.refuse.default,
+            "split": torch.ops.fuse_torch.split.default,
+            "run_in_blocks": run_in_blocks,
+            "seed_for": seed_for,
+            "cast_of": cast_of,
             "Tensor": torch.Tensor,
             "int64": torch.int64,
             "boolean": torch.bool,
@@ -149,7 +173,7 @@ class _Prologue:
         return f"def forward({', '.join(parts)}):"
 
     def lines(self) -> list[str]:
-        return [*self._bind(), *self._states(), *self._conversions(), *self._checks()]
+        return [*self._bind(), *self._states(), *self._conversions(), *self._checks(), *self._limit()]
 
     def _bind(self) -> list[str]:
         local, helper = self.local, self.helper
@@ -225,6 +249,16 @@ class _Prologue:
             f"    {self.helper['refuse']}({self.local['self']}._blueprint.narrowed(), {every}, {precision})",
         ]
         return lines
+
+    def _limit(self) -> list[str]:
+        if self.splitting is None:
+            return []
+        slots = {name: slot.variable for name, slot in self.slots.items()}
+        local = [self.local[name] for name in ("self", "precision", "parts")]
+        size = functools.partial(_text, extent=lambda tensor, position: f"{slots[tensor]}.shape[{position}]")
+        over = over_limit(self.lowered, self.splitting.limit, size, f"{local[1]}.itemsize")
+        lines, result = split_call(self.splitting, self.splitting_key, tuple(slots.values()), local, self.helper)
+        return [f"if {' or '.join(over)}:", *lines, f"    return {f'({result}, {{}})' if self.carry else result}"]
 
     # Conditions --------------------------------------------------------------------------------
 

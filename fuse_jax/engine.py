@@ -13,6 +13,7 @@ import numpy as np
 from fuse_jax.checked import Watch
 from fuse_jax.dense import run, schedule
 from fuse_jax.dtypes import numbers_of
+from fuse_jax.failures import on_one_device
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
@@ -36,7 +37,8 @@ class JaxExecutable:
 
     def __call__(self, values: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """The outputs by name; every value is an argument of the compiled code, weights and sources too."""
-        made = self._call(dict(values))
+        with on_one_device(values):
+            made = self._call(dict(values))
         return {name: made[name] for name in self._outputs}
 
     def _trace(self, values: dict[str, jax.Array]) -> dict[str, jax.Array]:

@@ -12,6 +12,7 @@ from fuse_jax.binding import InputBinder, check_parameters
 from fuse_jax.checked import Watch
 from fuse_jax.dense import run, schedule
 from fuse_jax.dtypes import Numbers, numbers_of, resolved
+from fuse_jax.failures import on_one_device
 from fuse_jax.initialisers import initialise
 from fuse_jax.noise import noise_of
 from fuse_jax.sizes import Sizes, with_open_parameters
@@ -138,7 +139,8 @@ class FuseFunction:
             dtype = self._tensors[name].dtype
             values[name] = array if given_array is None else numbers.array(given_array, dtype, name)
         self._check_shapes(values)
-        made = run(self._schedule, values, numbers, self._watch, noise)
+        with on_one_device(values):
+            made = run(self._schedule, values, numbers, self._watch, noise)
         return {name: self._exported(name, made[name]) for name in self.program.ir.exports}
 
     def init(self, key: jax.Array, inputs: Mapping[str, object] | None = None, **sizes: int) -> dict[str, jax.Array]:

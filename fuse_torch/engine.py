@@ -13,6 +13,7 @@ from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
+from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
 from fuse_ref.weights.arrays import numpy_array
 from fuse_torch.devices import torch_device, torch_precision
@@ -49,7 +50,8 @@ class TorchExecutable:
         graph = self._graphs.get(device)
         if graph is None:
             graph = self._graphs[device] = self._graph(device, values)
-        given = [values[name] for name in self._givens]
+        # Lists and NumPy's arrays come as tensors of the CPU, beside tensors that are elsewhere.
+        given = [_beside(device, name, values[name]) for name in self._givens]
         states = [self._on(device, name, values[name]) for name in self._states]
         result = graph.forward(*given, *states)
         return {self._outputs[0]: result} if len(self._outputs) == 1 else result
@@ -73,6 +75,21 @@ class TorchExecutable:
             known = (value, value._version, value.to(device))
             self._moved[name, device] = known
         return known[2]
+
+
+def _beside(device: torch.device, name: str, value: torch.Tensor) -> torch.Tensor:
+    """An input on the device of the run.
+
+    Raises:
+        DeviceError: it lies on another one, and is not the CPU's.
+    """
+    if value.device == device:
+        return value
+    if value.device.type != "cpu":
+        cure = f"{name}.to({str(device)!r})"
+        reason = f"{name} is there, and other inputs on {device}"
+        raise mistake("FUSE203", None, cure=cure, engine="torch", device=str(value.device), reason=reason)
+    return value.to(device)
 
 
 def buffers_of(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.checks import check_shapes
@@ -30,16 +31,23 @@ def tracing() -> bool:
     return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
 
 
-def unfit(plan: Plan, values: Mapping[str, torch.Tensor], precision: torch.dtype) -> None:
+def unfit(
+    plan: Plan,
+    values: Mapping[str, torch.Tensor],
+    precision: torch.dtype,
+    constants: Sequence[torch.Tensor] = (),
+) -> None:
     """Raise what is wrong with `values`, if anything is.
 
     Args:
         values: every given, parameter and weight of the plan.
         precision: of the module.
+        constants: literals and sources of the module.
 
     Raises:
         AxisError: a rank or a size.
         DtypeError: a type.
+        DeviceError: tensors on two devices.
     """
     tensors = {tensor.name: tensor for tensor in plan.program.tensors}
     kinds = {"float": precision, "int64": torch.int64, "bool": torch.bool}
@@ -60,12 +68,32 @@ def unfit(plan: Plan, values: Mapping[str, torch.Tensor], precision: torch.dtype
         shape = tuple(values[name].shape)
         if shape != fixed:
             raise mistake("FUSE261", tensors[name].span, name=name, got=shape, expected=fixed)
+    _one_device(plan, values, constants)
+
+
+def _one_device(plan: Plan, values: Mapping[str, torch.Tensor], constants: Sequence[torch.Tensor]) -> None:
+    """Scalars may lie on the CPU, as everywhere in torch."""
+    placed = [(name, values[name].device) for name in (*plan.parameters, *plan.weights) if values[name].dim()]
+    placed += [("a constant of the module", constant.device) for constant in constants if constant.dim()]
+    states = len(placed)
+    placed += [(name, values[name].device) for name in plan.givens if values[name].dim()]
+    for number, (name, device) in enumerate(placed):
+        other, expected = placed[0]
+        if device == expected:
+            continue
+        cure = f"module.to({str(expected)!r}) moves all that a module holds"
+        if number >= states:
+            cure = f"{name}.to({str(expected)!r})" + (f", or module.to({str(device)!r})" if states else "")
+        span = plan.program.tensor(name).span if name in values else None
+        reason = f"{name} is there, and {other} on {expected}"
+        raise mistake("FUSE203", span, cure=cure, engine="torch", device=str(device), reason=reason)
 
 
 def refuse(plan: Plan, values: Sequence[torch.Tensor], precision: torch.dtype) -> None:
     """`unfit` with the values in the plan's order; returns when nothing is wrong after all."""
     names = (*plan.givens, *plan.parameters, *plan.weights)
-    unfit(plan, dict(zip(names, values, strict=True)), precision)
+    count = len(names)
+    unfit(plan, dict(zip(names, values[:count], strict=True)), precision, values[count:])
 
 
 def _short(dtype: torch.dtype) -> str:
@@ -90,6 +118,8 @@ def _refuse_when_run(
 def _shape_of_refusal(
     values: list[torch.Tensor], key: str, precision: torch.dtype, size: Sequence[int], dtype: torch.dtype
 ) -> torch.Tensor:
+    if not any(isinstance(value, FakeTensor) for value in values):
+        return _refuse_when_run(values, key, precision, size, dtype)  # no trace: a run on the meta device
     return values[0].new_empty(size, dtype=dtype)
 
 

@@ -239,9 +239,10 @@ class _Prologue:
             if slot.tensor.name in used
         ]
         wrong = [*self._wrong_types(), *self._wrong_ranks(used), *self._wrong_sizes(), *self._wrong_states()]
+        wrong += self._wrong_devices()
         if not wrong:
             return lines
-        every = f"[{', '.join(slot.variable for slot in self.slots.values())}]"
+        every = f"[{', '.join([*(slot.variable for slot in self.slots.values()), *self._constants()])}]"
         precision = self.local["precision"]
         lines += [
             f"if {' or '.join(wrong)}:",
@@ -292,6 +293,20 @@ class _Prologue:
             sizes = [length.value for length in self.plan.shape(slot.tensor.name) if isinstance(length, Fixed)]
             wrong.append(f"{slot.variable}.shape != {tuple(sizes)!r}")
         return wrong
+
+    def _wrong_devices(self) -> list[str]:
+        """Operations of torch may give any numbers for tensors of two devices: linear does for the meta device."""
+        placed = [slot.variable for slot in (*self.lowered.states, *self.lowered.givens) if slot.tensor.axes]
+        placed += self._constants()
+        return [f"{placed[0]}.device != {other}.device" for other in placed[1:]]
+
+    def _constants(self) -> list[str]:
+        """Sources and literals, where they alone say on which device the module is."""
+        if any(slot.tensor.axes for slot in self.lowered.states):
+            return []  # they move together
+        held = [attribute for attribute, name in self.lowered.sources if self.tensors[name].axes]
+        held += [attribute for attribute, operation in self.lowered.literals if operation.output.lengths]
+        return [f"{self.local['self']}._buffers[{attribute!r}]" for attribute in held]
 
     # Sizes as Python text ----------------------------------------------------------------------
 

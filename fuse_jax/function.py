@@ -12,13 +12,13 @@ from fuse_jax.binding import InputBinder, check_parameters
 from fuse_jax.checked import Watch
 from fuse_jax.dense import run, schedule
 from fuse_jax.dtypes import Numbers, numbers_of, resolved
-from fuse_jax.failures import on_one_device
 from fuse_jax.initialisers import initialise
-from fuse_jax.noise import noise_of
+from fuse_jax.noise import Noise, noise_of
 from fuse_jax.sizes import Sizes, with_open_parameters
+from fuse_jax.splitting import run_in_blocks
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import gather_inputs
-from fuse_ref.evaluate.memory import check_memory
+from fuse_ref.evaluate.blocks import Blocks, blocks_for, splits_of
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sources import read_sources
@@ -93,7 +93,9 @@ class FuseFunction:
         self._constants = {name: array for name, array in stored.items() if name not in names}
         self._arrays: dict[Numbers, dict[str, jax.Array]] = {}
         self._schedule = schedule(self.plan, program.ir.exports)
-        self._refuse_unsupported()
+        self._supported = self._without_unneeded()
+        check_supported(self._supported, self.config, "jax", self._policies)
+        self._splits = () if self.config.memory_limit is None else splits_of(self._supported, program.ir.exports)
         if self._policies.strict_mmap:  # said now, not by the first call
             for name, array in stored.items():
                 self._held(name, array, numbers_of(self.config))
@@ -125,6 +127,7 @@ class FuseFunction:
             AxisError: shapes that do not fit; under `jit` it is raised while tracing.
             DtypeError: a value of a type that its tensor does not take.
             InputError, UnboundTensorError: a name that is missing or cannot be given, or a training step without a key.
+            LimitError: the call would hold more than `memory_limit`, also in blocks.
         """
         noise = noise_of(key, training, random=self.random)
         given = gather_inputs(inputs, named)
@@ -138,9 +141,8 @@ class FuseFunction:
             given_array = params.get(name)
             dtype = self._tensors[name].dtype
             values[name] = array if given_array is None else numbers.array(given_array, dtype, name)
-        self._check_shapes(values)
-        with on_one_device(values):
-            made = run(self._schedule, values, numbers, self._watch, noise)
+        blocks = self._checked_blocks(values, config)
+        made = self._run(blocks, values, numbers, noise)
         return {name: self._exported(name, made[name]) for name in self.program.ir.exports}
 
     def init(self, key: jax.Array, inputs: Mapping[str, object] | None = None, **sizes: int) -> dict[str, jax.Array]:
@@ -252,14 +254,31 @@ class FuseFunction:
         takes = ", ".join([f"params {{{', '.join(names)}}}", *self._calls.givens])
         return f"<FuseFunction ({takes}) -> {', '.join(self.program.ir.exports)}>"
 
-    def _check_shapes(self, values: Mapping[str, jax.Array]) -> None:
+    def _run(
+        self, blocks: Blocks | None, values: Mapping[str, jax.Array], numbers: Numbers, noise: Noise | None
+    ) -> Mapping[str, jax.Array]:
+        if blocks is None:
+            return run(self._schedule, values, numbers, self._watch, noise)
+        return run_in_blocks(
+            blocks,
+            lambda part, noise: run(self._schedule, part, numbers, self._watch, noise),
+            values,
+            noise,
+            self.program.ir.exports,
+            watched=self._watch is not None,
+        )
+
+    def _checked_blocks(self, values: Mapping[str, jax.Array], config: ExecutionConfig) -> Blocks | None:
+        """Whether the call must be split; refuses shapes that do not fit."""
         shapes = {name: tuple(value.shape) for name, value in values.items()}
         for name, array in self._constants.items():
             if shapes[name] != array.shape:
                 span = self._tensors[name].span
                 raise mistake("FUSE279", span, name=name, got=shapes[name], expected=array.shape)
         check_shapes(self.plan, shapes)
-        check_memory(self.plan, shapes, self.plan.program.exports, self.config)
+        if config.memory_limit is None:
+            return None
+        return blocks_for(self._supported, self._splits, shapes, self.plan.program.exports, config)
 
     def _exported(self, name: str, value: jax.Array) -> jax.Array:
         limit = self.config.dense_limit
@@ -267,13 +286,13 @@ class FuseFunction:
             raise mistake("FUSE284", self._tensors[name].span, name=name, elements=value.size, limit=limit)
         return value
 
-    def _refuse_unsupported(self) -> None:
+    def _without_unneeded(self) -> Plan:
         # Steps that no export needs, such as queries, do not run here; the others keep their numbers.
         needed = [
             step if step in self._schedule.routed else dataclasses.replace(step, unsupported="")
             for step in self.plan.steps
         ]
-        check_supported(dataclasses.replace(self.plan, steps=tuple(needed)), self.config, "jax", self._policies)
+        return dataclasses.replace(self.plan, steps=tuple(needed))
 
 
 def _shape(value: object) -> tuple[int, ...]:

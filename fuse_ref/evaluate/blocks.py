@@ -71,6 +71,10 @@ class Blocks:
             total = total + part
         return total
 
+    def gathered(self, name: str, total: Array, part: Array) -> Array:
+        """`total` with one more block of an output that has not the index; it begins as zeros."""
+        return total + part if dict(self.split.joined)[name] == _SUM else part
+
     def share(self, name: str, whole: Array, part: slice, number: int) -> Array | None:
         """Of the gradient of the output `name` what falls to block `number`; None where nothing does."""
         place = dict(self.split.joined)[name]

@@ -12,6 +12,7 @@ from fuse_jax.binding import InputBinder, check_parameters
 from fuse_jax.checked import Watch
 from fuse_jax.dense import run, schedule
 from fuse_jax.dtypes import Numbers, numbers_of, resolved
+from fuse_jax.failures import on_one_device
 from fuse_jax.initialisers import initialise
 from fuse_jax.noise import Noise, noise_of
 from fuse_jax.sizes import Sizes, with_open_parameters
@@ -142,7 +143,8 @@ class FuseFunction:
             dtype = self._tensors[name].dtype
             values[name] = array if given_array is None else numbers.array(given_array, dtype, name)
         blocks = self._checked_blocks(values, config)
-        made = self._run(blocks, values, numbers, noise)
+        with on_one_device(values):
+            made = self._run(blocks, values, numbers, noise)
         return {name: self._exported(name, made[name]) for name in self.program.ir.exports}
 
     def init(self, key: jax.Array, inputs: Mapping[str, object] | None = None, **sizes: int) -> dict[str, jax.Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import jax
@@ -14,7 +14,9 @@ from fuse_jax.checked import Watch
 from fuse_jax.dense import run, schedule
 from fuse_jax.dtypes import numbers_of
 from fuse_jax.failures import on_one_device
+from fuse_jax.kept import KeptCode, can_be_kept
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.entries import Kept
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Plan
@@ -27,13 +29,21 @@ _log = logging.getLogger("fuse.jax")
 class JaxExecutable:
     """A plan made ready to run. Safe to call from several threads."""
 
-    def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> None:
+    def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...], kept: Kept | None = None) -> None:
         self._config = config
         self._outputs = outputs
         self._schedule = schedule(plan, outputs)
         self._watch = Watch({t.name: t.span for t in plan.program.tensors}) if config.checked else None
         # A checked run goes operation by operation, to stop at the first that is wrong.
+        self._call: Callable[[dict[str, jax.Array]], dict[str, jax.Array]]
         self._call = self._run if config.checked else jax.jit(self._trace)
+        if kept is not None:
+            reason = can_be_kept(self._schedule, config)
+            if reason:
+                _log.info("compiled code is not kept: %s", reason)
+            else:
+                settings = [config.precision, config.device]
+                self._call = KeptCode(self._trace, outputs, kept, settings)
 
     def __call__(self, values: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """The outputs by name; every value is an argument of the compiled code, weights and sources too."""
@@ -55,8 +65,10 @@ class JaxEngine:
 
     name: Literal["jax"] = "jax"
 
-    def prepare(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> JaxExecutable:
-        """Makes `plan` ready; compilation waits for the first call's shapes.
+    def prepare(
+        self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...], kept: Kept | None = None
+    ) -> JaxExecutable:
+        """Makes `plan` ready; compilation waits for the first call's shapes, and `kept` has compiled code.
 
         Raises:
             RouteError: a step, or a setting, that this engine does not have yet.
@@ -64,7 +76,7 @@ class JaxEngine:
         """
         check_supported(plan, config, self.name)
         numbers_of(config)
-        return JaxExecutable(plan, config, outputs)
+        return JaxExecutable(plan, config, outputs, kept)
 
     def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> jax.Array:
         """`value` as a JAX array that shares no memory with it, on the run's device."""

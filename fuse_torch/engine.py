@@ -11,14 +11,16 @@ from torch.fx import GraphModule
 
 from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.entries import Kept
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
 from fuse_ref.weights.arrays import numpy_array
 from fuse_torch.devices import torch_device, torch_precision
+from fuse_torch.kept import kept_lowering
 from fuse_torch.lowering.checked import with_checks
-from fuse_torch.lowering.lower import PRECISION, Lowered, graph_module, literal_tensor, lower
+from fuse_torch.lowering.lower import PRECISION, Lowered, graph_module, literal_tensor
 
 __all__ = ["ENGINE", "TorchEngine", "TorchExecutable", "buffers_of"]
 
@@ -30,9 +32,9 @@ class TorchExecutable:
         graph: the plan as a module of torch operations alone.
     """
 
-    def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> None:
+    def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...], kept: Kept | None = None) -> None:
         self._outputs = outputs
-        self._lowered = lower(plan, outputs)
+        self._lowered = kept_lowering(plan, outputs, kept)
         if config.checked:
             with_checks(self._lowered)
         self._givens = tuple(slot.tensor.name for slot in self._lowered.givens)
@@ -110,15 +112,17 @@ class TorchEngine:
 
     name: Literal["torch"] = "torch"
 
-    def prepare(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> TorchExecutable:
-        """Make `plan` ready.
+    def prepare(
+        self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...], kept: Kept | None = None
+    ) -> TorchExecutable:
+        """Make `plan` ready; its graph comes from `kept` and stays there.
 
         Raises:
             RouteError: a step, or a setting, that this engine does not have yet.
             DeviceError: a device that is not here.
         """
         check_supported(plan, config, self.name)
-        return TorchExecutable(plan, config, outputs)
+        return TorchExecutable(plan, config, outputs, kept)
 
     def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> torch.Tensor:
         """`value` as a tensor of `dtype` on the run's device; a tensor that fits is taken as it is."""

@@ -18,7 +18,8 @@ from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program, as_program
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.engine import ENGINE, buffers_of
-from fuse_torch.lowering.lower import graph_module, lower
+from fuse_torch.kept import kept_lowering
+from fuse_torch.lowering.lower import graph_module
 from fuse_torch.module import FuseModule
 
 __all__ = ["TorchRunner", "compile"]
@@ -64,7 +65,7 @@ class TorchRunner(Runner):
         with self._lock:
             if self._graphs is None or self._graphs[0] is not self._plan:
                 config = self._settings()
-                lowered = lower(self._plan, self._plan.program.exports)
+                lowered = kept_lowering(self._plan, self._plan.program.exports, self._cache.kept(self._plan))
                 tensors = {tensor.name: tensor for tensor in self._plan.program.tensors}
                 sources = {
                     name: ENGINE.asarray(array, tensors[name].dtype, config)

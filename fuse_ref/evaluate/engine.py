@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.entries import Kept
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Plan
 
@@ -37,8 +38,14 @@ class Engine(Protocol):
     @property
     def name(self) -> Literal["numpy", "torch", "jax"]: ...
 
-    def prepare(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> Executable:
-        """Make `plan` ready; raises RouteError naming the step if one cannot run on this engine."""
+    def prepare(
+        self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...], kept: Kept | None = None
+    ) -> Executable:
+        """Make `plan` ready; raises RouteError naming the step if one cannot run on this engine.
+
+        Args:
+            kept: where what is made of the plan stays for other processes.
+        """
         ...
 
     def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> Array:

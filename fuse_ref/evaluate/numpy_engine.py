@@ -15,6 +15,7 @@ from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions
 from fuse_ref.evaluate.dense import write_operation
+from fuse_ref.evaluate.entries import Kept
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
@@ -45,8 +46,10 @@ class NumpyEngine:
 
     name: Literal["numpy"] = "numpy"
 
-    def prepare(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...]) -> NumpyExecutable:
-        """Make `plan` ready.
+    def prepare(
+        self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...], kept: Kept | None = None
+    ) -> NumpyExecutable:
+        """Make `plan` ready. Nothing is kept: what NumPy runs is written for each set of shapes in no time.
 
         Raises:
             RouteError: a step or setting that cannot run yet.

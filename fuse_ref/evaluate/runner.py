@@ -78,7 +78,7 @@ class Runner:
         cache_dir: str | PathLike[str] | None = None,
     ) -> None:
         self._program = program
-        self._cache = None if cache_dir is None else plan_cache(cache_dir)
+        self._cache = plan_cache(cache_dir)
         self._config = _config(config, device)
         self._policies = RuntimePolicies() if policies is None else policies
         self._folders = Folders.of(program.path, self._policies.roots)
@@ -176,7 +176,7 @@ class Runner:
             "disabled_passes": self._config.left_out_passes,
         }
         build = functools.partial(build_plan, program, **settings)  # type: ignore[arg-type]
-        return build() if self._cache is None else self._cache.plan(program, settings, build)
+        return self._cache.plan(program, settings, build)
 
     def _use(self, backend: Backend, reason: str) -> Engine:
         engine = find_engine(backend)
@@ -223,7 +223,7 @@ class Runner:
         wanted = (*plan.program.exports, *(tensor.name for _, tensor in queries), *(name for _, name in sinks))
         # The engine says first what it cannot run; only then are weights loaded and drawn.
         outputs = tuple(dict.fromkeys(wanted))
-        executable = engine.prepare(plan, config, outputs)
+        executable = engine.prepare(plan, config, outputs, self._cache.kept(plan))
         store = self._policies.store
         fixed = weight_values(plan, store, self._sources, engine, config)
         fixed |= parameter_values(plan, {**self._given, **shapes}, store, engine, config)
@@ -266,7 +266,7 @@ class Runner:
                 tensor = plan.program.tensor(question.target.tensor)
                 config = call.prepared.config
                 engine, outputs = _engine(self._engine), (tensor.name,)
-                executable = engine.prepare(plan, config, outputs)
+                executable = engine.prepare(plan, config, outputs, self._cache.kept(plan))
                 prepared = Prepared(
                     plan, config, engine, executable, outputs, call.prepared.fixed, (), ((question, tensor),)
                 )

@@ -35,6 +35,7 @@ from fuse_torch.lowering.contract import Bias, biases, lower_contract
 from fuse_torch.lowering.convolution import lower_convolution
 from fuse_torch.lowering.emitter import Emitter, Value, identifier
 from fuse_torch.lowering.indexing import lower_index
+from fuse_torch.lowering.marks import Marks
 from fuse_torch.lowering.needed import extents, needed_for, restricted
 from fuse_torch.lowering.operations import lower_map
 from fuse_torch.lowering.outputs import independent_outputs
@@ -94,9 +95,7 @@ class _Lowering:
         self.graph = Graph()
         self.emit = Emitter(self.graph)
         self.tensors = {tensor.name: tensor for tensor in plan.program.tensors}
-        self.spans = {tensor.name: tensor.span for tensor in plan.program.tensors}
-        for equation in reversed(plan.program.equations):  # the first equation of a tensor says where it stands
-            self.spans[equation.target.tensor] = equation.span
+        self.marks = Marks(plan)
         self.literals: dict[str, LiteralArray] = {}
         self.sources: dict[str, str] = {}
         self.fresh: list[Node] = []  # made since the last tensor was finished
@@ -150,7 +149,7 @@ class _Lowering:
         wanted = identifier(name)
         node = self.graph.create_node("placeholder", wanted, name=wanted)
         node.target = node.name  # a name that Python has a meaning for was changed
-        self._mark(node, name)
+        self.marks.put(node, name)
         self.emit.define(name, Value(node, self.plan.shape(name), tensor.dtype))
         return Slot(tensor, node.name, node)
 
@@ -163,7 +162,7 @@ class _Lowering:
         self.taken.add(attribute)
         node = self.graph.get_attr(attribute)
         node._rename(identifier(name))
-        self._mark(node, name)
+        self.marks.put(node, name)
         self.emit.define(name, Value(node, lengths, dtype))
         return attribute
 
@@ -240,19 +239,8 @@ class _Lowering:
 
     def _finish(self, tensor: str) -> None:
         for node in self.fresh:
-            self._mark(node, tensor)
+            self.marks.put(node, tensor)
         self.fresh.clear()
-
-    def _mark(self, node: Node, tensor: str) -> None:
-        node.meta["fuse_tensor"] = tensor
-        if tensor in self.tensors:
-            node.meta["fuse_lengths"] = tuple(str(length) for length in self.plan.shape(tensor))
-        span = self.spans.get(tensor)
-        if span is not None:
-            node.meta["fuse_span"] = f"{span}: {span.text}"
-            # The form in which torch prints where a node comes from.
-            first_line = span.text.partition("\n")[0]
-            node.meta["stack_trace"] = f'  File "{span.source.name}", line {span.line}, in {tensor}\n    {first_line}'
 
 
 def literal_tensor(operation: LiteralArray, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

@@ -15,6 +15,7 @@ import pytest
 
 from fuse_ref.errors import ConfigError
 from fuse_ref.evaluate import plan_cache as module
+from fuse_ref.evaluate.entries import Entries
 from fuse_ref.ir.json import encoded
 from fuse_ref.plan.json import NotAPlan, plan_from_json, plan_to_json
 from fuse_ref.program import Program
@@ -36,13 +37,13 @@ PROGRAMS = sorted((Path(__file__).parents[1] / "programs").glob("*.fuse"))
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """One item for each plan that is really built."""
     found: list[str] = []
-    original = module.PlanCache._write
+    original = module._keep
 
-    def counted(self: module.PlanCache, path: Path, key: str, *rest: object) -> None:
+    def counted(entries: Entries, key: str, *rest: object) -> None:
         found.append(key)
-        original(self, path, key, *rest)  # type: ignore[arg-type]
+        original(entries, key, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module.PlanCache, "_write", counted)
+    monkeypatch.setattr(module, "_keep", counted)
     return found
 
 
@@ -114,14 +115,15 @@ def test_damaged_entries_are_made_anew(
     content = path.read_bytes()
     head, _, body = content.partition(b"\n")
     key = path.stem
+    head_of = Entries(tmp_path, module.PLANS)._head
     harmed = {
         "empty": b"",
         "cut": content[: len(content) // 2],
         "flipped": content[:-30] + bytes([content[-30] ^ 1]) + content[-29:],
         "foreign": b"\x80\x04\x95 a pickle, say",
         "other key": content.replace(key.encode(), b"0" * 64),
-        "other shape": module._head(key, b'["x"]') + b'\n["x"]',
-        "deep": module._head(key, b"[" * 100_000) + b"\n" + b"[" * 100_000,
+        "other shape": head_of(key, b'["x"]') + b'\n["x"]',
+        "deep": head_of(key, b"[" * 100_000) + b"\n" + b"[" * 100_000,
     }[harm]
     path.write_bytes(harmed)
     with caplog.at_level(logging.WARNING, "fuse.cache"):
@@ -129,7 +131,7 @@ def test_damaged_entries_are_made_anew(
     assert "is made anew" in caplog.text
     assert len(built) == 2
     assert path.read_bytes() == content
-    assert head.startswith(b"fuse-plan 1 ")
+    assert head.startswith(b"fuse-plan 2 ")
     assert body
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuse_ref.errors import AxisError, CapacityError, ManifestError
+from fuse_ref.errors import AxisError, CapacityError, ManifestError, MissingFrameworkError
 from fuse_ref.mistakes.row import Example, Mistake
 
 __all__ = ["FILE_MISTAKES"]
@@ -263,6 +263,39 @@ FILE_MISTAKES: tuple[Mistake, ...] = (
             Example(
                 "its version is 2, and this software reads version 1",
                 python="ManifestWeightStore({'version': 2, 'weights': {}})",
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE344",
+        CapacityError,
+        "relation too large to be dense",
+        "a relation of {count} would be a dense array of {shape} = {elements} elements, more than dense_limit = {limit}",
+        "use .rows, .columns or .positions, whose size follows the tuples; ExecutionConfig(dense_limit={elements}) allows it",
+        (
+            Example(
+                "a relation of 1 tuple would be a dense array of 9000 × 9000 = 81000000 elements",
+                python=(
+                    "from fuse_ref.relations.tuples import Tuples\n"
+                    "Relation(Tuples([np.array([1]), np.array([2])], (9000, 9000)), (None, None)).dense()"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE346",
+        MissingFrameworkError,
+        "table of a package that is not installed",
+        "{call} needs the package {name}, which is not installed",
+        "{install}",
+        (
+            Example(
+                "to_pandas() needs the package pandas",
+                python=(
+                    "import sys, unittest.mock\n"
+                    "with unittest.mock.patch.dict(sys.modules, {'pandas': None}):\n"
+                    "    Relation(np.eye(2, dtype=bool), (None, None)).to_pandas()"
+                ),
             ),
         ),
     ),

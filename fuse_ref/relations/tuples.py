@@ -64,7 +64,8 @@ class Tuples:
     def from_dense(cls, array: np.ndarray) -> Tuples:
         """Where `array` is true, or greater than 0."""
         truth = array if array.dtype == np.bool_ else array > 0
-        return cls(np.nonzero(truth), truth.shape, count=int(truth.any()), ordered=True)
+        columns = np.nonzero(truth) if truth.ndim else ()
+        return cls(columns, truth.shape, count=int(truth.any()), ordered=True)
 
     @property
     def columns(self) -> tuple[np.ndarray, ...]:

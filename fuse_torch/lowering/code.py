@@ -27,7 +27,8 @@ from fuse_torch.lowering.limit import over_limit, split_call
 from fuse_torch.lowering.lower import PRECISION, Lowered, Slot, lower
 from fuse_torch.lowering.needed import extents
 from fuse_torch.relations import dense_tables
-from fuse_torch.splitting import Splitting, cast_of, run_in_blocks, seed_for, splitting_of
+from fuse_torch.split_operator import cast_of, seed_for
+from fuse_torch.splitting import Splitting, run_in_blocks, splitting_of
 from fuse_torch.splitting import register as register_splitting
 
 __all__ = ["Forward", "forward_of"]
@@ -259,7 +260,7 @@ class _Prologue:
         size = functools.partial(_text, extent=lambda tensor, position: f"{slots[tensor]}.shape[{position}]")
         over = over_limit(self.lowered, self.splitting.limit, size, f"{local[1]}.itemsize")
         lines, result = split_call(self.splitting, self.splitting_key, tuple(slots.values()), local, self.helper)
-        return [f"if {' or '.join(over)}:", *lines, f"    return {f'({result}, {{}})' if self.carry else result}"]
+        return [f"if {over}:", *lines, f"    return {f'({result}, {{}})' if self.carry else result}"]
 
     # Conditions --------------------------------------------------------------------------------
 

@@ -17,11 +17,11 @@ __all__ = ["over_limit", "split_call"]
 _Sum = Counter[tuple[bool, tuple[str, ...]]]
 
 
-def over_limit(lowered: Lowered, limit: int, size: Callable[[Length], str], itemsize: str) -> list[str]:
-    """Conditions in Python of which one holds where `peak_of` gives more than `limit`.
+def over_limit(lowered: Lowered, limit: int, size: Callable[[Length], str], itemsize: str) -> str:
+    """The condition in Python that `peak_of` gives more than `limit`.
 
-    There is one for each moment that may be the worst. Each bounds a sum of products of sizes, so that in
-    compiled code it is a guard that all smaller calls meet.
+    It has a part for each moment that may be the worst, which bounds a sum of products of sizes. `|` makes one
+    condition of them: in compiled code one guard, and one more graph for all calls that are too large.
 
     Args:
         size: a length as Python text.
@@ -40,7 +40,7 @@ def over_limit(lowered: Lowered, limit: int, size: Callable[[Length], str], item
         for output in live:
             _add(held, output.lengths, output.dtype, size)
         sums[frozenset(held.items())] = held
-    return [f"{_text(item, itemsize)} > {limit}" for item in _largest(sums.values())]
+    return " | ".join(f"({_text(item, itemsize)} > {limit})" for item in _largest(sums.values()))
 
 
 def split_call(

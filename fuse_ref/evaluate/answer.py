@@ -9,10 +9,11 @@ from functools import cached_property
 
 import numpy as np
 
-from fuse_ref.evaluate.relation import Row, Symbols
+from fuse_ref.evaluate.relation import Row, Symbols, named
 from fuse_ref.ir.index import Affine, FromEnd, Index, SliceIndex, Symbol
 from fuse_ref.ir.nodes import Query
 from fuse_ref.mistakes import mistake
+from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["Answer", "answer"]
 
@@ -25,13 +26,14 @@ class Answer:
         text: the query.
         variables: its distinct variables, in order of appearance.
         values: of a numeric query the array, one dimension per variable; None for a Boolean one.
+        positions: of a Boolean query (count, variables) int64, in order; None for a numeric one.
     """
 
     text: str
     variables: tuple[str, ...]
     values: np.ndarray | None
-    _found: np.ndarray  # the values, or of a Boolean query the truth values, one dimension per variable
-    _ranges: tuple[range, ...]  # the positions that the dimensions stand for
+    positions: np.ndarray | None
+    _ranges: tuple[range, ...]  # the positions that the dimensions of `values` stand for
     _symbols: tuple[Symbols, ...]  # one per variable
 
     @cached_property
@@ -40,20 +42,20 @@ class Answer:
 
         A ground query has one row, or none where it does not hold.
         """
+        if self.positions is not None:
+            return tuple(named(position, self._symbols) for position in self.positions.tolist())
+        assert self.values is not None
         rows: list[Row] = []
         for cell in itertools.product(*(range(len(positions)) for positions in self._ranges)):
-            value = self._found[cell].item()
-            if self.values is None and not value:
-                continue
-            names = tuple(
-                _named(positions[k], table)
-                for k, positions, table in zip(cell, self._ranges, self._symbols, strict=True)
-            )
-            rows.append(names if self.values is None else (*names, value))
+            places = [positions[k] for k, positions in zip(cell, self._ranges, strict=True)]
+            rows.append((*named(places, self._symbols), self.values[cell].item()))
         return tuple(rows)
 
     def __len__(self) -> int:
-        return int(np.count_nonzero(self._found)) if self.values is None else self._found.size
+        if self.positions is not None:
+            return len(self.positions)
+        assert self.values is not None
+        return self.values.size
 
     def __bool__(self) -> bool:
         return len(self) > 0
@@ -69,14 +71,16 @@ class Answer:
         return "\n".join([self.text, *(f"  {row}" for row in rows)])
 
 
-def _named(position: int, symbols: Symbols) -> str | int:
-    return symbols[position] if symbols is not None and position < len(symbols) else position
-
-
 def answer(
-    query: Query, array: np.ndarray, boolean: bool, axes: tuple[str, ...], symbols: Mapping[str, Symbols]
+    query: Query,
+    value: np.ndarray | Tuples,
+    boolean: bool,
+    axes: tuple[str, ...],
+    symbols: Mapping[str, Symbols],
 ) -> Answer:
-    """The answer to `query` where its tensor is `array`, with axes `axes`.
+    """The answer to `query` where its tensor is `value`, with axes `axes`.
+
+    Of a relation only tuples are looked at, never the whole domain.
 
     Raises:
         AxisError: a constant position beyond the array.
@@ -85,7 +89,7 @@ def answer(
     variables: dict[str, tuple[range, Symbols]] = {}
     picks: list[tuple[str, range] | int] = []
     missing = False
-    for index, size, axis in zip(query.target.indices, array.shape, axes, strict=True):
+    for index, size, axis in zip(query.target.indices, value.shape, axes, strict=True):
         pick = _pick(index, size, axis, query, symbols.get(axis))
         if pick is None:
             missing, pick = True, 0
@@ -97,14 +101,40 @@ def answer(
         picks.append(pick)
     names = tuple(variables)
     ranges = tuple(variables[name][0] for name in names)
-    found = _gathered(array, picks, names, ranges)
+    tables = tuple(variables[name][1] for name in names)
+    if boolean:
+        tuples = value if isinstance(value, Tuples) else Tuples.from_dense(value)
+        found = np.empty((0, len(names)), np.int64) if missing else _selected(tuples, picks, names)
+        return Answer(query.text, names, None, found, ranges, tables)
+    assert isinstance(value, np.ndarray)
     if missing:
         # An unknown symbol means no rows.
         ranges = tuple(range(0) for _ in names) or (range(0),)
-        found = np.zeros((0,) * len(ranges), array.dtype)
-        names = names or ("",)
-    tables = tuple(variables[name][1] if name else None for name in names)
-    return Answer(query.text, names, None if boolean else found, found, ranges, tables)
+        names, tables = names or ("",), tables or (None,)
+        return Answer(query.text, names, np.zeros((0,) * len(ranges), value.dtype), None, ranges, tables)
+    return Answer(query.text, names, _gathered(value, picks, names, ranges), None, ranges, tables)
+
+
+def _selected(tuples: Tuples, picks: list[tuple[str, range] | int], names: tuple[str, ...]) -> np.ndarray:
+    """The positions of the variables in the tuples that fit."""
+    fits = np.ones(len(tuples), np.bool_)
+    found: dict[str, np.ndarray] = {}
+    for column, pick in zip(tuples.columns, picks, strict=True):
+        if isinstance(pick, int):
+            fits &= column == pick
+            continue
+        name, positions = pick
+        if name in found:
+            fits &= column == found[name]
+        found.setdefault(name, column)
+        if positions.start or positions.step != 1 or len(positions) < tuples.shape[0]:
+            fits &= (column >= positions.start) & (column < positions.stop)
+            fits &= (column - positions.start) % positions.step == 0
+    if not names:
+        return np.empty((int(fits.any()), 0), np.int64)
+    # A tuple is told apart by the variables alone: what else it has is constant.
+    columns = [found[name][fits] for name in names]
+    return Tuples.of(columns, [int(column.max(initial=-1)) + 1 for column in columns]).positions
 
 
 def _pick(index: Index, size: int, axis: str, query: Query, table: Symbols) -> tuple[str, range] | int | None:

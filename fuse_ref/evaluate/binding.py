@@ -12,6 +12,7 @@ from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.config import ExecutionConfig, Precision
 from fuse_ref.errors import FuseError, FuseWarning
 from fuse_ref.evaluate.engine import Array, Engine
+from fuse_ref.evaluate.logic import as_tuples, relations_of
 from fuse_ref.evaluate.relation import Symbols
 from fuse_ref.evaluate.truth import SymbolTables, dense_relations
 from fuse_ref.evaluate.warn import warn
@@ -108,6 +109,7 @@ class Binder:
         given = [self._tensors[name] for name in plan.givens]
         self._numeric = [tensor for tensor in given if not tensor.boolean]
         self._relations = [tensor for tensor in given if tensor.boolean]
+        self._logical = relations_of(plan)
         self._symbols = SymbolTables.of(plan.program).symbols()
 
     def bind(self, values: Mapping[str, object], engine: Engine, config: ExecutionConfig) -> Bound:
@@ -155,7 +157,7 @@ class Binder:
             for axis, size in zip(self._tensors[name].axes, array.shape, strict=False):
                 extents[axis] = max(extents.get(axis, 0), size)
         for name, array in dense_relations(values, self._relations, tables, extents).items():
-            bound[name] = engine.asarray(array, "bool", config)
+            bound[name] = engine.asarray(as_tuples(array) if name in self._logical else array, "bool", config)
         return tables.symbols()
 
 

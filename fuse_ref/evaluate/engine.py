@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-import numpy as np
-
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.entries import Kept
 from fuse_ref.ir.nodes import Dtype
@@ -52,8 +50,8 @@ class Engine(Protocol):
         """`value` as an array of this engine: bool, int64, or the run's precision on the run's device."""
         ...
 
-    def to_numpy(self, array: Array) -> np.ndarray:
-        """A NumPy array of the same values."""
+    def to_numpy(self, array: Array) -> Any:
+        """A NumPy array of the same values; of a relation its tuples, as `fuse_ref.relations` has them."""
         ...
 
     def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:

@@ -16,12 +16,15 @@ from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions
 from fuse_ref.evaluate.dense import write_operation
 from fuse_ref.evaluate.entries import Kept
+from fuse_ref.evaluate.logic import LogicCall, as_dense, dense_reads, logic_calls, relations_of
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import Along, DenseOperation, Index, Operand, Plan, ReadIndex, Step, Write, WriteIndex
+from fuse_ref.relations.derive import RuleRun
+from fuse_ref.relations.tuples import Tuples
 from fuse_ref.source import Span
 from fuse_ref.weights.arrays import numpy_array
 
@@ -61,13 +64,18 @@ class NumpyEngine:
             raise mistake("FUSE203", None, engine=self.name, device=config.device, reason=reason)
         return NumpyExecutable(plan, config, outputs)
 
-    def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> np.ndarray:
-        """`value` as a NumPy array of `dtype`; it shares memory with `value` when the type is right already."""
+    def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> np.ndarray | Tuples:
+        """`value` as a NumPy array of `dtype`; it shares memory with `value` when the type is right already.
+
+        The tuples of a relation stay what they are.
+        """
+        if isinstance(value, Tuples):
+            return value
         return np.asarray(numpy_array(value), numpy_type(dtype, config))
 
-    def to_numpy(self, array: object) -> np.ndarray:
-        """The array itself."""
-        return np.asarray(array)
+    def to_numpy(self, array: object) -> np.ndarray | Tuples:
+        """The array itself, or the tuples of a relation."""
+        return array if isinstance(array, Tuples) else np.asarray(array)
 
     def concatenate(self, arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
         """Arrays one after another along `axis`."""
@@ -83,6 +91,7 @@ class _Program:
 
     template: Registers  # constants in place
     entries: tuple[tuple[str, Register], ...]  # values that each call puts in
+    runs: tuple[Register, ...]  # what rules did, one register for each call of the logic engine
     steps: tuple[tuple[int, tuple[Instruction, ...]], ...]  # position in the plan, instructions
     results: tuple[tuple[str, Register, bool], ...]  # output, register, whether a copy must be made
 
@@ -98,6 +107,9 @@ class NumpyExecutable:
         self._lock = threading.Lock()
         self._programs: dict[Shapes, _Program] = {}
         self._dtypes = {tensor.name: numpy_type(tensor.dtype, config) for tensor in plan.program.tensors}
+        self._relations = relations_of(plan)
+        self._logic = logic_calls(plan.steps)
+        self._dense_reads = dense_reads(plan)
         operations = [operation for step in plan.steps for operation in step.operations]
         made = {operation.output.out for operation in operations}
         self._last_use: dict[str, int] = {}
@@ -105,7 +117,7 @@ class NumpyExecutable:
             self._last_use[operation.output.out] = position
             for name in reads(operation):
                 self._last_use[name] = position
-        for name in outputs:
+        for name in (*outputs, *(name for call in self._logic.values() for name in (*call.relations, *call.tensors))):
             self._last_use[name] = len(operations)
         given = (*plan.givens, *plan.parameters, *plan.weights, *plan.sources)
         self._given = tuple(dict.fromkeys(name for name in given if name not in made))
@@ -130,15 +142,18 @@ class NumpyExecutable:
                     instruction(r)
                 seconds[position] = time.perf_counter() - start
         self._local.seconds = seconds
-        return {
-            name: np.array(r[register]) if copied else np.asarray(r[register])
-            for name, register, copied in program.results
-        }
+        self._local.runs = tuple(run for register in program.runs for run in r[register])
+        return {name: np.array(r[register]) if copied else r[register] for name, register, copied in program.results}
 
     @property
     def step_seconds(self) -> tuple[float, ...]:
         """Of this thread's last call, one per step of the plan."""
         return tuple(getattr(self._local, "seconds", ()))
+
+    @property
+    def rule_runs(self) -> tuple[RuleRun, ...]:
+        """What each rule did in this thread's last call."""
+        return tuple(getattr(self._local, "runs", ()))
 
     def _write(self, shapes: Shapes) -> _Program:
         by_name = dict(zip(self._given, shapes, strict=True))
@@ -147,7 +162,8 @@ class NumpyExecutable:
             return evaluate(length, lambda tensor, position: by_name[tensor][position])
 
         emitter = Emitter(numpy_type("float", self._config), self._last_use)
-        entries = tuple((name, emitter.given(name, shape, self._dtypes[name])) for name, shape in by_name.items())
+        entries = tuple((name, self._enter(emitter, name, shape)) for name, shape in by_name.items())
+        runs: list[Register] = []
         steps: list[tuple[int, tuple[Instruction, ...]]] = []
         if self._config.checked:
             self._check_given(emitter)
@@ -156,9 +172,11 @@ class NumpyExecutable:
             for operation in step.operations:
                 self._write_one(emitter, operation, step, sizes)
                 emitter.now += 1
+            if position in self._logic:
+                runs.append(self._write_logic(emitter, self._logic[position], sizes))
             if emitter.instructions:
                 steps.append((position, _taken(emitter)))
-        program = _Program(emitter.template, entries, tuple(steps), tuple(self._results(emitter)))
+        program = _Program(emitter.template, entries, tuple(runs), tuple(steps), tuple(self._results(emitter)))
         with self._lock:
             while len(self._programs) >= _KEPT_PROGRAMS:
                 del self._programs[next(iter(self._programs))]
@@ -180,15 +198,58 @@ class NumpyExecutable:
         used = {*reads(operation), name}
         emitter.finish_operation(first, [other for other in used if self._last_use[other] <= emitter.now])
 
+    # Relations ------------------------------------------------------------------------------------
+
+    def _enter(self, emitter: Emitter, name: str, shape: tuple[int, ...]) -> Register:
+        """The register of a value that each call puts in: tuples where rules read it, an array else."""
+        if name not in self._relations:
+            return emitter.given(name, shape, self._dtypes[name])
+        register = emitter.given(_tuples(name), shape, np.dtype(np.bool_))
+        self._open(emitter, name)
+        return register
+
+    def _open(self, emitter: Emitter, name: str) -> None:
+        """Truth values of a relation, for dense operations."""
+        if name in self._dense_reads:
+            tuples = emitter.names[_tuples(name)]
+            dense = partial(as_dense, name=name, config=self._config)
+            emitter.bind(name, emitter.call(dense, (tuples,), emitter.infos[tuples].shape, np.dtype(np.bool_)))
+
+    def _write_logic(self, emitter: Emitter, call: LogicCall, sizes: Callable[[Length], int]) -> Register:
+        """One call of the logic engine; the register that holds what its rules did."""
+        names = (*call.relations, *call.tensors)
+        sources = {name: emitter.names.get(_tuples(name), emitter.names.get(name, -1)) for name in names}
+        shapes = {name: tuple(max(0, sizes(length)) for length in self._plan.shape(name)) for name in call.heads}
+        targets = {name: emitter.given(_tuples(name), shape, np.dtype(np.bool_)) for name, shape in shapes.items()}
+        report = emitter.constant(0)
+        config = self._config
+
+        def run(r: Registers) -> None:
+            values = {name: r[register] for name, register in sources.items()}
+            derived = call.run(values, shapes, sizes, config)
+            for name, register in targets.items():
+                r[register] = derived.relations[name]
+            r[report] = derived.runs
+
+        emitter.instructions.append(run)
+        for name in call.heads:
+            self._open(emitter, name)
+        return report
+
     def _check_given(self, emitter: Emitter) -> None:
         tensors = {tensor.name: tensor for tensor in self._plan.program.tensors}
         for name in self._given:
+            if name in self._relations:
+                continue
             _write_check(emitter, name, tensors[name].span)
 
     def _results(self, emitter: Emitter) -> list[tuple[str, Register, bool]]:
         results = []
         taken: set[Register] = set()
         for name in self._outputs:
+            if name in self._relations:
+                results.append((name, emitter.names[_tuples(name)], False))
+                continue
             register = emitter.names[name]
             info = emitter.infos[register]
             root = emitter.infos[info.root]
@@ -197,6 +258,11 @@ class NumpyExecutable:
             taken.add(info.root)
             results.append((name, register, copied))
         return results
+
+
+def _tuples(name: str) -> str:
+    """What a relation's tuples are called beside its truth values."""
+    return f"{name}~tuples"
 
 
 def _taken(emitter: Emitter) -> tuple[Instruction, ...]:

@@ -35,6 +35,7 @@ from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.checks import check_shapes
 from fuse_ref.plan.steps import Plan
 from fuse_ref.policies import RuntimePolicies
+from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["Runner", "compile_program"]
 
@@ -163,7 +164,8 @@ class Runner:
 
     def _relation(self, value: Array, axes: tuple[str, ...], call: Call) -> Relation:
         symbols = tuple(call.bound.symbols.get(axis) for axis in axes)
-        return Relation(_engine(self._engine).to_numpy(value), symbols)
+        found = _engine(self._engine).to_numpy(value)
+        return Relation(found.dense() if isinstance(found, Tuples) else found, symbols)
 
     # Preparation ----------------------------------------------------------------------------------
 

@@ -18,12 +18,14 @@ from fuse_ref.ir.variables import reads
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.bounds import find_bounds
 from fuse_ref.plan.estimates import OPEN_SIZE, Estimates
-from fuse_ref.plan.lower import Definition, lower_sink, lower_tensor
+from fuse_ref.plan.logic import Table, lower_rules
+from fuse_ref.plan.lower import Definition, lower_sink, lower_table, lower_tensor
 from fuse_ref.plan.passes import improve
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.schedule import schedule
 from fuse_ref.plan.steps import Output, Plan, RangeCheck, Shape, SizeCheck, Step
 from fuse_ref.plan.values import Builder, Unsupported
+from fuse_ref.relations.rules import Rule, atoms, elements
 
 __all__ = ["build_plan"]
 
@@ -169,7 +171,7 @@ class _Planner:
         for group in self.checked.dependencies.groups:
             sources = all(self.program.equations[i].kind == "source" for i in group.equations)
             if not sources and any(name in needed for name in group.tensors):
-                steps.append(self._step(group, logical))
+                steps.extend(self._steps(group, logical))
         return steps
 
     def _read_by_logic(self, needed: set[str]) -> set[str]:
@@ -182,43 +184,70 @@ class _Planner:
                 found.update(a.tensor for a in self.checked.dependencies.reads[number] if a.tensor is not None)
         return found
 
-    def _step(self, group: Group, logical: set[str]) -> Step:
+    def _steps(self, group: Group, logical: set[str]) -> list[Step]:
         cycle = self.checked.cycles.get(group.tensors)
         span = self.program.equations[group.equations[0]].span
         common = (group.equations, group.needs, group.tensors)
+        boolean = all(self.tensors.specs[name].boolean for name in group.tensors)
         if cycle is not None:
-            if cycle.kind == "recurrence" and self.mode != "fixpoint":
+            if cycle.kind == "recurrence" and self.mode != "fixpoint" and not self._positive(group):
                 route: Literal["dense", "streaming"] = "streaming" if cycle.virtual else "dense"
                 what = "streams do not run yet" if cycle.virtual else "recurrences do not run yet"
-                return Step("Recurrence", *common, route, cycle.reason, unsupported=what, span=span)
+                return [Step("Recurrence", *common, route, cycle.reason, unsupported=what, span=span)]
             if self.mode == "single":
                 raise mistake("FUSE162", span, tensors=" and ".join(group.tensors), reason=cycle.reason)
-            logic = all(self.tensors.specs[name].boolean for name in group.tensors)
-            return Step(
-                "Fixpoint",
-                *common,
-                "logical" if logic else "numeric",
-                cycle.reason,
-                unsupported=f"{'logical' if logic else 'numeric'} fixpoints do not run yet",
-                span=span,
-            )
+            if boolean:
+                return self._logical(Step("Fixpoint", *common, "logical", cycle.reason, span=span))
+            what = "numeric fixpoints do not run yet"
+            return [Step("Fixpoint", *common, "numeric", cycle.reason, unsupported=what, span=span)]
         (name,) = group.tensors
         spec = self.tensors.specs[name]
         if spec.virtual is not None:
             reason = f"{name} is a stream"
-            return Step("Recurrence", *common, "streaming", reason, unsupported="streams do not run yet", span=span)
+            return [Step("Recurrence", *common, "streaming", reason, unsupported="streams do not run yet", span=span)]
         kinds = {self.program.equations[i].kind for i in group.equations}
         if spec.boolean and (not kinds <= {"fact", "literal"} or name in logical):
-            return Step(
-                "Relation",
-                *common,
-                "logical",
-                "acyclic, Boolean head",
-                unsupported="rules over relations do not run yet",
-                span=span,
-            )
+            reason = "facts of the text" if kinds <= {"fact", "literal"} else "acyclic, Boolean head"
+            return self._logical(Step("Relation", *common, "logical", reason, span=span))
         reason = "written in the text" if kinds <= {"fact", "literal"} else "acyclic, numeric head"
-        return self._dense(group, name, reason)
+        return [self._dense(group, name, reason)]
+
+    def _positive(self, group: Group) -> bool:
+        """Whether a group of relations is a fixpoint, whichever way it also may be run: it denies none of its own."""
+        specs, found = self.tensors.specs, self.checked.dependencies.reads
+        return all(specs[name].boolean and specs[name].virtual is None for name in group.tensors) and not any(
+            access.negated and access.tensor in group.tensors for number in group.equations for access in found[number]
+        )
+
+    def _logical(self, step: Step) -> list[Step]:
+        """A step of rules, after the truth tables that they read."""
+        rules: list[Rule] = []
+        tables: list[Step] = []
+        for name in step.writes:
+            definitions = [
+                (i, Definition(self.program.equations[i], self.checked.shapes.equations[i]))
+                for i in step.equations
+                if self.program.equations[i].target.tensor == name
+            ]
+            try:
+                made, wanted = lower_rules(name, definitions, self.tensors)
+                tables.extend(self._table(table) for table in wanted)
+            except Unsupported as why:
+                return [replace(step, unsupported=str(why))]
+            rules.extend(made)
+        own = tuple(name for table in tables for name in table.writes)
+        read = {atom.relation for rule in rules for atom in atoms(rule)} | {
+            tensor for rule in rules for tensor in elements(rule)
+        }
+        needs = tuple(name for name in (*step.reads, *own) if name in read)
+        return [*tables, replace(step, reads=needs, rules=tuple(rules))]
+
+    def _table(self, table: Table) -> Step:
+        shapes = table.definition.shapes
+        builder = lower_table(table.name, table.body, table.variables, shapes, self.tensors, self.estimates.number)
+        names = tuple(dict.fromkeys(read.tensor for read in reads(table.body)))
+        reason, span = f"a truth table for {table.definition.equation.target.tensor}", table.definition.equation.span
+        return self._with(Step("Dense", (), names, (table.name,), "dense", reason, span=span), builder)
 
     def _dense(self, group: Group, name: str, reason: str) -> Step:
         span = self.program.equations[group.equations[0]].span
@@ -252,9 +281,7 @@ class _Planner:
         steps = []
         for number, query in enumerate(self.program.queries):
             name = query.target.tensor
-            boolean = self.tensors.specs[name].boolean
-            why = "queries of relations do not run yet" if boolean else ""
-            steps.append(Step("Answer", (number,), (name,), (), "host", query.text, unsupported=why, span=query.span))
+            steps.append(Step("Answer", (number,), (name,), (), "host", query.text, span=query.span))
         return steps
 
     def _stores(self) -> list[Step]:

@@ -9,7 +9,7 @@ from fuse_ref.analysis.lengths import Fixed, Length, linear
 from fuse_ref.analysis.shapes import ScopeShapes
 from fuse_ref.analysis.words import index_text
 from fuse_ref.ir.index import Affine, FromEnd, Gather, Index, Quotient, SliceIndex, Symbol, Virtual
-from fuse_ref.ir.nodes import ArrayLiteral, Dtype, Equation, Sink
+from fuse_ref.ir.nodes import ArrayLiteral, Dtype, Equation, Expr, Sink
 from fuse_ref.ir.operations import NEUTRAL
 from fuse_ref.ir.variables import index_variables
 from fuse_ref.plan.aggregates import Combination, average, combination
@@ -19,7 +19,7 @@ from fuse_ref.plan.references import Tensors, position_of, read_tensor, slice_st
 from fuse_ref.plan.steps import LiteralArray, Output, Write, WriteIndex
 from fuse_ref.plan.values import COMBINE, WRITE, Builder, Lowered, Unsupported, Value
 
-__all__ = ["Definition", "lower_sink", "lower_tensor"]
+__all__ = ["Definition", "lower_sink", "lower_table", "lower_tensor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,24 @@ def lower_sink(
     value = lowered if isinstance(lowered, Value) else builder.literal(lowered, "float")
     value = builder.expand(value, sink.variables)
     builder.finish(value, sink.variables, tuple(shapes.ranges[v] for v in sink.variables), name)
+    return builder
+
+
+def lower_table(
+    name: str,
+    body: Expr,
+    variables: tuple[str, ...],
+    shapes: ScopeShapes,
+    tensors: Tensors,
+    estimate: Callable[[Length], int],
+) -> Builder:
+    """The operations that compute the truth of `body` for all positions of `variables`, under `name`."""
+    builder = Builder(name)
+    builder.begin(shapes.ranges, variables)
+    truth = builder.truth(Expressions(builder, tensors, shapes, estimate).lower(body))
+    value = truth if isinstance(truth, Value) else builder.literal(truth, "bool")
+    value = builder.expand(value, variables)
+    builder.finish(value, variables, tuple(shapes.ranges[v] for v in variables), name)
     return builder
 
 

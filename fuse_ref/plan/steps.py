@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.ir.nodes import Dtype, ProgramIR
+from fuse_ref.relations.rules import Rule
 from fuse_ref.source import Span
 
 __all__ = [
@@ -311,6 +312,7 @@ class Step:
     reason: str  # why this route, a clause: "acyclic, numeric head"
     operations: tuple[DenseOperation, ...] = ()  # Dense (and Store of an expression) only
     contractions: tuple[Contraction, ...] = ()
+    rules: tuple[Rule, ...] = ()  # Relation, Fixpoint with the route "logical"
     flops: int = 0  # with open sizes at their hints
     largest: int = 0  # elements of the largest value
     unsupported: str = ""  # why no engine can run this step yet; "" when they can

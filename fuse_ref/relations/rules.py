@@ -7,6 +7,7 @@ beside it, and what is summed inside a comparison a dense tensor of its own. Pla
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -28,6 +29,10 @@ __all__ = [
     "Term",
     "Value",
     "Variable",
+    "atoms",
+    "elements",
+    "literal_variables",
+    "value_variables",
 ]
 
 
@@ -127,3 +132,64 @@ class Rule:
     equation: int  # its position in `program.equations`
     text: str = field(compare=False)  # the equation as the user wrote it, or what the planner made of it
     span: Span | None = field(default=None, compare=False, repr=False)
+
+
+def atoms(rule: Rule) -> Iterator[Atom]:
+    """The atoms of the body, denied ones included."""
+    for item in rule.body:
+        if isinstance(item, Atom):
+            yield item
+        elif isinstance(item, Denial):
+            yield item.atom
+
+
+def elements(rule: Rule) -> Iterator[str]:
+    """The dense tensors that the rule reads elements of."""
+    pending: list[Value] = list(rule.terms)
+    for item in rule.body:
+        match item:
+            case Filter(_, left, right):
+                pending.extend((left, right))
+            case Assignment(_, value):
+                pending.append(value)
+            case _:
+                pass
+    while pending:
+        match pending.pop():
+            case Element(tensor, parts):
+                yield tensor
+                pending.extend(parts)
+            case Apply(_, parts):
+                pending.extend(parts)
+            case _:
+                pass
+
+
+def literal_variables(item: Literal) -> Iterator[str]:
+    """The variables that stand in `item`, as often as they do."""
+    match item:
+        case Atom(_, terms):
+            for term in terms:
+                yield from value_variables(term)
+        case Denial(atom):
+            yield from literal_variables(atom)
+        case Filter(_, left, right):
+            yield from value_variables(left)
+            yield from value_variables(right)
+        case Assignment(variable, value):
+            yield variable.name
+            yield from value_variables(value)
+        case Domain(variable):
+            yield variable.name
+
+
+def value_variables(value: Value) -> Iterator[str]:
+    """The variables that stand in `value`, as often as they do."""
+    match value:
+        case Variable(name):
+            yield name
+        case Constant():
+            return
+        case Element(_, parts) | Apply(_, parts):
+            for part in parts:
+                yield from value_variables(part)

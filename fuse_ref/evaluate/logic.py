@@ -1,0 +1,112 @@
+"""Logical steps in a run: relations and dense tensors in, relations out. All engines call this."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fuse_ref.analysis.lengths import Length
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.mistakes import mistake
+from fuse_ref.plan.dataflow import reads
+from fuse_ref.plan.steps import Plan, Step
+from fuse_ref.relations.derive import Derived, Limits, derive
+from fuse_ref.relations.rules import Rule, atoms, elements
+from fuse_ref.relations.tuples import Tuples
+
+__all__ = ["LogicCall", "as_dense", "as_tuples", "dense_reads", "logic_calls", "relations_of"]
+
+
+def relations_of(plan: Plan) -> frozenset[str]:
+    """The tensors that logical steps read or write as relations: an engine keeps their tuples."""
+    specs = {tensor.name: tensor for tensor in plan.program.tensors}
+    names = {name for step in plan.steps for rule in step.rules for name in (rule.head, *_relations(rule))}
+    return frozenset(name for name in names if name in specs and specs[name].boolean)
+
+
+def dense_reads(plan: Plan) -> frozenset[str]:
+    """The values that dense operations read."""
+    return frozenset(name for step in plan.steps for operation in step.operations for name in reads(operation))
+
+
+def _relations(rule: Rule) -> Iterator[str]:
+    return (atom.relation for atom in atoms(rule))
+
+
+def as_tuples(value: Tuples | np.ndarray) -> Tuples:
+    """The tuples where a value is true; numbers are where they are greater than 0."""
+    return value if isinstance(value, Tuples) else Tuples.from_dense(value)
+
+
+def as_dense(value: Tuples | np.ndarray, name: str, config: ExecutionConfig) -> np.ndarray:
+    """A relation as truth values.
+
+    Raises:
+        CapacityError: more elements than `dense_limit`.
+    """
+    if not isinstance(value, Tuples):
+        return value
+    count = math.prod(value.shape)
+    if count > config.dense_limit:
+        shape = " × ".join(map(str, value.shape))
+        raise mistake("FUSE328", None, name=name, shape=shape, elements=count, limit=config.dense_limit)
+    return value.dense()
+
+
+@dataclass(frozen=True, slots=True)
+class LogicCall:
+    """Neighbouring logical steps, which run as one."""
+
+    positions: tuple[int, ...]  # in the plan's steps
+    rules: tuple[Rule, ...]
+    relations: tuple[str, ...]  # that the rules read and do not define
+    tensors: tuple[str, ...]  # dense ones whose elements the rules read
+    heads: tuple[str, ...]
+
+    def run(
+        self,
+        values: Mapping[str, Any],
+        shapes: Mapping[str, tuple[int, ...]],
+        length: Callable[[Length], int],
+        config: ExecutionConfig,
+    ) -> Derived:
+        """Derive every head.
+
+        Args:
+            values: of `relations`, tuples or arrays; of `tensors`, NumPy arrays.
+            shapes: of `heads`.
+            length: the number that a length of the plan is in this call.
+
+        Raises:
+            LimitError: the relations would need more than `memory_limit`, or longer than `time_limit`.
+        """
+        known = {name: as_tuples(values[name]) for name in self.relations}
+        dense = {name: np.asarray(values[name]) for name in self.tensors}
+        limits = Limits(config.memory_limit, config.time_limit)
+        return derive(self.rules, known, dense, shapes, length, limits)
+
+
+def logic_calls(steps: Sequence[Step]) -> dict[int, LogicCall]:
+    """The calls by the position of the last step of each."""
+    calls: dict[int, LogicCall] = {}
+    waiting: list[int] = []
+    for position, step in enumerate(steps):
+        if step.rules or step.route == "logical":
+            waiting.append(position)
+            following = steps[position + 1] if position + 1 < len(steps) else None
+            if following is None or following.route != "logical":
+                calls[position] = _call(waiting, steps)
+                waiting = []
+    return calls
+
+
+def _call(positions: Sequence[int], steps: Sequence[Step]) -> LogicCall:
+    rules = tuple(rule for position in positions for rule in steps[position].rules)
+    heads = tuple(dict.fromkeys(name for position in positions for name in steps[position].writes))
+    relations = dict.fromkeys(name for rule in rules for name in _relations(rule) if name not in heads)
+    tensors = dict.fromkeys(name for rule in rules for name in elements(rule))
+    return LogicCall(tuple(positions), rules, tuple(relations), tuple(tensors), heads)

@@ -20,7 +20,6 @@ import jax
 import jaxlib
 from jaxlib import xla_client
 
-import fuse_jax
 from fuse_jax.dense import Schedule
 from fuse_jax.operations import ELEMENTWISE
 from fuse_ref.config import ExecutionConfig
@@ -213,7 +212,7 @@ def _settings() -> Json:
 
 @cache
 def _software() -> Sequence[str]:
-    return [jax.__version__, jaxlib.__version__, *state_of(fuse_jax)]
+    return [jax.__version__, jaxlib.__version__, *state_of(Path(__file__).parent)]
 
 
 @cache

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 import torch
 
-import fuse_torch
 from fuse_ref.evaluate.entries import Kept, Kind, state_of
 from fuse_ref.plan.steps import Plan
 from fuse_torch.lowering.document import NotAGraph, graph_from_json, graph_to_json
@@ -41,4 +41,4 @@ def kept_lowering(plan: Plan, outputs: tuple[str, ...], kept: Kept | None) -> Lo
 
 @cache
 def _software() -> Sequence[str]:
-    return [torch.__version__, *state_of(fuse_torch)]
+    return [torch.__version__, *state_of(Path(__file__).parent)]

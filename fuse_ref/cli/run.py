@@ -55,7 +55,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argpar
         "--cache-dir",
         metavar="FOLDER",
         type=Path,
-        help="keep the plan there, so that the next run of the same program finds it",
+        help="keep the plan and what is made of it there, so that the next run of the same program finds them",
     )
     command.add_argument("--json", action="store_true", help="print exports and answers as JSON")
     return command

@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Final, TypeVar
 
 from fuse_ref.ir.json import Json
@@ -155,11 +154,11 @@ def _check_owner(state: os.stat_result) -> None:
             raise ValueError("other users may write it")
 
 
-def state_of(*packages: ModuleType) -> list[str]:
-    """The state of the files of `packages`: who changes the code that makes entries gets new ones."""
+def state_of(*packages: Path) -> list[str]:
+    """The state of the files of `packages`, folders: who changes the code that makes entries gets new ones."""
     found: list[str] = []
     for package in packages:
-        for file in sorted(Path(next(iter(package.__path__))).rglob("*.py")):
+        for file in sorted(package.rglob("*.py")):
             state = file.stat()
             found.append(f"{file.name} {state.st_size} {state.st_mtime_ns}")
     return found

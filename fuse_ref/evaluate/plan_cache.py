@@ -110,4 +110,5 @@ def _keep(entries: Entries, key: str, plan: Plan, sources: Sequence[Source]) -> 
 def _software() -> Sequence[str]:
     """Versions, and the state of our own files: whoever changes the planner gets new plans."""
     versions = [__version__, platform.python_version(), np.__version__, opt_einsum.__version__]
-    return [*versions, *state_of(fuse_ref.ir, fuse_ref.analysis, fuse_ref.plan)]
+    rooms = (fuse_ref.ir, fuse_ref.analysis, fuse_ref.plan)
+    return [*versions, *state_of(*(Path(next(iter(room.__path__))) for room in rooms))]

@@ -128,9 +128,12 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in (tmp_path / "things").iterdir()) <= 4100
 
 
-def test_the_state_of_a_package() -> None:
-    import fuse_ref.plan
-
-    found = state_of(fuse_ref.plan)
-    assert any(item.startswith("steps.py ") for item in found)
-    assert found == state_of(fuse_ref.plan)
+def test_the_state_of_a_package(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    file = tmp_path / "inner" / "a.py"
+    file.write_text("x = 1")
+    found = state_of(tmp_path)
+    assert [item.split()[:2] for item in found] == [["a.py", "5"]]
+    assert state_of(tmp_path) == found
+    file.write_text("x = 10")
+    assert state_of(tmp_path) != found

@@ -117,6 +117,16 @@ def test_strides_reversals_and_steps() -> None:
     )
 
 
+def test_steps_that_nothing_else_bounds_are_those_of_the_shortest_given_tensor() -> None:
+    # `X` reads `U` one ahead and so has one step less: no length for `U` to follow.
+    text = "U[i] = 3\nX[i] = U[i+1] T[i] + U[i]"
+    np.testing.assert_array_equal(value(text, "U", T=[1, 2, 3]), [3, 3, 3])
+    np.testing.assert_array_equal(value(text, "X", T=[1, 2, 3]), [6, 9])
+    np.testing.assert_array_equal(value(f"{text}\nT[i] = [4, 5]", "X"), [15])
+    with pytest.raises(OracleAxisError, match="never fits"):
+        value(text, "X", T=[1])
+
+
 def test_constants_and_positions_from_the_end() -> None:
     matrix = [[1, 2, 3], [4, 5, 6]]
     np.testing.assert_array_equal(value("L = 2\nY[i] = X[i, 0] + 10 X[i, -1] + 100 X[i, L-1]", X=matrix), [231, 564])
@@ -131,6 +141,36 @@ def test_slices_pair_in_order() -> None:
     np.testing.assert_array_equal(value("Y[i] = exp(X[i, 0:2]) + W[i]", X=[[0, 0], [0, 0]], W=[1, 2]), [2, 3])
     with pytest.raises(OracleAxisError, match="beyond X"):
         value("Y[0:5] = X[0:5]", X=[1, 2])
+
+
+_S = {"A": [1.0, 2.0], "B": [3.0, -4.0], "C": [0.5, 4.0], "D": [7.0]}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Rule 1: what two factors have is summed over their product, and `D` is added once.
+        ("Y = 2 (A[0:2] B[0:2] + sum(i: D[i]))", 2 * (-5 + 7)),
+        ("Y = (A[0:2] B[0:2])**2", 25),
+        ("Y = (A[0:2] B[0:2]) (C[0:2] C[0:2])", -5 * 16.25),
+        ("Y = -(A[0:2] B[0:2] + sum(i: D[i]))", -2),
+        # Not where it is visible elsewhere in the term: in another factor, another term of a parenthesis, a divisor.
+        ("Y = (A[0:2] B[0:2]) (C[0:2] C[0:2]) A[0:2]", 3 * 0.25 + -16 * 16),
+        ("Y = 2 (A[0:2] B[0:2] + C[0:2])", 2 * (-5 + 4.5)),
+        ("Y = 2 (A[0:2] B[0:2] / C[0:2] + 1)", 2 * (6 - 2 + 2)),
+        # A scope keeps what is visible in the rest of its term, in other terms of a parenthesis too.
+        ("Y = 2 (sum(i: D[i]) / (1 + abs(B[0:2])) - A[0:2])", 2 * (7 / 4 - 1 + 7 / 5 - 2)),
+        ("Y = sum(i: D[i]) / (1 + abs(B[0:2])) - A[0:2]", 7 / 2 - 3),  # a term of its own
+        ("Y = abs(B[0:2]) A[0:2]", 3 + 8),
+        ("Y = abs(B[0:2]) abs(A[0:2])", 1 * 3),
+        ("Y = abs(A[0:2]) / B[0:2]", 1 / 3 - 2 / 4),
+        ("Y = A[0:2] ((B[0:2] < 0) + 1)", 1 + 4),
+        # A side of a comparison shows what it has; a function's argument does not show it back.
+        ("Y = exp(A[0:2]) (B[0:2] < 0)", math.exp(1) + math.exp(2)),
+    ],
+)
+def test_where_slices_are_summed(text: str, expected: float) -> None:
+    assert value(text, **_S) == pytest.approx(expected)
 
 
 def test_gathers() -> None:

@@ -231,11 +231,23 @@ class Solver:
             if root not in self.axes.stepped:
                 self.decided.add((item.number, name))
             return UNKNOWN
-        # Nothing in the equation bounds it: its axis has a length from elsewhere, or none. A tensor that only this
-        # equation writes is no such place.
+        # Nothing in the equation bounds it. Along a stepped axis the shortest given tensor does: what is computed
+        # there may itself take its length from this range.
+        given = self._given_on(root)
+        if root in self.axes.stepped and given:
+            return min(given)
+        # Else its axis has a length from elsewhere, or none. A tensor that only this equation writes is no such place.
         alone = {item.target.tensor} if self._equations[item.target.tensor] == 1 else set()
         places = ((t, k) for t, k in self.lengths if self.axes.of(t, k) == root and t not in alone)
         return min((self.length(*key) for key in places), default=self.sizes.get(name.rstrip("'"), UNKNOWN))
+
+    def _given_on(self, root: Node) -> list[int]:
+        """Lengths along an axis of given tensors and literals."""
+        shapes = [*self.given.items()]
+        shapes += [
+            (item.target.tensor, literal_shape(item.body)) for item in self.definitions if item.kind == "literal"
+        ]
+        return [n for tensor, shape in shapes for k, n in enumerate(shape) if self.axes.of(tensor, k) == root]
 
     def _slice_length(self, item: Definition, reads: list[Read], name: str) -> float:
         sizes = set()

@@ -7,55 +7,17 @@ summed by an explicit projection over its nameless variable.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from fuse_ref.language import syntax_tree as tree
 from tests.support.oracle.errors import OracleError
 from tests.support.oracle.functions import ALONG, ELEMENTWISE, FUNCTION_NAMES, LEAVES
+from tests.support.oracle.mapped import mapped
 from tests.support.oracle.program import Loaded, free_variables, is_variable
 from tests.support.oracle.references import Read, index_variables
+from tests.support.oracle.slices import project_slices, standing
 
 __all__ = ["resolve"]
-
-Rewrite = Callable[[tree.Expression], tree.Expression]
-
-
-def _mapped(expression: tree.Expression, f: Rewrite, *, indices: bool = False) -> tree.Expression:
-    """The same node with `f` applied to what is directly inside; references only with `indices`."""
-    match expression:
-        case tree.Reference(_, inner):
-            return replace(expression, indices=tuple(f(index) for index in inner)) if indices else expression
-        case tree.Application(name, arguments, keywords):
-            if name not in FUNCTION_NAMES and not indices:
-                return expression
-            return replace(
-                expression,
-                arguments=tuple(f(item) for item in arguments),
-                keywords=tuple((key, value if key == "axis" and not indices else f(value)) for key, value in keywords),
-            )
-        case tree.Projection(_, _, body):
-            return replace(expression, body=f(body))
-        case tree.Case(branches, default):
-            return replace(
-                expression,
-                branches=tuple((f(condition), f(value)) for condition, value in branches),
-                default=None if default is None else f(default),
-            )
-        case tree.Sum(terms):
-            return replace(expression, terms=tuple((sign, f(term)) for sign, term in terms))
-        case tree.Product(factors):
-            return replace(expression, factors=tuple((operator, f(factor)) for operator, factor in factors))
-        case tree.Negate(operand) | tree.Not(operand):
-            return replace(expression, operand=f(operand))
-        case tree.Power(base, exponent):
-            return replace(expression, base=f(base), exponent=f(exponent))
-        case tree.Compare(_, left, right):
-            return replace(expression, left=f(left), right=f(right))
-        case tree.And(operands) | tree.Or(operands):
-            return replace(expression, operands=tuple(f(operand) for operand in operands))
-        case _:
-            return expression
 
 
 def _renamed(expression: tree.Expression, old: str, new: str) -> tree.Expression:
@@ -63,7 +25,7 @@ def _renamed(expression: tree.Expression, old: str, new: str) -> tree.Expression
         case tree.Name(name) | tree.Virtual(name) if name == old:
             return replace(expression, name=new)
         case _:
-            return _mapped(expression, lambda inner: _renamed(inner, old, new), indices=True)
+            return mapped(expression, lambda inner: _renamed(inner, old, new), indices=True)
 
 
 class _Resolver:
@@ -80,21 +42,21 @@ class _Resolver:
                 self.fresh += 1
                 return replace(expression, name=f"_{self.fresh}")
             case tree.Reference():
-                return _mapped(expression, self, indices=True)
+                return mapped(expression, self, indices=True)
             case tree.Compare("==" | "!=", left, right):
                 left, right = self._symbol(left, right), self._symbol(right, left)
                 return replace(expression, left=self(left), right=self(right))
             case tree.Application(name) if name not in FUNCTION_NAMES:
-                return _mapped(expression, self, indices=True)
+                return mapped(expression, self, indices=True)
             case tree.Projection(_, variables):
                 around, self.bound = self.bound, (*self.bound, *variables)
-                inner = _mapped(expression, self)
+                inner = mapped(expression, self)
                 self.bound = around
                 return inner
             case tree.Application():
-                return self._function(_mapped(expression, self))
+                return self._function(mapped(expression, self))
             case _:
-                return _mapped(expression, self)
+                return mapped(expression, self)
 
     def _symbol(self, side: tree.Expression, other: tree.Expression) -> tree.Expression:
         """A capitalised name beside a bare index that is neither constant nor tensor."""
@@ -167,67 +129,11 @@ class _Resolver:
         return self._with(replace(call, arguments=tuple(arguments)), axis=axis)
 
 
-# Slices -----------------------------------------------------------------------------------------
-
-
-def _slices(expression: tree.Expression, *, into_calls: bool) -> set[str]:
-    """Nameless variables that stand free in an expression."""
-    match expression:
-        case tree.Reference(_, indices):
-            return {f":{k}" for k in range(sum(isinstance(index, tree.Slice) for index in indices))}
-        case tree.Application(name, indices, ()) if name not in FUNCTION_NAMES:
-            return {f":{k}" for k in range(sum(isinstance(index, tree.Slice) for index in indices))}
-        case tree.Application() if not into_calls:
-            return set()
-        case tree.Projection(_, variables, body):
-            return _slices(body, into_calls=into_calls) - set(variables)
-        case _:
-            found: set[str] = set()
-            _mapped(expression, lambda inner: (found.update(_slices(inner, into_calls=into_calls)), inner)[1])
-            return found
-
-
-def _project_scope(expression: tree.Expression, kept: set[str]) -> tree.Expression:
-    """Each additive term of a scope is projected by itself onto the indices that survive."""
-    match expression:
-        case tree.Sum() | tree.Negate():
-            return _mapped(expression, lambda term: _project_scope(term, kept))
-        case _:
-            inner = _project_inside(expression, kept)
-            lost = sorted(_slices(inner, into_calls=True) - kept)
-            return tree.Projection("sum", tuple(lost), inner, expression.span) if lost else inner
-
-
-def _project_inside(expression: tree.Expression, kept: set[str]) -> tree.Expression:
-    match expression:
-        case tree.Application(name) if name in FUNCTION_NAMES:
-            return _mapped(expression, lambda argument: _project_scope(argument, kept))
-        case tree.Compare() | tree.Case():
-            return _mapped(expression, lambda part: _project_scope(part, kept))
-        case tree.Product(factors):
-            visible = [_slices(factor, into_calls=False) for _, factor in factors]
-            parts = []
-            for place, (operator, factor) in enumerate(factors):
-                seen = kept.union(*(names for k, names in enumerate(visible) if k != place))
-                project = _project_scope if operator == "/" else _project_inside
-                parts.append((operator, project(factor, seen)))
-            return replace(expression, factors=tuple(parts))
-        case tree.Power(tree.Product() as base):
-            inner = _project_inside(base, kept)
-            assert isinstance(inner, tree.Product)
-            counts = [_slices(factor, into_calls=True) for _, factor in inner.factors]
-            joined = {name for names in counts for name in names if sum(name in other for other in counts) > 1}
-            lost = sorted(joined - kept)
-            return replace(expression, base=tree.Projection("sum", tuple(lost), inner, base.span) if lost else inner)
-        case _:
-            return _mapped(expression, lambda inner: _project_inside(inner, kept))
-
-
 def resolve(
     loaded: Loaded, target: Read, normalised: str | None, operator: str, body: tree.Expression
 ) -> tree.Expression:
     """The body of one equation, with nothing left to be guessed."""
     resolved = _Resolver(loaded, target, normalised)(body)
-    if operator != "=" or not _slices(resolved, into_calls=True):
+    if operator != "=" or not standing(resolved):
         return resolved
-    return _project_scope(resolved, set(target.variables()))
+    return project_slices(resolved, frozenset(target.variables()))

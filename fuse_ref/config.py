@@ -72,7 +72,9 @@ class ExecutionConfig:
         capacity: most tuples of a derived relation in JAX, or tensor -> most tuples.
         memory_limit: bytes that a run may hold at once: inputs, results, and values until their last use, at
             their full sizes. One beyond it is split along an index whose positions do not need each other, or
-            refused by a LimitError. Calls of torch modules are not watched.
+            refused by a LimitError; an index with a declared size is not split. The same for Runners, modules
+            and functions. What a gradient keeps does not count: a split call of a module or function keeps
+            inputs and results alone and computes each block again on the way back, one that fits keeps values.
         time_limit: seconds.
         checked: stop at the first NaN or infinity, naming tensor and equation, and check class numbers. The
             plan is then the program as written: no pass changes it.

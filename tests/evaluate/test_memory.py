@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import tracemalloc
+
 import numpy as np
 import pytest
 
-import fuse_jax
 from fuse_ref import ExecutionConfig, LimitError, Program
+from fuse_ref.analysis.lengths import evaluate
 from fuse_ref.evaluate.blocks import Split, splits_of
-from fuse_ref.evaluate.memory import peak_of
+from fuse_ref.evaluate.memory import moments, peak_of
 from fuse_ref.plan.build import build_plan
-from fuse_torch import FuseModule
 
 ENGINES = ["numpy", "torch", "jax"]
 ATTENTION = "S[p, q] = exp(Q[p, d] K[q, d])\nY[p, v] = S[p, q] V[q, v]\nexport Y"
@@ -69,13 +71,33 @@ def test_what_cannot_be_split_is_refused_with_the_numbers(backend: str) -> None:
     np.testing.assert_allclose(np.asarray(runner(A=np.zeros((40, 40)))["H"]), np.ones((40, 40)))
 
 
-def test_functions_of_jax_are_refused_and_modules_of_torch_say_that_they_are_not_watched() -> None:
-    function = fuse_jax.compile("Y[i, j] = X[i] X[j]", config=limited(2000))
-    assert function({}, {"X": np.ones(10)})["Y"].shape == (10, 10)
-    with pytest.raises(LimitError, match="memory_limit=2000"):
-        function({}, {"X": np.ones(100)})
-    with pytest.raises(Exception, match="calls of modules are not watched so far"):
-        FuseModule("Y[i, j] = X[i] X[j]", config=limited(2000))
+def test_measured_memory_stays_under_the_limit() -> None:
+    given = arrays({"Q": (800, 4), "K": (700, 4), "V": (700, 3)})  # 2,240,000 bytes for the scores
+    inputs = sum(array.nbytes for array in given.values())
+    most = {}
+    for limit in (None, 700_000):
+        runner = Program(ATTENTION).compile("numpy", config=limited(limit))
+        runner(given)
+        tracemalloc.start()
+        runner(given)
+        most[limit] = tracemalloc.get_traced_memory()[1] + inputs
+        tracemalloc.stop()
+    assert most[700_000] <= 700_000
+    assert most[None] > 2_240_000
+
+
+def test_moments_are_what_the_run_holds() -> None:
+    program = Program("A[j, i] = X[i, j] X[i, j]\nB[i] = exp(A[j, i])\nD[i] = X[i, j] Z[k]\nexport B")
+    plan = build_plan(program.ir)
+    found = [[output.out.partition("~")[0] for output in live] for live in moments(plan, ("B",))]
+    assert all("D" not in live for live in found)  # no output needs it
+    assert found[-1][-1] == "B"
+    shapes = {"X": (30, 20), "Z": (5,)}
+    held = max(
+        sum(math.prod(evaluate(n, lambda tensor, k: shapes[tensor][k]) for n in output.lengths) for output in live)
+        for live in moments(plan, ("B",))
+    )
+    assert peak_of(plan, shapes, ("B",), ExecutionConfig()).bytes == 4 * (held + 605)
 
 
 def test_peaks_are_those_of_live_values() -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "MissingFrameworkError",
     "NonFiniteError",
     "OperatorError",
+    "ProgramFileError",
     "RouteError",
     "SafetyError",
     "StratificationError",
@@ -142,6 +143,10 @@ class LimitError(FuseError):
 
 class ManifestError(FuseError, ValueError):
     """A weight manifest or file that cannot be used."""
+
+
+class ProgramFileError(FuseError, FileNotFoundError):
+    """A program's file that is not there or cannot be read. `.filename` is its path, as in any OSError."""
 
 
 class RouteError(FuseError):

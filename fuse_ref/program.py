@@ -14,6 +14,7 @@ from fuse_ref.analysis.check import check_program
 from fuse_ref.analysis.rules import unsafe_rules
 from fuse_ref.errors import FuseError
 from fuse_ref.files.imports import with_imports
+from fuse_ref.files.texts import program_text
 from fuse_ref.ir.from_syntax import build_program
 from fuse_ref.ir.json import Json, digest, from_json, to_json
 from fuse_ref.ir.nodes import Dtype, ProgramIR, Role
@@ -95,8 +96,13 @@ class Program:
 
     @classmethod
     def from_file(cls, path: str | PathLike[str]) -> Program:
-        """The program in the file at `path` (UTF-8)."""
-        return cls(Path(path).read_text(encoding="utf-8"), path=path)
+        """The program in the file at `path` (UTF-8).
+
+        Raises:
+            ProgramFileError: no such file, or one that cannot be read; an OSError too.
+            FuseError: as of `Program`.
+        """
+        return cls(program_text(path), path=path)
 
     def __getstate__(self) -> dict[str, object]:
         # What properties have cached can be made again, and some of it cannot be pickled.
@@ -187,7 +193,7 @@ class Program:
             sizes: axis letter -> size, like lines `axis d = 64`.
             hints: axis letter -> size that the contraction order assumes while the axis is open.
             device: as `ExecutionConfig.device`.
-            cache_dir: folder that keeps plans between processes.
+            cache_dir: folder that keeps plans, torch graphs and JAX's compiled code between processes.
 
         Raises:
             ConfigError: a setting with a wrong value.

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from fuse_ref.cli.exits import UsageProblem
+from fuse_ref.errors import ProgramFileError
+from fuse_ref.files.texts import program_text
 from fuse_ref.program import Program
 from fuse_ref.source import Source
 
@@ -60,11 +62,9 @@ def read_source(name: str) -> Source:
     if name == "-":
         return Source(sys.stdin.read(), "<stdin>")
     try:
-        return Source(Path(name).read_text(encoding="utf-8"), name)
-    except UnicodeDecodeError as error:
-        raise UsageProblem(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from error
-    except OSError as error:
-        raise UsageProblem(f"cannot read {name}: {error.strerror}") from error
+        return Source(program_text(name), name)
+    except ProgramFileError as error:
+        raise UsageProblem(str(error)) from error
 
 
 def load_program(name: str) -> Program:

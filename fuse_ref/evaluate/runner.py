@@ -23,6 +23,7 @@ from fuse_ref.evaluate.planning import ask, axes_of_sink, hints_from, sinks_of
 from fuse_ref.evaluate.prepared import Call, Prepared, execute
 from fuse_ref.evaluate.relation import Relation
 from fuse_ref.evaluate.support import check_supported
+from fuse_ref.evaluate.unpicklable import Unpicklable
 from fuse_ref.evaluate.weighing import known_shapes, parameter_values, weight_values
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sinks import Result, write_results
@@ -56,7 +57,7 @@ class ProgramLike(Protocol):
     def path(self) -> Path | None: ...
 
 
-class Runner:
+class Runner(Unpicklable):
     """A program made ready to run. Calls from several threads are safe; each sees its own last call.
 
     `runner(X=…)` and `runner({"X": …})` run the program and return its exports in text order, as arrays

@@ -57,7 +57,10 @@ class Folders:
     """Where a program's relative paths start, and the folders that its files must lie in."""
 
     start: Path  # absolute
-    roots: tuple[Path, ...]  # absolute; the start is among them
+    roots: tuple[Path, ...]  # absolute, each once; the start is among them
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "roots", tuple(dict.fromkeys(self.roots)))
 
     @classmethod
     def of(cls, program_path: str | Path | None, more: Iterable[Path] = ()) -> Folders:

@@ -13,6 +13,7 @@ from fuse_ref.ir.substitution import (
     Scope,
     Substitution,
     letters_of,
+    line_of,
     mentioned,
     own_variables,
     variables_in,
@@ -151,6 +152,7 @@ class _Inliner:
         self._taken: set[str] = set()  # names that the statement at hand uses
         self._count = 0  # parts that the calls of the statement at hand have made
         self._level = 0
+        self._inside = False  # whether the body of a call is being put in
 
     def statement(self, statement: tree.Statement) -> tree.Statement:
         result: tree.Statement
@@ -217,11 +219,22 @@ class _Inliner:
         given = {g.parameter.name: g for g in self._given(function, call)}
         letters = self._letters(function, given.values())
         own = {name: self._fresh(name) for name in own_variables(function, self._scope)}
-        body = Substitution(function, call, given, letters, own, self._scope).value(function.body)
-        self._count += _size(body, MOST_PARTS)
-        if self._count > MOST_PARTS:
-            raise mistake("FUSE141", call.span, name=function.name, limit=MOST_PARTS)
-        body = self._value(body)
+        outermost = not self._inside
+        self._inside = True
+        try:
+            body = Substitution(function, call, given, letters, own, self._scope).value(function.body)
+            self._count += _size(body, MOST_PARTS)
+            if self._count > MOST_PARTS:
+                raise mistake("FUSE141", call.span, name=function.name, limit=MOST_PARTS)
+            body = self._value(body)
+        except FuseError as error:
+            if outermost and not _within(error.span, call.span):
+                # What is wrong shows in a body, perhaps of an imported file; what made it so is this call.
+                error.message += f"; the call is {_short(call)} at {call.span}"
+                error.args = (error.message,)
+            raise
+        finally:
+            self._inside = not outermost
         return tree.Inlined(tuple(own.values()), body, call.span) if own else body
 
     def _fresh(self, name: str) -> str:
@@ -258,7 +271,9 @@ class _Inliner:
 
     def _arguments(self, function: tree.Function, node: tree.Expression, got: str) -> Exception:
         text = f"{function.name}({', '.join(print_expression(p) for p in function.parameters)})"
-        return mistake("FUSE137", node.span, name=function.name, got=got, expected=text, line=function.span.line)
+        return mistake(
+            "FUSE137", node.span, name=function.name, got=got, expected=text, line=line_of(function, node.span)
+        )
 
     def _argument(
         self,
@@ -281,7 +296,7 @@ class _Inliner:
         return Given(parameter, letters, argument, indices)
 
     def _unfit(self, function: tree.Function, node: tree.Expression, reason: str) -> Exception:
-        return mistake("FUSE138", node.span, name=function.name, line=function.span.line, reason=reason)
+        return mistake("FUSE138", node.span, name=function.name, line=line_of(function, node.span), reason=reason)
 
     def _indices(self, argument: tree.Expression) -> tuple[tree.Expression, ...] | None:
         """The indices of an argument; None for an expression in which no reference shows them all."""
@@ -356,6 +371,10 @@ def _contracts(node: tree.Expression, scope: Scope) -> bool:
                 return True
             seen |= names
     return any(_contracts(part, scope) for part in _parts(node))
+
+
+def _within(span: Span | None, outer: Span) -> bool:
+    return span is None or (span.source is outer.source and outer.start <= span.start and span.end <= outer.end)
 
 
 def _size(node: tree.Expression, limit: int) -> int:

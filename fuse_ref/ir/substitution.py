@@ -17,6 +17,7 @@ from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.printer import print_expression
 from fuse_ref.language.rewriting import rebuilt
 from fuse_ref.mistakes import mistake
+from fuse_ref.source import Span
 
 __all__ = ["Given", "Letter", "Scope", "Substitution", "mentioned", "own_variables", "variables_in"]
 
@@ -112,6 +113,12 @@ def letters_of(parameter: tree.Name | tree.Reference | tree.Application) -> tupl
             return ()
         case tree.Reference(indices=indices) | tree.Application(arguments=indices):
             return tuple(index.name for index in indices if isinstance(index, tree.Name))
+
+
+def line_of(node: tree.Function | tree.Expression, seen_from: Span) -> str:
+    """The line of a definition, for a message at another place: with its file where that is another one."""
+    source = node.span.source
+    return str(node.span.line) if source is seen_from.source else f"{node.span.line} of {source.name}"
 
 
 def _indices_inside(node: tree.Expression, scope: Scope, index: bool) -> bool:
@@ -214,9 +221,9 @@ class Substitution:
 
     def _unfit(self, name: str, node: tree.Expression, why: str) -> Exception:
         index = self._letters[name].index
-        line = node.span.line
-        reason = f"{name} {why} (line {line}), so it needs a plain variable, and {print_expression(index)!r} is none"
-        return mistake("FUSE138", index.span, name=self._function.name, line=self._function.span.line, reason=reason)
+        reason = f"{name} {why} (line {line_of(node, index.span)}), so it needs a plain variable, and {print_expression(index)!r} is none"
+        function = self._function
+        return mistake("FUSE138", index.span, name=function.name, line=line_of(function, index.span), reason=reason)
 
     # Parameters -----------------------------------------------------------------------------------
 

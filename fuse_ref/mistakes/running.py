@@ -11,6 +11,7 @@ from fuse_ref.errors import (
     LimitError,
     NonFiniteError,
     OperatorError,
+    ProgramFileError,
     RouteError,
     SyntaxFuseError,
     UnknownFunctionError,
@@ -330,6 +331,18 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
         ),
     ),
     Mistake(
+        "FUSE227",
+        ProgramFileError,
+        "program file that cannot be read",
+        "cannot read {path}: {problem}",
+        "relative paths start at the current folder, {folder}",
+        (
+            Example(
+                "cannot read no_such.fuse: No such file or directory", python="Program.from_file('no_such.fuse')"
+            ),
+        ),
+    ),
+    Mistake(
         "FUSE228",
         LimitError,
         "run beyond its memory limit",
@@ -358,7 +371,7 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
                 python=(
                     "import torch, fuse_torch; m = fuse_torch.FuseModule('input X[i, j]; L = abs(2 X[i, j])', "
                     "config=ExecutionConfig(memory_limit=2000)); "
-                    "torch.export.export(m, (torch.ones(100, 4),), dynamic_shapes=({0: torch.export.Dim('i')},), "
+                    "torch.export.export(m, (torch.ones(200, 4),), dynamic_shapes=({0: torch.export.Dim('i')},), "
                     "strict=False)"
                 ),
             ),

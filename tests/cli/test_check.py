@@ -77,7 +77,8 @@ def test_standard_input(fuse, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_files_that_cannot_be_read(fuse, write, tmp_path) -> None:
     result = fuse("check", tmp_path / "absent.fuse")
     assert result.code == 2
-    assert "cannot read" in result.err
+    assert "fuse check: FUSE227: cannot read" in result.err
+    assert "absent.fuse: No such file or directory" in result.err
     latin = tmp_path / "latin.fuse"
     latin.write_bytes("Y = é".encode("latin-1"))
     result = fuse("check", latin)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import threading
 
 import numpy as np
@@ -312,3 +314,17 @@ def test_nothing_is_computed_in_place_in_steps(precision: str, length: int) -> N
         matrix = np.random.default_rng(seed).uniform(-1, 1, (length, length)).astype(precision)
         expected = [1 - matrix[j // 2, j] for j in range(length)]
         np.testing.assert_allclose(runner(M=matrix)["Y"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["auto", "numpy", "torch", "jax"])
+def test_programs_are_pickled_and_not_runners(backend: str) -> None:
+    program = Program("Y[i] = 2 X[i]")
+    runner = program.compile(backend)  # type: ignore[arg-type]
+    for called in range(2):
+        for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match=r"Runner cannot be pickled or copied: .* Pickle its Program"):
+                attempt(runner)
+        assert runner(X=[float(called)])["Y"].tolist() == [2.0 * called]
+    again = pickle.loads(pickle.dumps(program)).compile(backend)
+    assert again(X=[3.0, 4.0])["Y"].tolist() == [6, 8]
+    assert again(X=[5.0])["Y"].tolist() == [10]

@@ -15,20 +15,97 @@ FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
         'torch "fuse"': ("native", ("tests/torch/test_compile.py::test_training_gives_the_gradients_of_eager_code",)),
     },
     "memory-mapped sources": {
-        "NumPy": ("native", ("tests/files/test_files.py::test_npy_is_memory_mapped_and_stays_as_it_is",)),
+        "NumPy": (
+            "native",
+            (
+                "tests/files/test_files.py::test_npy_is_memory_mapped_and_stays_as_it_is",
+                "tests/files/test_mapped.py::test_numpy",
+            ),
+        ),
+        "torch eager": ("native", ("tests/files/test_mapped.py::test_torch",)),
+        'torch "fuse"': ("native", ("tests/files/test_mapped.py::test_torch_fuse",)),
+        "JAX": ("native", ("tests/files/test_mapped.py::test_jax",)),
     },
-    "weights policies": {
-        "NumPy": ("native", ("tests/evaluate/test_runner_inputs.py::test_parameters_and_free_tensors_from_the_store",)),
-        "torch eager": ("native", ("tests/torch/test_module_state.py::test_weights_of_the_store",)),
-        "JAX": ("native", ("tests/jax/test_parameters.py::test_the_weight_store_gives_first_values",)),
+    "weights policies: stores, manifests, folders, strict_mmap": {
+        "NumPy": (
+            "native",
+            (
+                "tests/evaluate/test_runner_inputs.py::test_parameters_and_free_tensors_from_the_store",
+                "tests/weights/test_manifest.py::test_strict_mmap_takes_the_file_itself",
+            ),
+        ),
+        "torch eager": (
+            "native",
+            (
+                "tests/torch/test_module_state.py::test_weights_of_the_store",
+                "tests/weights/test_manifest.py::test_strict_mmap_maps_weights_of_modules_and_functions",
+            ),
+        ),
+        'torch "fuse"': (
+            "native",
+            tuple(
+                f"tests/torch/test_compiled_weights.py::test_{name}"
+                for name in ("manifests", "stores_in_memory_and_initial_values", "allowed_roots", "strict_mmap")
+            ),
+        ),
+        "JAX": (
+            "native",
+            (
+                "tests/jax/test_parameters.py::test_the_weight_store_gives_first_values",
+                "tests/weights/test_manifest.py::test_strict_mmap_maps_weights_of_modules_and_functions",
+            ),
+        ),
     },
     "device selection": {
         "NumPy": ("native", ("tests/evaluate/test_runner.py::test_devices",)),
-        "torch eager": ("native", ("tests/torch/test_runner.py::test_the_run_follows_the_device_of_its_inputs",)),
-        "JAX": ("native", ("tests/jax/test_settings.py::test_devices",)),
+        "torch eager": (
+            "native",
+            (
+                "tests/torch/test_runner.py::test_the_run_follows_the_device_of_its_inputs",
+                "tests/torch/test_devices.py::test_a_runner_brings_its_inputs_to_its_device",
+                "tests/torch/test_devices.py::test_tensors_on_two_devices",
+            ),
+        ),
+        'torch "fuse"': (
+            "native",
+            (
+                "tests/torch/test_devices.py::test_compiled_modules_run_where_they_are",
+                "tests/torch/test_devices.py::test_tensors_on_two_devices",
+            ),
+        ),
+        "JAX": (
+            "native",
+            ("tests/jax/test_settings.py::test_devices", "tests/jax/test_devices.py::test_two_devices"),
+        ),
     },
-    "graph and export tooling": {
+    "graph tooling": {
         "NumPy": ("native", ("tests/cli/test_graph.py::test_svg", "tests/cli/test_graph.py::test_dot")),
+        "torch eager": (
+            "native",
+            (
+                "tests/torch/test_runner.py::test_the_graph_can_be_called_and_differentiated_without_fuse",
+                "tests/torch/test_graph_tools.py::test_explanations_of_runners",
+            ),
+        ),
+        'torch "fuse"': (
+            "native",
+            (
+                "tests/torch/test_graph_tools.py::test_the_report_of_a_compiled_module",
+                "tests/torch/test_graph_tools.py::test_graphs_of_runners_compile",
+                "tests/torch/test_graph_tools.py::test_exported_modules_compile",
+            ),
+        ),
+        "JAX": (
+            "native",
+            (
+                "tests/jax/test_graph_tools.py::test_explanations_of_runners",
+                "tests/jax/test_graph_tools.py::test_jaxprs_are_of_the_operations_alone",
+            ),
+        ),
+    },
+    # By the frameworks' own tools; nothing exports what the back end "fuse" compiled.
+    "export": {
         "torch eager": ("native", ("tests/torch/test_export.py::test_a_dynamic_batch",)),
+        "JAX": ("native", ("tests/jax/test_graph_tools.py::test_exported_functions_take_every_length",)),
     },
 }

@@ -23,9 +23,11 @@ _FEATURES = (
     "demand mode",
     "fixpoint mode",
     "memory-mapped sources",
-    "weights policies",
+    "weights policies: stores, manifests, folders, strict_mmap",
+    "weights policies: sharding, quantization, LoRA",
     "device selection",
-    "graph and export tooling",
+    "graph tooling",
+    "export",
 )
 _DTYPES = ("float32", "float64", "bfloat16", "float16", "int64", "bool")
 _FORMS = (

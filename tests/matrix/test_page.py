@@ -24,7 +24,12 @@ CELLS: dict[str, Any] = {
             "such_as": [CASES[0].name],
         }
     },
-    "device selection": {"JAX": {"kind": "native", "tests": ["tests/jax/test_settings.py::test_devices"]}},
+    "export": {
+        "JAX": {
+            "kind": "native",
+            "tests": ["tests/jax/test_graph_tools.py::test_exported_functions_take_every_length"],
+        }
+    },
 }
 
 
@@ -82,8 +87,8 @@ def test_cells_without_a_test_are_not_yet() -> None:
         in page
     )
     assert (
-        '| device selection | not yet | not yet | not yet | native [1](../tests/jax/test_settings.py "test_devices") |'
-        in page
+        "| export | not yet | not yet | not yet | native "
+        '[1](../tests/jax/test_graph_tools.py "test_exported_functions_take_every_length") |' in page
     )
     assert page.count("native") == 2 + 1  # the head explains the word
     assert stale(CELLS, page) == []
@@ -103,7 +108,7 @@ def _wrong(change: str) -> list[str]:
         case "program":
             relu["such_as"] = ["no_such_program"]
         case "registry":
-            cells["device selection"]["JAX"]["kind"] = "routed"
+            cells["export"]["JAX"]["kind"] = "routed"
         case "page":
             page = rendered(CELLS) + "Runs everywhere.\n"
         case "function":
@@ -118,7 +123,7 @@ def _wrong(change: str) -> list[str]:
         ("file", "tests/agreement/test_nothing.py does not exist"),
         ("test", "tests/agreement/test_agreement.py has no test test_valeus"),
         ("program", "program 'no_such_program' is no longer in the catalogue"),
-        ("registry", "'device selection' on JAX is recorded otherwise than the registry says"),
+        ("registry", "'export' on JAX is recorded otherwise than the registry says"),
         ("page", "docs/backend_matrix.md is not what docs/backend_matrix.json gives"),
         ("function", "function `relu` has no row on the page"),
     ],

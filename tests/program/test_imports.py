@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fuse_ref import FuseError, ManifestError, OperatorError, Program
+from fuse_ref import AxisError, FuseError, ManifestError, OperatorError, Program
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -149,6 +149,29 @@ def test_mistakes_in_an_imported_file_name_it(tmp_path: Path, bad: str, code: st
     assert f"{tmp_path / 'layers.fuse'}:2:" in str(caught.value)
     assert caught.value.code is not None
     assert caught.value.code.startswith(code)
+
+
+def test_a_mistake_in_a_body_names_the_call_that_makes_it(tmp_path: Path) -> None:
+    library = "fn inner(A[i, j]) = relu(A[i, j])\nfn outer(B[i]) = 2 inner(2 B[i])\nfn last(C) = outer(C)"
+    path = write(tmp_path, layers=library)
+    with pytest.raises(AxisError) as caught:
+        Program('import "layers.fuse" as nn\n\nY[i] = 3 + nn.last(W[i])', path=path)
+    error = caught.value
+    assert error.code == "FUSE138"
+    assert error.span is not None
+    assert (error.span.source.name, error.span.line) == (str(tmp_path / "layers.fuse"), 2)
+    assert error.message.endswith(f"; the call is nn.last(W[i]) at {path}:3:12")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    # The other way round the definition lies elsewhere.
+    with pytest.raises(AxisError, match=rf"does not fit nn.inner \(line 1 of {tmp_path / 'layers.fuse'}\)") as caught:
+        Program('import "layers.fuse" as nn\nY[i] = nn.inner(W[i])', path=path)
+    assert "the call is" not in caught.value.message
+    # Within one file too, and not where the call itself is underlined.
+    with pytest.raises(AxisError, match=r"has only 1; the call is outer\(W\[i\]\) at <program>:4:8"):
+        Program(f"{library}\nY[i] = outer(W[i])")
+    with pytest.raises(AxisError) as caught:
+        Program(f"{library}\nY[i] = outer(inner(W[i]))")
+    assert caught.value.message.endswith("has only 1")
 
 
 def test_a_circle_shows_its_files(tmp_path: Path) -> None:

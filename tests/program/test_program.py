@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import pickle
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import fuse_ref
-from fuse_ref import ConfigError, FuseError, Program
+from fuse_ref import ConfigError, FuseError, Program, ProgramFileError
 
 MLP = """
 axis d = 3
@@ -72,6 +73,32 @@ def test_programs_pickle_and_copy() -> None:
     program = Program(MLP)
     assert pickle.loads(pickle.dumps(program)).digest == program.digest
     assert copy.deepcopy(program).explicit() == program.explicit()
+
+
+def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "layers.fuse").write_text("Y[i] = 2 X[i]", encoding="utf-8")
+    (tmp_path / "latin.fuse").write_bytes(b"# \xe9 x")
+    cases = {
+        "layer.fuse": ("No such file or directory", "did you mean 'layers.fuse'?"),
+        "nets/mlp.fuse": ("No such file or directory", f"relative paths start at the current folder, {tmp_path}"),
+        "latin.fuse": ("it is not UTF-8 text: invalid continuation byte at byte 2", ""),
+        str(tmp_path): ("Is a directory", ""),
+        "a\0b": ("embedded null byte", ""),
+    }
+    for name, (problem, cure) in cases.items():
+        with pytest.raises(OSError, match="cannot read") as caught:
+            Program.from_file(name)
+        error = caught.value
+        assert isinstance(error, ProgramFileError)
+        assert isinstance(error, FileNotFoundError)
+        assert (error.code, error.message) == ("FUSE227", f"cannot read {name}: {problem}")
+        assert cure in error.cure
+        assert error.filename == name
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    with pytest.raises(FileNotFoundError) as missing:
+        Program.from_file(tmp_path / "absent")
+    assert missing.value.errno == errno.ENOENT
 
 
 def test_from_file_names_the_file_in_errors(tmp_path: Path) -> None:

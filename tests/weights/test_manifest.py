@@ -277,6 +277,7 @@ def test_files_outside_are_refused(folder: Path) -> None:
         error = refused({"W": path}, inside, load="W")
         assert "weight W" in str(error)
         assert "lies outside the folders" in str(error)
+        assert str(error).count(str(inside)) == 1  # each allowed folder once
         policies = RuntimePolicies(ManifestWeightStore({"W": path}, inside), allowed_roots=[folder])
         assert policies.store.load("W").tolist() == W.tolist()
     # A manifest's own folder counts beside base_path.

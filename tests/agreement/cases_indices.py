@@ -151,6 +151,7 @@ INDEX_CASES: tuple[Case, ...] = (
         ({"i": 3, "k": 4}, {"i": 4, "k": 2}),
     ),
     Case("shifted_write", "Y[i+2] = X[i]", (given("X", "i"),), _I),
+    Case("write_behind", "Y[i-1] = 2 X[i] + i", (given("X", "i"),), _I),
     Case("diagonal_write", "Y[i, i] = X[i]", (given("X", "i"),), _I),
     Case("equations_add", "Y[i] = W[i, j] X[j]\nY[i] += B[i]\nY[0] = 3", (_W, _X, given("B", "i")), _IJ),
     Case("equations_of_max", "Y[i] max= W[i, j]\nY[i] max= B[i]", (_W, given("B", "i")), _IJ),

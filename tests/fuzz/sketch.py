@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
@@ -63,10 +62,6 @@ class Statement:
         return self.target if self.body is None else f"{self.target} {self.operator} {self.body.text()}"
 
 
-def _occurs(name: str, text: str) -> bool:
-    return bool(name) and re.search(rf"\b{name}\b", text) is not None
-
-
 @dataclass(frozen=True, slots=True)
 class Given:
     axes: str  # letters of `Sketch.sizes`
@@ -87,18 +82,6 @@ class Sketch:
     def text(self) -> str:
         lines = [statement.text() for statement in self.statements]
         return "\n".join([*lines, f"export {', '.join(self.exports)}"])
-
-    def needed(self) -> Sketch:
-        """The same without equations that no export needs."""
-        wanted, before = set(self.exports), 0
-        while len(wanted) != before:
-            before = len(wanted)
-            for statement in self.statements:
-                if statement.tensor in wanted and statement.body is not None:
-                    text = f"{statement.target} {statement.body.text()}"
-                    wanted |= {other.tensor for other in self.statements if _occurs(other.tensor, text)}
-        kept = tuple(s for s in self.statements if s.body is None or s.tensor in wanted)
-        return replace(self, statements=kept)
 
     def values(self, call: int) -> dict[str, np.ndarray]:
         """New numbers for every tensor that a call gives; float32 numbers, so that both precisions compute alike."""

@@ -20,7 +20,8 @@ from tests.agreement.engines import Precision
 from tests.fuzz import functions
 from tests.fuzz.campaign import shrink_finding
 from tests.fuzz.draw import draw
-from tests.fuzz.judge import ENGINES, Engine, judge
+from tests.fuzz.judge import ENGINES, Engine, Exports, Values, judge
+from tests.fuzz.sketch import Given, Sketch, Statement
 from tests.support.oracle import OracleError
 from tests.support.oracle import run as run_oracle
 
@@ -174,3 +175,98 @@ def test_a_planted_fault_is_found_and_made_small(change: Callable[[str], str], n
     assert len(text) < length, text
     assert "oracle: " in shown
     assert '": [' in shown or '": -' in shown or '": 0' in shown  # with its values
+
+
+# What the judge excuses -------------------------------------------------------------------------
+
+
+def _sketch(text: str, given: dict[str, Given], sizes: dict[str, int], *exports: str) -> Sketch:
+    return Sketch(1, tuple(Statement(line) for line in text.splitlines()), exports, given, sizes)
+
+
+def _answers(change: Callable[[Exports], None]) -> dict[str, Engine]:
+    """torch, its answers changed."""
+
+    def make(program: Program, precision: Precision) -> Callable[[Values], Exports]:
+        run = ENGINES["torch"](program, precision)
+
+        def call(values: Values) -> Exports:
+            exports = run(values)
+            change(exports)
+            return exports
+
+        return call
+
+    return {"planted": make}
+
+
+def _problems(sketch: Sketch, precision: Precision, change: Callable[[Exports], None]) -> list[str]:
+    verdict = judge(sketch, (("planted", precision),), _answers(change), calls=1)
+    return [problem.kind for problem in verdict.problems]
+
+
+def _untouched(exports: Exports) -> None:
+    pass
+
+
+def _into(name: str, *place: int, number: float) -> Callable[[Exports], None]:
+    def change(exports: Exports) -> None:
+        exports[name] = exports[name].copy()
+        exports[name][place] = number
+
+    return change
+
+
+# 20 factors between 100 and 200 go beyond float32, and all 40 not beyond float64; the other product is 0.
+_OVERFLOW = """input N[j]: int64
+U[i] prod= V[k] + i
+U[i] prod= N[j]
+X[i] = (U[i] < 1) C[i]
+Z[i] = prod(j: D[j]) C[i]"""
+_LARGE = {
+    "V": Given("k", low=100.0, high=200.0),
+    "C": Given("i"),
+    "D": Given("j"),
+    "N": Given("j", "classes", classes=1),
+}
+
+
+def test_a_product_that_overflows_on_its_way_is_excused() -> None:
+    sketch = _sketch(_OVERFLOW, _LARGE, {"i": 2, "j": 3, "k": 40}, "U", "X")
+    verdict = judge(sketch, (("torch", "float32"), ("numpy", "float32")), calls=1)
+    assert not verdict.problems
+    assert verdict.on_edge == 2
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e30])
+def test_what_does_not_overflow_is_not_excused(number: float) -> None:
+    """Neither beside a product that does, nor a product within the range of its precision."""
+    wrong = _into("Z", 0, number=number)
+    beside = _sketch(_OVERFLOW, _LARGE, {"i": 2, "j": 3, "k": 40}, "U", "Z")
+    assert _problems(beside, "float32", wrong) == ["values"]
+    within = _sketch(_OVERFLOW, _LARGE, {"i": 2, "j": 3, "k": 15}, "U", "Z")
+    assert _problems(within, "float32", _untouched) == []
+    assert _problems(within, "float32", _into("U", 0, number=number)) == ["values"]
+    assert _problems(beside, "float64", _untouched) == []
+    assert _problems(beside, "float64", _into("U", 0, number=number)) == ["values"]
+
+
+# `U` pairs slices of different lengths, and reads at k-1: so k is stepped for `X` too.
+_FAULT = """axis k = 4
+U[k] = C[k-1] + F[::2] G[:]
+X[k] = C[k] F[k+2*j+1] D[j]"""
+_VECTORS = {"C": Given("k"), "D": Given("j"), "F": Given("w"), "G": Given("j")}
+
+
+def test_torch_may_leave_a_fault_in_what_no_export_needs() -> None:
+    sizes = {"j": 2, "k": 4, "w": 6}
+    assert _problems(_sketch(_FAULT, _VECTORS, sizes, "X"), "float64", _untouched) == []
+    # Not another answer: what would be right if k were not stepped.
+    assert _problems(_sketch(_FAULT, _VECTORS, sizes, "X"), "float64", _into("X", 3, number=0.5)) == ["accepts"]
+    # Nor a fault in what they need.
+    engines: dict[str, Engine] = {"planted": lambda program, precision: lambda values: {"U": np.zeros(4)}}
+    verdict = judge(_sketch(_FAULT, _VECTORS, sizes, "U"), (("planted", "float64"),), engines, calls=1)
+    assert [problem.kind for problem in verdict.problems] == ["accepts"]
+    short = _sketch(_FAULT, _VECTORS, {**sizes, "w": 3}, "X")
+    engines["planted"] = lambda program, precision: lambda values: {"X": np.zeros(4)}
+    assert [p.kind for p in judge(short, (("planted", "float64"),), engines, calls=1).problems] == ["accepts"]

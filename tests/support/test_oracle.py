@@ -127,6 +127,26 @@ def test_steps_that_nothing_else_bounds_are_those_of_the_shortest_given_tensor()
         value(text, "X", T=[1])
 
 
+def test_what_no_export_needs_can_be_left_out_with_its_faults() -> None:
+    # `U` adds slices of different lengths and makes `k` stepped: it does so for `Y` whether it is left out or not.
+    text = "axis k = 4\nU[k] = C[k-1] + G[0:2] H[0:3]\nY[k] = sum(j: C[k] F[k+j] D[j])\nexport Y"
+    given = {"C": [1, 2, 3, 4], "D": [1, 1], "F": [1, 1, 1, 1], "G": [1, 1], "H": [1, 1, 1]}
+    with pytest.raises(OracleAxisError, match="slices"):
+        run(text, given)
+    result = run(text, given, exports_only=True)
+    np.testing.assert_array_equal(result.exports["Y"], [2, 4, 6, 0])
+    assert "U" not in result.tensors
+    alone = text.replace("U[k] = C[k-1] + G[0:2] H[0:3]\n", "")
+    np.testing.assert_array_equal(value(alone, **given), [2, 4, 6, 4])
+    with pytest.raises(OracleAxisError, match="'j'"):
+        run(text.replace("F[k+j]", "E[j]"), {**given, "E": [1]}, exports_only=True)
+    # A given tensor that nothing reads any more still sizes an axis, and its own fault does not count.
+    text = "Y[k] = 3\nU[k] = C[k] + Y[k]\nV[k] = B[k]\nexport Y"
+    assert run(text, {"B": [1, 2], "C": [1, 2]}, exports_only=True).exports["Y"].shape == (2,)
+    text = "Y[k] = A[k]\nU[k] = C[k] + A[k]\nexport Y"
+    assert run(text, {"A": [1, 2], "C": [1]}, exports_only=True).exports["Y"].shape == (2,)
+
+
 def test_constants_and_positions_from_the_end() -> None:
     matrix = [[1, 2, 3], [4, 5, 6]]
     np.testing.assert_array_equal(value("L = 2\nY[i] = X[i, 0] + 10 X[i, -1] + 100 X[i, L-1]", X=matrix), [231, 564])

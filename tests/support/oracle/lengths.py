@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.support.oracle.axes import Node, find_axes, statement_reads
+from tests.support.oracle.axes import Axes, Node, statement_reads
 from tests.support.oracle.errors import OracleAxisError
 from tests.support.oracle.program import Loaded
 from tests.support.oracle.ranges import UNKNOWN, Solver
@@ -82,16 +82,26 @@ def _cap(solver: Solver, root: Node) -> None:
 # The whole --------------------------------------------------------------------------------------
 
 
-def find_lengths(loaded: Loaded, given: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int]) -> Lengths:
-    """Sizes of all axes and ranges of all variables, for given shapes and declared sizes."""
+def find_lengths(
+    loaded: Loaded,
+    given: Mapping[str, tuple[int, ...]],
+    sizes: Mapping[str, int],
+    axes: Axes,
+    spare: frozenset[str] = frozenset(),
+) -> Lengths:
+    """Sizes of all axes and ranges of all variables, for given shapes and declared sizes.
+
+    Args:
+        axes: of the whole text.
+        spare: given tensors that nothing reads; they are not checked.
+    """
     for letter, size in sizes.items():
         if loaded.axis_sizes.get(letter, size) != size:
             raise OracleAxisError(f"axis {letter} has two sizes")
     for tensor, shape in given.items():
         if len(shape) != loaded.ranks[tensor]:
             raise OracleAxisError(f"{tensor} has {len(shape)} axes, {loaded.ranks[tensor]} are read")
-    axes = find_axes(loaded)
-    solver = Solver(loaded, axes, given, {**loaded.axis_sizes, **sizes})
+    solver = Solver(loaded, axes, given, {**loaded.axis_sizes, **sizes}, spare)
     start: dict[tuple[str, int], float] = {}
     solver.settle(start)
     if _endless(solver) and _reads_ahead(solver):
@@ -127,14 +137,14 @@ def _check(solver: Solver) -> None:
     for (tensor, place), size in solver.lengths.items():
         root = solver.axes.of(tensor, place)
         needed = max(solver.least.get(root, 0), len(solver.axes.symbols.get(root, {})))
-        if root not in solver.axes.stepped and size < needed:
+        if root not in solver.axes.stepped and size < needed and tensor not in solver.spare:
             raise OracleAxisError(f"{tensor} has {size} positions, but {needed} are written or named")
     for root, allowed in solver.axes.largest_offset.items():
         found = {
             shape[place]
             for tensor, shape in solver.given.items()
             for place in range(len(shape))
-            if solver.axes.of(tensor, place) == root
+            if solver.axes.of(tensor, place) == root and tensor not in solver.spare
         }
         if root in solver.declared:
             found.add(solver.declared[root])

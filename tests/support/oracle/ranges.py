@@ -27,7 +27,7 @@ from tests.support.oracle.references import (
 )
 from tests.support.oracle.shaped import made_sizes
 
-__all__ = ["UNKNOWN", "Solver", "slice_start"]
+__all__ = ["UNKNOWN", "Solver", "literal_shape", "slice_start"]
 
 UNKNOWN = math.inf
 
@@ -52,7 +52,17 @@ def literal_shape(body: tree.Expression) -> tuple[int, ...]:
 
 
 class Solver:
-    def __init__(self, loaded: Loaded, axes: Axes, given: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int]):
+    """Lengths and ranges; of `spare` tensors only that they size axes which nothing else does."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        axes: Axes,
+        given: Mapping[str, tuple[int, ...]],
+        sizes: Mapping[str, int],
+        spare: frozenset[str] = frozenset(),
+    ):
+        self.spare = spare
         self.loaded = loaded
         self.axes = axes
         self.given = given
@@ -90,13 +100,19 @@ class Solver:
                         raise OracleAxisError(f"axis {letters} is {known[0]} in {known[1]} but {size} in {tensor}")
 
         for tensor, shape in self.given.items():
-            fix(tensor, shape)
+            if tensor not in self.spare:
+                fix(tensor, shape)
         for item in self.definitions:
             if item.kind == "literal":
                 shape = literal_shape(item.body)
                 if len(shape) != len(item.target.indices):
                     raise OracleAxisError(f"a literal of {len(shape)} axes for {item.target.tensor}")
                 fix(item.target.tensor, shape)
+        for tensor in self.spare & self.given.keys():
+            for place, size in enumerate(self.given[tensor]):
+                root = self.axes.of(tensor, place)
+                if root not in self.axes.stepped:
+                    fixed.setdefault(root, (size, tensor))
         return {root: size for root, (size, _) in fixed.items()}
 
     def length(self, tensor: str, place: int) -> float:

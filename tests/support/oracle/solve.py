@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from fuse_ref.language import syntax_tree as tree
-from tests.support.oracle.axes import statement_reads
+from tests.support.oracle.axes import find_axes, statement_reads
 from tests.support.oracle.elements import Elements, Env, Values, combined, is_truth, truth_of
 from tests.support.oracle.errors import OracleError
 from tests.support.oracle.functions import LEAVES, divide
 from tests.support.oracle.lengths import Lengths, find_lengths
 from tests.support.oracle.load import load
+from tests.support.oracle.needed import needed_part
 from tests.support.oracle.program import Definition, Loaded, children, free_variables
 from tests.support.oracle.references import Affine, Gather, Quotient, Read, index_variables
 
@@ -310,6 +311,7 @@ def run(
     folder: Path | str = ".",
     tolerance: float = 1e-13,
     max_iterations: int = 10_000,
+    exports_only: bool = False,
 ) -> OracleResult:
     """Compute every tensor of an explicit program.
 
@@ -319,30 +321,37 @@ def run(
         sizes: declared sizes by axis letter, like lines `axis d = 64`.
         folder: where relative paths of sources start.
         tolerance: a numeric fixpoint ends when no element changes by more, relative to max(1, |value|).
+        exports_only: leave out what no export needs, with all that is wrong there.
 
     Raises:
         OracleAxisError: sizes do not fit.
         OracleError: a projection is not written, a value is missing, or the text is beyond the oracle.
     """
     loaded = load(text)
+    axes = find_axes(loaded)
+    literals: dict[str, tuple[int, ...]] = {}
+    spare: frozenset[str] = frozenset()
+    if exports_only:
+        loaded, literals, spare = needed_part(loaded)
     given = {name: np.asarray(value) for name, value in (values or {}).items() if name in loaded.ranks}
     computed = set(loaded.computed())
-    shapes = {name: array.shape for name, array in given.items() if name not in computed}
+    shapes = {name: array.shape for name, array in given.items() if name not in computed} | literals
     for item in loaded.definitions:
         if item.kind == "source":
             assert isinstance(item.body, tree.String)
             shapes[item.target.tensor] = source_array(Path(folder) / item.body.value).shape
+    loaded.ranks = {name: rank for name, rank in loaded.ranks.items() if name in shapes or name not in spare}
     missing = [name for name in loaded.ranks if name not in shapes and name not in computed]
     if missing:
         raise OracleError(f"no values for {missing}")
-    lengths = find_lengths(loaded, shapes, sizes or {})
+    lengths = find_lengths(loaded, shapes, sizes or {}, axes, spare)
     elements: Values = {name: dict(_items(array)) for name, array in given.items() if name not in computed}
     program = _Program(loaded, lengths, elements, Path(folder))
     for name in given.keys() & loaded.virtual.keys():
         place = loaded.virtual[name]
         program.initial[name] = {(*p[:place], 0, *p[place:]): value for p, value in _items(given[name])}
     program.run(tolerance, max_iterations)
-    tensors = {name: _array(loaded, lengths, elements, name) for name in loaded.ranks}
+    tensors = {name: _array(loaded, lengths, elements, name) for name in loaded.ranks if name not in spare}
     exports: dict[str, np.ndarray] = {}
     for name in loaded.exports:
         if name in loaded.constants:

@@ -46,7 +46,7 @@ def read_input(name: str, written: str, program: Program) -> object:
         content = read_content(place, Folders(Path.cwd(), ()), letters, boolean=tensor is not None and tensor.boolean)
     except FuseError as error:
         raise UsageProblem(f"input {name}: {error.message}") from error
-    return list(zip(*content.columns, strict=True)) if isinstance(content, Table) else content
+    return list(content.rows()) if isinstance(content, Table) else content
 
 
 def listed(endings: tuple[str, ...]) -> str:

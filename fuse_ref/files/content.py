@@ -17,6 +17,7 @@ from fuse_ref.files.records import facts_of, numbers_of, read_json, read_lines, 
 from fuse_ref.files.safetensors import DTYPE_NAMES, read_entries, read_entry
 from fuse_ref.files.table import LineProblem, Table
 from fuse_ref.mistakes import mistake
+from fuse_ref.relations.symbols import coded
 
 __all__ = ["array_header", "read_array", "read_content"]
 
@@ -108,7 +109,7 @@ def _content(place: Place, letters: Sequence[str], boolean: bool) -> Found | np.
             raise ValueError("a text file lists tokens, so it is read by a relation of positions and tokens: X(p, t)")
         case ".txt":
             words = path.read_text(encoding="utf-8-sig").split()
-            return Table((tuple(range(len(words))), tuple(words)), tuple(range(1, len(words) + 1)))
+            return Table((np.arange(len(words)), coded(words)), range(1, len(words) + 1))
         case _:
             return _array(place)
 

@@ -11,9 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from fuse_ref.files.table import WHOLE, Column, LineProblem, Table, columns_of, named_columns
+from fuse_ref.files.facts import FactReader
+from fuse_ref.files.scan import Irregular
+from fuse_ref.files.table import WHOLE, LineProblem, Table, named_columns, table_of
+from fuse_ref.files.tokens import Collision
 
-__all__ = ["DELIMITERS", "read_facts", "read_numbers"]
+__all__ = ["DELIMITERS", "read_facts", "read_line_by_line", "read_numbers"]
 
 DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
 
@@ -30,6 +33,8 @@ def read_facts(path: Path, letters: Sequence[str]) -> Table:
 
     The first line is a heading, and no fact, when its cells are the letters of the left-hand side (then
     they also say which column is which), or when a column holds whole numbers in all lines but the first.
+    The file is read in blocks of some megabytes by array operations; only where it uses quotes in a way of its own
+    (inside a cell, say) the csv module reads it line by line.
 
     Args:
         letters: the indices of the relation, as its left-hand side names them.
@@ -38,20 +43,34 @@ def read_facts(path: Path, letters: Sequence[str]) -> Table:
         LineProblem: a line of another width, an empty cell, or quotes that do not match.
         UnicodeDecodeError: no UTF-8 text.
     """
+    try:
+        found = FactReader(path, DELIMITERS[path.suffix.lower()], letters).read()
+    except (Irregular, Collision):
+        return read_line_by_line(path, letters)
+    if found.heading:
+        _log_heading(path, found.heading)
+    return found.table
+
+
+def read_line_by_line(path: Path, letters: Sequence[str]) -> Table:
+    """`read_facts`, by the csv module."""
     rows = _rows(path)
     places = None
     if rows and (places := named_columns(rows[0][1], letters)) is not None:
         rows = rows[1:]
     elif len(rows) > 1 and _is_heading(rows, WHOLE):
-        _log.info("%s: line 1 is taken for a heading: %s", path.name, ", ".join(rows[0][1]))
+        _log_heading(path, rows[0][1])
         rows = rows[1:]
     cells = [row if places is None else [row[k] for k in places] for _, row in rows]
     width = len(letters) if not rows or places is not None else len(rows[0][1])
-    columns: tuple[Column, ...] = columns_of(cells, width)
     for (line, _), row in zip(rows, cells, strict=True):
         if "" in row:
             raise LineProblem(line, f"column {row.index('') + 1} is empty")
-    return Table(columns, tuple(line for line, _ in rows))
+    return table_of(cells, width, tuple(line for line, _ in rows))
+
+
+def _log_heading(path: Path, cells: Sequence[str]) -> None:
+    _log.info("%s: line 1 is taken for a heading: %s", path.name, ", ".join(cells))
 
 
 def read_numbers(path: Path) -> np.ndarray:
@@ -63,7 +82,7 @@ def read_numbers(path: Path) -> np.ndarray:
     """
     rows = _rows(path)
     if rows and not any(_NUMBER.match(cell) for cell in rows[0][1]):
-        _log.info("%s: line 1 is taken for a heading: %s", path.name, ", ".join(rows[0][1]))
+        _log_heading(path, rows[0][1])
         rows = rows[1:]
     whole = True
     for line, row in rows:

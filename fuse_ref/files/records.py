@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fuse_ref.files.table import Cell, LineProblem, Table, columns_of, named_columns
+from fuse_ref.files.table import Cell, LineProblem, Lines, Table, named_columns, table_of
 
 __all__ = ["facts_of", "numbers_of", "read_json", "read_lines", "read_parquet", "rows_of"]
-
-Lines = tuple[int, ...]
 
 
 def read_json(path: Path, key: str | None) -> object:
@@ -27,7 +25,7 @@ def read_json(path: Path, key: str | None) -> object:
     return value if key is None else _field(value, key)
 
 
-def read_lines(path: Path, key: str | None) -> tuple[list[object], Lines]:
+def read_lines(path: Path, key: str | None) -> tuple[list[object], tuple[int, ...]]:
     """The records of a .jsonl file, or the field `key` of each, with the lines they stand in. Empty lines do not count.
 
     Raises:
@@ -125,7 +123,7 @@ def facts_of(value: object, letters: Sequence[str], lines: Lines | None = None) 
             raise LineProblem(place, f"it has {len(row)} cells, and the first row has {len(rows[0])}")
         rows.append(row)
     width = len(rows[0]) if rows else len(letters)
-    return Table(columns_of(rows, width), places)
+    return table_of(rows, width, places)
 
 
 def rows_of(records: Sequence[object], lines: Lines, letters: Sequence[str] = ()) -> list[object]:

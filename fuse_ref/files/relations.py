@@ -1,4 +1,4 @@
-"""Facts of files as dense truth values: symbols numbered after the program's own, axes as long as they need."""
+"""Facts of files as tuples or truth values: symbols numbered after the program's own, axes as long as they need."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from fuse_ref.files.paths import Place
 from fuse_ref.files.table import Table
 from fuse_ref.ir.nodes import Axis, ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
+from fuse_ref.relations.symbols import Coded, SymbolTable, in_order_of_appearance
+from fuse_ref.relations.tuples import Tuples
 
-__all__ = ["Facts", "dense_facts", "with_symbols"]
+__all__ = ["Facts", "dense_facts", "sparse_facts", "with_symbols"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +35,27 @@ def with_symbols(program: ProgramIR, facts: Sequence[Facts]) -> ProgramIR:
         AxisError: more symbols than a declared axis has positions, or symbols and positions on one axis.
     """
     axes = {axis.name: axis for axis in program.axes}
-    # A dict keeps the order and finds a symbol fast.
-    tables = {axis.name: dict.fromkeys(axis.symbols) for axis in program.axes if axis.symbols is not None}
+    tables = {axis.name: SymbolTable(axis.symbols) for axis in program.axes if axis.symbols is not None}
     kinds: dict[str, tuple[str, str]] = {}  # axis -> what it holds, and where that is from
     for axis in program.axes:
         if axis.symbols:
             kinds[axis.name] = ("symbols", "the program")
     for item in facts:
         _check_width(item)
-        for k, name in enumerate(item.tensor.axes):
+        columns: dict[str, list[Coded]] = {}  # of symbols, by axis
+        for k, (name, column) in enumerate(zip(item.tensor.axes, item.table.columns, strict=True)):
             if len(item.table):
                 _check_kind(item, k, kinds)
-            symbols = item.table.columns[k] if k < len(item.table.columns) else ()
-            if symbols and isinstance(symbols[0], str):
-                tables.setdefault(name, {})
-        for row in zip(*item.table.columns, strict=True):
-            for symbol, name in zip(row, item.tensor.axes, strict=True):
-                if isinstance(symbol, str):
-                    tables[name].setdefault(symbol)
+            if isinstance(column, Coded) and len(column):
+                columns.setdefault(name, []).append(column)
+        for name, several in columns.items():
+            tables.setdefault(name, SymbolTable()).extend(in_order_of_appearance(several))
     found = []
     for axis in program.axes:
-        table = tuple(tables[axis.name]) if axis.name in tables else None
-        if table != axis.symbols and table is not None:
-            _check_size(axes[axis.name], table, facts)
-            axis = dataclasses.replace(axis, symbols=table, least=max(axis.least, len(table)))
+        if axis.name in tables and len(tables[axis.name]) != len(axis.symbols or ()):
+            symbols = tables[axis.name].names
+            _check_size(axes[axis.name], symbols, facts)
+            axis = dataclasses.replace(axis, symbols=symbols, least=max(axis.least, len(symbols)))
         found.append(axis)
     return dataclasses.replace(program, axes=tuple(found))
 
@@ -76,7 +75,7 @@ def _check_width(item: Facts) -> None:
 
 def _check_kind(item: Facts, k: int, kinds: dict[str, tuple[str, str]]) -> None:
     """One axis holds symbols or positions."""
-    kind = "symbols" if isinstance(item.table.columns[k][0], str) else "positions"
+    kind = "symbols" if isinstance(item.table.columns[k], Coded) else "positions"
     where = f"column {k + 1} of {item.place.written}"
     axis = item.tensor.axes[k]
     known, first = kinds.setdefault(axis, (kind, where))
@@ -93,10 +92,8 @@ def _check_size(axis: Axis, table: Sequence[str], facts: Sequence[Facts]) -> Non
     raise mistake("FUSE113", span, axis=axis.name, size=axis.size, place=place, what=what)
 
 
-def dense_facts(
-    program: ProgramIR, facts: Sequence[Facts], sizes: Mapping[str, int], limit: int
-) -> dict[str, np.ndarray]:
-    """Each relation of `facts` as a dense bool array.
+def sparse_facts(program: ProgramIR, facts: Sequence[Facts], sizes: Mapping[str, int]) -> dict[str, Tuples]:
+    """Each relation of `facts` as tuples of positions.
 
     An axis is as long as it is declared or as other tensors on it are, as it has symbols, and as the greatest
     position of all files needs. Along a stepped axis, where each tensor has its own length, other files do not count.
@@ -104,58 +101,81 @@ def dense_facts(
     Args:
         program: with the symbols of `with_symbols`.
         sizes: axis -> its length in tensors whose shapes are known.
+
+    Raises:
+        AxisError: a position that the axis does not have.
+    """
+    found = _columns_and_shapes(program, facts, sizes)
+    return {name: Tuples.of(columns, shape) for name, (_, columns, shape) in found.items()}
+
+
+def dense_facts(
+    program: ProgramIR, facts: Sequence[Facts], sizes: Mapping[str, int], limit: int
+) -> dict[str, np.ndarray]:
+    """Each relation of `facts` as a dense bool array, of the shape that `sparse_facts` has.
+
+    Args:
+        program, sizes: of `sparse_facts`.
         limit: elements that one array may have.
 
     Raises:
         AxisError: a position that the axis does not have. CapacityError: an array beyond `limit`.
     """
+    arrays: dict[str, np.ndarray] = {}
+    for name, (item, columns, shape) in _columns_and_shapes(program, facts, sizes).items():
+        if math.prod(shape) > limit:
+            count = math.prod(shape)
+            shown = " × ".join(map(str, shape))
+            raise mistake("FUSE328", item.place.span, name=name, shape=shown, elements=count, limit=limit)
+        array = np.zeros(shape, np.bool_)
+        if len(item.table):
+            array[tuple(columns)] = True
+        array.flags.writeable = False
+        arrays[name] = array
+    return arrays
+
+
+def _columns_and_shapes(
+    program: ProgramIR, facts: Sequence[Facts], sizes: Mapping[str, int]
+) -> dict[str, tuple[Facts, list[np.ndarray], tuple[int, ...]]]:
+    """Tensor -> its facts, one column of positions for each argument, and its shape."""
     axes = {axis.name: axis for axis in program.axes}
-    numbers = {
-        name: {symbol: k for k, symbol in enumerate(axis.symbols)}
-        for name, axis in axes.items()
-        if axis.symbols is not None
-    }
-    positions = {item.tensor.name: _positions(item, axes, numbers) for item in facts}
+    tables = {axis.name: SymbolTable(axis.symbols) for axis in program.axes if axis.symbols is not None}
+    positions = {item.tensor.name: _positions(item, axes, tables) for item in facts}
     lengths = {name: max(axis.size or 0, axis.least, sizes.get(name, 0)) for name, axis in axes.items()}
     shared = dict(lengths)
     for item in facts:
         for axis, column in zip(item.tensor.axes, positions[item.tensor.name], strict=True):
             shared[axis] = max(shared[axis], _needs(column))
-    arrays: dict[str, np.ndarray] = {}
+    found = {}
     for item in facts:
         columns = positions[item.tensor.name]
         shape = tuple(
             max(lengths[axis], _needs(column)) if axes[axis].stepped else shared[axis]
             for axis, column in zip(item.tensor.axes, columns, strict=True)
         )
-        if math.prod(shape) > limit:
-            count = math.prod(shape)
-            shown = " × ".join(map(str, shape))
-            raise mistake("FUSE328", item.place.span, name=item.tensor.name, shape=shown, elements=count, limit=limit)
-        array = np.zeros(shape, np.bool_)
-        if len(item.table):
-            array[tuple(columns)] = True
-        array.flags.writeable = False
-        arrays[item.tensor.name] = array
-    return arrays
+        found[item.tensor.name] = (item, columns, shape)
+    return found
 
 
 def _needs(column: np.ndarray) -> int:
     return int(column.max(initial=-1)) + 1
 
 
-def _positions(item: Facts, axes: Mapping[str, Axis], numbers: Mapping[str, Mapping[str, int]]) -> list[np.ndarray]:
+def _positions(item: Facts, axes: Mapping[str, Axis], tables: Mapping[str, SymbolTable]) -> list[np.ndarray]:
     """One column of positions for each argument."""
     found = []
     for name, column in zip(item.tensor.axes, item.table.columns, strict=True):
         axis = axes[name]
-        known = numbers.get(name, {})
-        cells = [cell if isinstance(cell, int) else known[cell] for cell in column]
+        if isinstance(column, Coded):
+            cells = tables[name].positions(column) if len(column) else np.empty(0, np.int64)
+        else:
+            cells = column
         limit = 2**63 if axis.size is None or axis.stepped else axis.size
-        for row, cell in enumerate(cells):
-            if not 0 <= cell < limit:
-                has = "has positions from 0" if limit == 2**63 else f"has the positions 0 to {limit - 1}"
-                where = f"{item.tensor.name} ({item.place.written}, line {item.table.lines[row]})"
-                raise mistake("FUSE306", item.place.span, cure="", value=cell, name=where, axis=name, has=has)
-        found.append(np.array(cells, np.int64))
+        outside = np.flatnonzero((cells < 0) | (cells > limit - 1))[:1]
+        for row in outside.tolist():
+            has = "has positions from 0" if limit == 2**63 else f"has the positions 0 to {limit - 1}"
+            where = f"{item.tensor.name} ({item.place.written}, line {item.table.lines[row]})"
+            raise mistake("FUSE306", item.place.span, cure="", value=int(cells[row]), name=where, axis=name, has=has)
+        found.append(cells)
     return found

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-__all__ = ["WHOLE", "Cell", "Column", "LineProblem", "Table", "columns_of", "named_columns"]
+import numpy as np
+
+from fuse_ref.relations.symbols import Coded, Column, coded
+
+__all__ = ["WHOLE", "Cell", "Column", "LineProblem", "Lines", "Table", "column_of", "named_columns", "table_of"]
 
 Cell: TypeAlias = str | int
-Column: TypeAlias = tuple[str, ...] | tuple[int, ...]  # symbols, or positions
+Lines: TypeAlias = Sequence[int] | np.ndarray
 
 WHOLE: Final = re.compile(r"[+-]?[0-9]+\Z")
 
@@ -24,26 +28,44 @@ class LineProblem(ValueError):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """Facts by column. Positions count from 0; duplicate rows count once when they become a relation."""
 
-    columns: tuple[Column, ...]
-    lines: tuple[int, ...]  # of each row, for messages
+    columns: tuple[Column, ...]  # positions (int64), or symbols
+    lines: Lines  # of each row, for messages
 
     def __len__(self) -> int:
         return len(self.lines)
 
+    def rows(self) -> Iterator[tuple[Cell, ...]]:
+        """The rows as symbols and positions."""
+        columns = (
+            map(column.names.__getitem__, column.codes.tolist()) if isinstance(column, Coded) else column.tolist()
+            for column in self.columns
+        )
+        return zip(*columns, strict=True)
 
-def columns_of(rows: Sequence[Sequence[Cell]], width: int) -> tuple[Column, ...]:
-    """The columns of rows of `width`: whole numbers throughout are positions, all else symbols."""
-    return tuple(_column([row[k] for row in rows]) for k in range(width))
+
+def table_of(rows: Sequence[Sequence[Cell]], width: int, lines: Lines) -> Table:
+    """Rows of `width` by column: whole numbers throughout are positions, all else symbols.
+
+    Raises:
+        LineProblem: a whole number beyond 64 bits.
+    """
+    return Table(tuple(column_of([row[k] for row in rows], lines, k) for k in range(width)), lines)
 
 
-def _column(cells: list[Cell]) -> Column:
-    if all(isinstance(cell, int) or WHOLE.match(cell) for cell in cells):
-        return tuple(int(cell) for cell in cells)
-    return tuple(str(cell) for cell in cells)
+def column_of(cells: Sequence[Cell], lines: Lines, number: int) -> Column:
+    """One column of `table_of`."""
+    if not all(isinstance(cell, int) or WHOLE.match(cell) for cell in cells):
+        return coded(list(map(str, cells)))
+    values = list(map(int, cells))
+    try:
+        return np.array(values, np.int64)
+    except OverflowError as error:
+        row = next(row for row, value in enumerate(values) if not -(2**63) <= value < 2**63)
+        raise LineProblem(int(lines[row]), f"column {number + 1}: {values[row]} is beyond 64 bits") from error
 
 
 def named_columns(names: Sequence[str], letters: Sequence[str]) -> tuple[int, ...] | None:

@@ -10,11 +10,13 @@ from typing import Any, assert_never
 import numpy as np
 
 from fuse_ref.analysis.lengths import Length
+from fuse_ref.evaluate.aggregate import combine
 from fuse_ref.evaluate.attention import attend
 from fuse_ref.evaluate.contract import contract
 from fuse_ref.evaluate.convolution import Offset, convolve
 from fuse_ref.evaluate.gathering import Spot, gather, repeated, scatter
 from fuse_ref.evaluate.indexing import Place, read
+from fuse_ref.evaluate.logic import tuples_name
 from fuse_ref.evaluate.operations import ALONG, ELEMENTWISE, WHOLE, Elementwise
 from fuse_ref.evaluate.registered import call_registered
 from fuse_ref.evaluate.registers import Emitter, Register
@@ -22,6 +24,7 @@ from fuse_ref.evaluate.scatter import Target, neutral, write
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.plan.steps import (
+    Aggregate,
     Along,
     Attention,
     Concat,
@@ -112,11 +115,22 @@ def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -
             register = convolve(emitter, operation, offsets, shape, dtype)
         case Attention():
             register = attend(emitter, operation, shape, dtype)
+        case Aggregate():
+            register = _aggregate(emitter, operation, shape, dtype)
         case _:
             assert_never(operation)
     register = emitter.cast(register, dtype)
     assert emitter.infos[register].shape == shape, (output.out, emitter.infos[register].shape, shape)
     emitter.bind(output.out, register)
+
+
+def _aggregate(emitter: Emitter, operation: Aggregate, shape: tuple[int, ...], dtype: np.dtype) -> Register:
+    registers = [emitter.names[operand.value] for operand in operation.operands]
+    sizes = dict(zip(operation.output.labels, shape, strict=True))
+    for operand, register in zip(operation.operands, registers, strict=True):
+        sizes.update(zip(operand.labels, emitter.infos[register].shape, strict=True))
+    function = combine(operation, sizes, dtype, _registered)
+    return emitter.call(function, (emitter.names[tuples_name(operation.relation)], *registers), shape, dtype)
 
 
 def _spots(emitter: Emitter, indices: Sequence[ReadIndex] | Sequence[WriteIndex], sizes: Sizes) -> list[Spot]:

@@ -13,19 +13,28 @@ from fuse_ref.analysis.lengths import Length
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
-from fuse_ref.plan.steps import Plan, Step
+from fuse_ref.plan.steps import Aggregate, Plan, Shape, Step
 from fuse_ref.relations.derive import Derived, Limits, derive
 from fuse_ref.relations.rules import Rule, atoms, elements
 from fuse_ref.relations.tuples import Tuples
 
-__all__ = ["LogicCall", "as_dense", "as_tuples", "dense_reads", "logic_calls", "relations_of"]
+__all__ = ["LogicCall", "as_dense", "as_tuples", "dense_reads", "logic_calls", "relations_of", "tuples_name"]
 
 
 def relations_of(plan: Plan) -> frozenset[str]:
-    """The tensors that logical steps read or write as relations: an engine keeps their tuples."""
-    specs = {tensor.name: tensor for tensor in plan.program.tensors}
+    """What an engine keeps the tuples of: tensors, and the relations that the planner made."""
+    numeric = {tensor.name for tensor in plan.program.tensors if not tensor.boolean}
+    tables = {operation.output.out for step in plan.steps for operation in step.operations}
     names = {name for step in plan.steps for rule in step.rules for name in (rule.head, *_relations(rule))}
-    return frozenset(name for name in names if name in specs and specs[name].boolean)
+    names.update(
+        operation.relation for step in plan.steps for operation in step.operations if isinstance(operation, Aggregate)
+    )
+    return frozenset(names - numeric - tables)
+
+
+def tuples_name(name: str) -> str:
+    """What an engine calls a relation's tuples beside its truth values."""
+    return f"{name}~tuples"
 
 
 def dense_reads(plan: Plan) -> frozenset[str]:
@@ -66,6 +75,12 @@ class LogicCall:
     relations: tuple[str, ...]  # that the rules read and do not define
     tensors: tuple[str, ...]  # dense ones whose elements the rules read
     heads: tuple[str, ...]
+    shapes: tuple[Shape, ...]  # of heads that are no tensors of the program
+
+    def lengths(self, plan: Plan) -> dict[str, tuple[Length, ...]]:
+        """Of every head."""
+        own = {shape.tensor: shape.lengths for shape in self.shapes}
+        return {name: own[name] if name in own else plan.shape(name) for name in self.heads}
 
     def run(
         self,
@@ -109,4 +124,5 @@ def _call(positions: Sequence[int], steps: Sequence[Step]) -> LogicCall:
     heads = tuple(dict.fromkeys(name for position in positions for name in steps[position].writes))
     relations = dict.fromkeys(name for rule in rules for name in _relations(rule) if name not in heads)
     tensors = dict.fromkeys(name for rule in rules for name in elements(rule))
-    return LogicCall(tuple(positions), rules, tuple(relations), tuple(tensors), heads)
+    shapes = tuple(shape for position in positions for shape in steps[position].shapes)
+    return LogicCall(tuple(positions), rules, tuple(relations), tuple(tensors), heads, shapes)

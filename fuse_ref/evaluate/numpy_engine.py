@@ -16,7 +16,7 @@ from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions
 from fuse_ref.evaluate.dense import write_operation
 from fuse_ref.evaluate.entries import Kept
-from fuse_ref.evaluate.logic import LogicCall, as_dense, dense_reads, logic_calls, relations_of
+from fuse_ref.evaluate.logic import LogicCall, as_dense, dense_reads, logic_calls, relations_of, tuples_name
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
@@ -204,23 +204,26 @@ class NumpyExecutable:
         """The register of a value that each call puts in: tuples where rules read it, an array else."""
         if name not in self._relations:
             return emitter.given(name, shape, self._dtypes[name])
-        register = emitter.given(_tuples(name), shape, np.dtype(np.bool_))
+        register = emitter.given(tuples_name(name), shape, np.dtype(np.bool_))
         self._open(emitter, name)
         return register
 
     def _open(self, emitter: Emitter, name: str) -> None:
         """Truth values of a relation, for dense operations."""
         if name in self._dense_reads:
-            tuples = emitter.names[_tuples(name)]
+            tuples = emitter.names[tuples_name(name)]
             dense = partial(as_dense, name=name, config=self._config)
             emitter.bind(name, emitter.call(dense, (tuples,), emitter.infos[tuples].shape, np.dtype(np.bool_)))
 
     def _write_logic(self, emitter: Emitter, call: LogicCall, sizes: Callable[[Length], int]) -> Register:
         """One call of the logic engine; the register that holds what its rules did."""
         names = (*call.relations, *call.tensors)
-        sources = {name: emitter.names.get(_tuples(name), emitter.names.get(name, -1)) for name in names}
-        shapes = {name: tuple(max(0, sizes(length)) for length in self._plan.shape(name)) for name in call.heads}
-        targets = {name: emitter.given(_tuples(name), shape, np.dtype(np.bool_)) for name, shape in shapes.items()}
+        sources = {name: emitter.names.get(tuples_name(name), emitter.names.get(name, -1)) for name in names}
+        shapes = {
+            name: tuple(max(0, sizes(length)) for length in lengths)
+            for name, lengths in call.lengths(self._plan).items()
+        }
+        targets = {name: emitter.given(tuples_name(name), shape, np.dtype(np.bool_)) for name, shape in shapes.items()}
         report = emitter.constant(0)
         config = self._config
 
@@ -248,7 +251,7 @@ class NumpyExecutable:
         taken: set[Register] = set()
         for name in self._outputs:
             if name in self._relations:
-                results.append((name, emitter.names[_tuples(name)], False))
+                results.append((name, emitter.names[tuples_name(name)], False))
                 continue
             register = emitter.names[name]
             info = emitter.infos[register]
@@ -258,11 +261,6 @@ class NumpyExecutable:
             taken.add(info.root)
             results.append((name, register, copied))
         return results
-
-
-def _tuples(name: str) -> str:
-    """What a relation's tuples are called beside its truth values."""
-    return f"{name}~tuples"
 
 
 def _taken(emitter: Emitter) -> tuple[Instruction, ...]:

@@ -336,11 +336,7 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
         "program file that cannot be read",
         "cannot read {path}: {problem}",
         "relative paths start at the current folder, {folder}",
-        (
-            Example(
-                "cannot read no_such.fuse: No such file or directory", python="Program.from_file('no_such.fuse')"
-            ),
-        ),
+        (Example("cannot read no_such.fuse: No such file or directory", python="Program.from_file('no_such.fuse')"),),
     ),
     Mistake(
         "FUSE228",

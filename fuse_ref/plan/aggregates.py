@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from fuse_ref.analysis.lengths import Fixed, Length
 from fuse_ref.ir.index import Affine, Gather, Index, Quotient
@@ -27,8 +27,9 @@ from fuse_ref.ir.operations import NEUTRAL
 from fuse_ref.ir.variables import children, free_variables, index_variables
 from fuse_ref.plan import steps
 from fuse_ref.plan.bounds import within
+from fuse_ref.plan.mixed import Join, Lift, joined
 from fuse_ref.plan.references import position_labels, read_tensor
-from fuse_ref.plan.values import Builder, Lowered, Value
+from fuse_ref.plan.values import WRITE, Builder, Lowered, Value
 
 if TYPE_CHECKING:
     from fuse_ref.plan.expressions import Expressions
@@ -57,6 +58,9 @@ def combination(
     if operator == "=":
         return Combination(expressions.lower(equation.body), 1)
     filters, body = _filters(equation.body)
+    join, conditions = joined(expressions, filters)
+    if join is not None:
+        return _of_tuples(expressions, join, conditions, body, operator, target, count=count)
     holds = _holds(expressions, filters, body)
     value = builder.float(expressions.lower(body)) if operator == "avg=" else builder.number(expressions.lower(body))
     variables = [v for v in dict.fromkeys((*free_variables(equation.body),)) if v not in target]
@@ -70,6 +74,42 @@ def combination(
         array = builder.map("where", (holds, builder.float(array), neutral), "float")
     array = builder.expand(array, variables)
     return Combination(builder.reduce(operator.rstrip("="), array, variables), 1)
+
+
+def _of_tuples(
+    expressions: Expressions,
+    join: Join,
+    filters: Sequence[Expr],
+    body: Expr,
+    operator: Operator,
+    target: tuple[str, ...],
+    *,
+    count: bool,
+) -> Combination:
+    """The values of a relation's tuples, projected onto `target`; other filters are tested tuple by tuple."""
+    builder = expressions.builder
+
+    def total(value: Expr, way: Literal["sum", "max", "min", "prod"], neutral: float) -> Value:
+        lift = Lift(expressions, join)
+        found = lift.lift(value)
+        conditions = [lift.lift(item, truth=True) for item in filters]
+        conditions.extend(lift.value(read) for read in _outside(expressions, (*filters, body)))
+        if conditions:
+            lift.where(conditions, found, neutral)
+        else:
+            lift.product([found])
+        everything = dict.fromkeys(v for expr in (body, *filters) for v in free_variables(expr))
+        missing = [v for v in everything if v not in lift.labels()]
+        if missing:
+            ones = builder.expand(builder.literal(1, "float"), missing)
+            lift.product([lift.last(), lift.value(ones)])
+        return lift.aggregate(way, [label for label in lift.labels() if label in target])
+
+    if operator == "avg=":
+        found, number = total(body, "sum", 0), total(Number(1), "sum", 0)
+        return Combination(found, number) if count else Combination(_quotient(builder, found, number), 1)
+    assert operator != "="
+    return Combination(total(body, WRITE[operator], NEUTRAL[operator]), 1)
 
 
 def _averaged(

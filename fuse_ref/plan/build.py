@@ -86,7 +86,11 @@ class _Planner:
         shapes = checked.shapes
         known = shapes.known
         self.tensors = Tensors(
-            known.tensors, known.axes, shapes.tensors, checked.dtypes, find_bounds(program, shapes.equations)
+            known.tensors,
+            known.axes,
+            shapes.tensors,
+            checked.dtypes,
+            find_bounds(program, shapes.equations),
         )
         self.hints = self._hints(hints, shapes)
         self.estimates = Estimates(self._assumed())
@@ -167,7 +171,8 @@ class _Planner:
 
     def _tensor_steps(self, needed: set[str]) -> list[Step]:
         logical = self._read_by_logic(needed)
-        steps = []
+        self.tensors = replace(self.tensors, sparse=self._sparse(needed, logical))
+        steps: list[Step] = []
         for group in self.checked.dependencies.groups:
             sources = all(self.program.equations[i].kind == "source" for i in group.equations)
             if not sources and any(name in needed for name in group.tensors):
@@ -183,6 +188,22 @@ class _Planner:
             if specs[name].boolean and name in needed:
                 found.update(a.tensor for a in self.checked.dependencies.reads[number] if a.tensor is not None)
         return found
+
+    def _sparse(self, needed: set[str], logical: set[str]) -> frozenset[str]:
+        """The relations that a run has the tuples of: what logical steps make or read."""
+        found = set()
+        for group in self.checked.dependencies.groups:
+            cycle = self.checked.cycles.get(group.tensors)
+            for name in group.tensors:
+                spec = self.tensors.specs[name]
+                kinds = {self.program.equations[i].kind for i in group.equations}
+                made = cycle is not None or not kinds <= {"fact", "literal", "source"}
+                if spec.boolean and name in needed and spec.virtual is None and (made or name in logical):
+                    found.add(name)
+        for name in logical & needed:
+            if self.tensors.specs[name].boolean and self.tensors.specs[name].role in ("input", "free"):
+                found.add(name)
+        return frozenset(found)
 
     def _steps(self, group: Group, logical: set[str]) -> list[Step]:
         cycle = self.checked.cycles.get(group.tensors)
@@ -210,7 +231,7 @@ class _Planner:
             reason = "facts of the text" if kinds <= {"fact", "literal"} else "acyclic, Boolean head"
             return self._logical(Step("Relation", *common, "logical", reason, span=span))
         reason = "written in the text" if kinds <= {"fact", "literal"} else "acyclic, numeric head"
-        return [self._dense(group, name, reason)]
+        return self._dense(group, name, reason)
 
     def _positive(self, group: Group) -> bool:
         """Whether a group of relations is a fixpoint, whichever way it also may be run: it denies none of its own."""
@@ -231,7 +252,7 @@ class _Planner:
             ]
             try:
                 made, wanted = lower_rules(name, definitions, self.tensors)
-                tables.extend(self._table(table) for table in wanted)
+                tables.extend(made_step for table in wanted for made_step in self._table(name, table))
             except Unsupported as why:
                 return [replace(step, unsupported=str(why))]
             rules.extend(made)
@@ -242,27 +263,40 @@ class _Planner:
         needs = tuple(name for name in (*step.reads, *own) if name in read)
         return [*tables, replace(step, reads=needs, rules=tuple(rules))]
 
-    def _table(self, table: Table) -> Step:
-        shapes = table.definition.shapes
-        builder = lower_table(table.name, table.body, table.variables, shapes, self.tensors, self.estimates.number)
+    def _table(self, tensor: str, table: Table) -> list[Step]:
+        """The steps that make a truth table for the rules of `tensor`."""
+        number = self.estimates.number
+        builder = lower_table(table.name, table.body, table.variables, table.shapes, self.tensors, number)
         names = tuple(dict.fromkeys(read.tensor for read in reads(table.body)))
-        reason, span = f"a truth table for {table.definition.equation.target.tensor}", table.definition.equation.span
-        return self._with(Step("Dense", (), names, (table.name,), "dense", reason, span=span), builder)
+        step = Step("Dense", (), names, (table.name,), "dense", f"a truth table for {tensor}")
+        return [*self._joins(step, builder), self._with(step, builder)]
 
-    def _dense(self, group: Group, name: str, reason: str) -> Step:
+    def _dense(self, group: Group, name: str, reason: str) -> list[Step]:
         span = self.program.equations[group.equations[0]].span
         step = Step("Dense", group.equations, group.needs, group.tensors, "dense", reason, span=span)
         definitions = [Definition(self.program.equations[i], self.checked.shapes.equations[i]) for i in group.equations]
         try:
             builder = lower_tensor(name, definitions, self.tensors, self.estimates.number)
         except Unsupported as why:
-            return replace(step, unsupported=str(why))
-        return self._with(step, builder)
+            return [replace(step, unsupported=str(why))]
+        return [*self._joins(step, builder), self._with(step, builder)]
+
+    def _joins(self, step: Step, builder: Builder) -> list[Step]:
+        """The step that makes the relations of a dense step's products."""
+        if not builder.rules:
+            return []
+        rules = tuple(rule for rule, _ in builder.rules)
+        shapes = tuple(Shape(rule.head, lengths) for rule, lengths in builder.rules)
+        needs = tuple(name for name in step.reads if any(name == a.relation for rule in rules for a in atoms(rule)))
+        made = tuple(rule.head for rule in rules)
+        reason = f"the combinations that {step.writes[0]} sums" if step.writes else "the combinations of a sink"
+        return [Step("Relation", (), needs, made, "logical", reason, rules=rules, shapes=shapes, span=step.span)]
 
     def _with(self, step: Step, builder: Builder) -> Step:
         """`step` with a builder's operations and what they cost."""
         operations = tuple(builder.operations)
         outputs = {tensor: self._given_output(tensor) for tensor in step.reads}
+        step = replace(step, reads=(*step.reads, *(rule.head for rule, _ in builder.rules)))
         flops = largest = 0
         for operation in operations:
             flops += self.estimates.flops(operation, outputs)
@@ -294,6 +328,7 @@ class _Planner:
                 hidden = f"sink~{number}"
                 try:
                     builder = lower_sink(hidden, sink, shapes, self.tensors, self.estimates.number)
+                    steps.extend(self._joins(step, builder))
                     step = self._with(replace(step, writes=(hidden,)), builder)
                 except Unsupported as why:
                     step = replace(step, unsupported=str(why))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from fuse_ref.plan.steps import (
+    Aggregate,
     Along,
     Attention,
     Concat,
@@ -50,6 +51,8 @@ def reads(operation: DenseOperation) -> tuple[str, ...]:
             return (image.value, weights.value)
         case Attention(_, query, key, value, bias=bias, keep=keep):
             return tuple(item.value for item in (query, key, value, bias, keep) if item is not None)
+        case Aggregate(operands=operands):
+            return tuple(item.value for item in operands)  # its relation is no array
         case _:
             assert_never(operation)
 

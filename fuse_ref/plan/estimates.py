@@ -9,6 +9,7 @@ from typing import assert_never
 
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.plan.steps import (
+    Aggregate,
     Along,
     Attention,
     Concat,
@@ -85,6 +86,14 @@ class Estimates:
                 source = None if isinstance(first, (int, float)) else outputs.get(first.value)
                 # Largest, difference, exponential, sum, quotient: five passes for the usual ones.
                 return 5 * self.elements(output if source is None else source)
+            case Aggregate(output, _, _, columns, operands, inner):
+                # Of the tuples nothing is known: as many as the longest of their axes has positions.
+                lengths = dict(zip(output.labels, output.lengths, strict=True))
+                for operand in operands:
+                    lengths.update(_lengths(operand, outputs))
+                tuples = max((self.number(lengths[label]) for label in columns if label in lengths), default=OPEN_SIZE)
+                dense = math.prod(self.number(length) for label, length in lengths.items() if label not in columns)
+                return tuples * dense * (1 + max(len(operands) - 1, 0) + len(inner))
             case LiteralArray() | Iota() | Index() | Permute() | Expand() | Concat():
                 return 0
             case _:

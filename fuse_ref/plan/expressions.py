@@ -319,6 +319,8 @@ class Expressions:
                 return self.builder.arithmetic("negate", (self.project("sum", variables, body.operand),))
             if isinstance(body, Project) and body.operator == "sum" and not set(body.variables) & set(variables):
                 return self.project("sum", (*variables, *body.variables), body.body)
+            if isinstance(body, Read) and body.tensor in self.tensors.sparse:
+                body = Product((body,), ())
             if isinstance(body, Product):
                 return lower_product(self, body, variables)
         lowered = self.lower(body)

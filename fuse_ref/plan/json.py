@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, Union
 from fuse_ref.analysis import lengths
 from fuse_ref.ir.json import Json
 from fuse_ref.ir.nodes import ProgramIR
-from fuse_ref.plan import steps
+from fuse_ref.plan import operations, steps
 from fuse_ref.plan.steps import Plan
 from fuse_ref.relations import rules
 from fuse_ref.source import Source, Span
@@ -21,7 +21,7 @@ __all__ = ["NotAPlan", "plan_from_json", "plan_to_json"]
 
 _CLASSES: dict[str, type] = {
     item.__name__: item
-    for module in (lengths, rules, steps)
+    for module in (lengths, rules, operations, steps)
     for item in vars(module).values()
     if isinstance(item, type) and dataclasses.is_dataclass(item) and item.__module__ == module.__name__
 }

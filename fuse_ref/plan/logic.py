@@ -11,35 +11,27 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from fuse_ref.analysis.lengths import Fixed, Length, linear
-from fuse_ref.ir.index import Affine, FromEnd, Gather, Index, Quotient, SliceIndex, Symbol, Virtual
+from fuse_ref.analysis.shapes import ScopeShapes
+from fuse_ref.ir.index import Affine, Index
 from fuse_ref.ir.nodes import (
     And,
     ArrayLiteral,
-    Call,
     Comparator,
     Compare,
+    Equation,
     Expr,
-    Negate,
     Not,
     Number,
     Or,
-    Position,
-    Power,
-    Product,
     Project,
     Read,
-    Sum,
-    SymbolValue,
 )
-from fuse_ref.ir.operations import row_of
-from fuse_ref.ir.text import equation_text
+from fuse_ref.ir.text import equation_text, expression_text
 from fuse_ref.ir.variables import free_variables
-from fuse_ref.plan.lower import Definition
-from fuse_ref.plan.references import Tensors, position_of, slice_start
-from fuse_ref.plan.values import Unsupported
+from fuse_ref.plan.references import Tensors
+from fuse_ref.plan.rule_values import NotByTuple, RuleValues, is_whole
 from fuse_ref.relations.rules import (
     Apply,
     Assignment,
@@ -47,7 +39,6 @@ from fuse_ref.relations.rules import (
     Constant,
     Denial,
     Domain,
-    Element,
     Filter,
     Literal,
     Rule,
@@ -57,8 +48,12 @@ from fuse_ref.relations.rules import (
     literal_variables,
     value_variables,
 )
+from fuse_ref.source import Span
 
-__all__ = ["Table", "lower_rules"]
+if TYPE_CHECKING:
+    from fuse_ref.plan.lower import Definition
+
+__all__ = ["Table", "join_rule", "lower_rules"]
 
 _FLIPPED: Final[dict[Comparator, Comparator]] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 _WORDS: Final[dict[Comparator, str]] = {
@@ -78,11 +73,7 @@ class Table:
     name: str
     body: Expr  # a truth value
     variables: tuple[str, ...]  # its dimensions
-    definition: Definition  # the equation it is of, with the ranges of its variables
-
-
-class _NotByTuple(Exception):
-    """An expression that only dense operations compute."""
+    shapes: ScopeShapes  # of the equation that it is for
 
 
 def lower_rules(
@@ -99,24 +90,63 @@ def lower_rules(
     rules: list[Rule] = []
     tables: list[Table] = []
     for number, definition in definitions:
-        made = _Equation(name, number, definition, tensors, len(tables))
-        rules.extend(made.rules())
-        tables.extend(made.tables)
+        scope = _Scope(name, number, definition.shapes, tensors, len(tables))
+        rules.extend(_Equation(scope, definition.equation).rules())
+        tables.extend(scope.tables)
     return tuple(rules), tuple(tables)
 
 
+def join_rule(
+    name: str,
+    conjuncts: Sequence[Expr],
+    variables: tuple[str, ...],
+    shapes: ScopeShapes,
+    tensors: Tensors,
+    span: Span | None,
+) -> Rule | None:
+    """The rule of the combinations that an equation for numbers multiplies: `name(variables) <- conjuncts`.
+
+    None where a conjunct is not tested tuple by tuple.
+    """
+    scope = _Scope(name, 0, shapes, tensors, 0)
+    rule = _Conjunction(scope, conjuncts)
+    terms = rule.body(())
+    text = f"{name}({', '.join(variables)}) <- {', '.join(map(expression_text, conjuncts))}"
+    assert not terms
+    found = Rule(name, tuple(map(Variable, variables)), tuple(rule.literals), 0, text, span)
+    return None if scope.tables else found
+
+
 @dataclass
-class _Equation:
+class _Scope:
+    """What the rules of one equation share."""
+
     name: str
-    number: int
-    definition: Definition
+    number: int  # the equation's position in the program
+    shapes: ScopeShapes
     tensors: Tensors
     first_table: int
     tables: list[Table] = field(default_factory=list)
     made: int = 0  # variables
 
+    def fresh(self) -> Variable:
+        self.made += 1
+        return Variable(f"~{self.made}")
+
+    def table(self, body: Expr) -> Table:
+        name = f"{self.name}~t{self.number}_{self.first_table + len(self.tables)}"
+        table = Table(name, body, free_variables(body), self.shapes)
+        self.tables.append(table)
+        return table
+
+
+@dataclass
+class _Equation:
+    scope: _Scope
+    equation: Equation
+
     def rules(self) -> Iterator[Rule]:
-        equation = self.definition.equation
+        equation, scope = self.equation, self.scope
         if equation.kind == "literal":
             yield from self._literal()
             return
@@ -127,28 +157,20 @@ class _Equation:
         facts = equation.kind == "fact"
         conjunctions = [[]] if facts and _true(body) else [] if facts else _alternatives(body)
         for conjuncts in conjunctions:
-            yield _Conjunction(self, conjuncts).rule(text)
+            rule = _Conjunction(scope, conjuncts)
+            terms = rule.body(equation.target.indices)
+            yield Rule(scope.name, terms, tuple(rule.literals), scope.number, text, equation.span)
 
     def _literal(self) -> Iterator[Rule]:
-        equation = self.definition.equation
+        equation, scope = self.equation, self.scope
         body = equation.body
         assert isinstance(body, ArrayLiteral)
         places = itertools.product(*(range(size) for size in body.shape))
         for place, value in zip(places, body.values, strict=True):
             if value > 0:
                 terms = tuple(Constant(position) for position in place)
-                text = f"{self.name}({', '.join(map(str, place))})"
-                yield Rule(self.name, terms, (), self.number, text, equation.span)
-
-    def fresh(self) -> Variable:
-        self.made += 1
-        return Variable(f"~{self.made}")
-
-    def table(self, body: Expr) -> Table:
-        name = f"{self.name}~t{self.number}_{self.first_table + len(self.tables)}"
-        table = Table(name, body, free_variables(body), self.definition)
-        self.tables.append(table)
-        return table
+                text = f"{scope.name}({', '.join(map(str, place))})"
+                yield Rule(scope.name, terms, (), scope.number, text, equation.span)
 
 
 def _true(body: Expr) -> bool:
@@ -178,18 +200,19 @@ def _alternatives(body: Expr) -> list[list[Expr]]:
 class _Conjunction:
     """One rule: the literals of its body as they are found."""
 
-    def __init__(self, equation: _Equation, conjuncts: Sequence[Expr]) -> None:
-        self.equation = equation
-        self.shapes = equation.definition.shapes
-        self.tensors = equation.tensors
+    def __init__(self, scope: _Scope, conjuncts: Sequence[Expr]) -> None:
+        self.scope = scope
+        self.shapes = scope.shapes
+        self.tensors = scope.tensors
+        self.values = RuleValues(scope.name, scope.shapes, scope.tensors)
         self.conjuncts = conjuncts
         self.literals: list[Literal] = []
         self.assigned: dict[Value, Variable] = {}
         # Variables that run over a whole axis in some positive atom, and over no less.
         self.bound: set[str] = set()
 
-    def rule(self, text: str) -> Rule:
-        equation = self.equation.definition.equation
+    def body(self, target: Sequence[Index]) -> tuple[Value, ...]:
+        """Find the literals; the values of the left-hand side's indices."""
         atoms = [item for item in self.conjuncts if isinstance(item, Read)]
         for read in atoms:
             self._note(read)
@@ -197,14 +220,12 @@ class _Conjunction:
         own.update(v for item in self.conjuncts if isinstance(item, Not) for v in free_variables(item))
         for item in self.conjuncts:
             self._conjunct(item, own)
-        spec = self.tensors.specs[self.equation.name]
-        lengths = self.tensors.shapes[self.equation.name]
-        terms = tuple(
-            self._place(index, length, axis)
-            for index, length, axis in zip(equation.target.indices, lengths, spec.axes, strict=True)
-        )
+        terms: tuple[Value, ...] = ()
+        if target:
+            axes, lengths = self.tensors.specs[self.scope.name].axes, self.tensors.shapes[self.scope.name]
+            terms = tuple(self.values.place(*place) for place in zip(target, lengths, axes, strict=True))
         self._domains(terms)
-        return Rule(self.equation.name, terms, tuple(self.literals), self.equation.number, text, equation.span)
+        return terms
 
     def _note(self, read: Read) -> None:
         for index, length in zip(read.indices, self.tensors.shapes[read.tensor], strict=True):
@@ -244,9 +265,9 @@ class _Conjunction:
             case Compare() | Not(Compare()):
                 try:
                     if not set(free_variables(expr)) <= own:
-                        raise _NotByTuple
+                        raise NotByTuple
                     self.literals.append(self._filter(expr))
-                except _NotByTuple:
+                except NotByTuple:
                     self._from_table(expr)
             case Number(value):
                 if value <= 0:
@@ -255,17 +276,17 @@ class _Conjunction:
                 self._from_table(expr)
 
     def _from_table(self, expr: Expr) -> None:
-        table = self.equation.table(expr)
+        table = self.scope.table(expr)
         self.bound.update(table.variables)
         self.literals.append(Atom(table.name, tuple(Variable(v) for v in table.variables)))
 
     def _filter(self, expr: Compare | Not) -> Filter:
         if isinstance(expr, Compare):
-            return Filter(expr.operator, self._value(expr.left), self._value(expr.right), expr.span)
+            return Filter(expr.operator, self.values.value(expr.left), self.values.value(expr.right), expr.span)
         compare = expr.operand
         assert isinstance(compare, Compare)
-        left, right = self._value(compare.left), self._value(compare.right)
-        if _whole(left) and _whole(right):
+        left, right = self.values.value(compare.left), self.values.value(compare.right)
+        if is_whole(left) and is_whole(right):
             return Filter(_FLIPPED[compare.operator], left, right, compare.span)
         # What is not less than NaN is not greater or equal either.
         return Filter("==", Apply(_WORDS[compare.operator], (left, right)), Constant(0), compare.span)
@@ -274,7 +295,7 @@ class _Conjunction:
         spec = self.tensors.specs[read.tensor]
         lengths = self.tensors.shapes[read.tensor]
         terms = tuple(
-            self._term(self._place(index, length, axis))
+            self._term(self.values.place(index, length, axis))
             for index, length, axis in zip(read.indices, lengths, spec.axes, strict=True)
         )
         return Atom(read.tensor, terms, read.span)
@@ -285,99 +306,6 @@ class _Conjunction:
                 return value
             case _:
                 if value not in self.assigned:
-                    self.assigned[value] = self.equation.fresh()
+                    self.assigned[value] = self.scope.fresh()
                     self.literals.append(Assignment(self.assigned[value], value))
                 return self.assigned[value]
-
-    # Values ---------------------------------------------------------------------------------------
-
-    def _place(self, index: Index, length: Length, axis: str) -> Value:
-        match index:
-            case Affine():
-                return _affine(index)
-            case FromEnd(distance):
-                return Constant(linear([(length, 1)], -distance))
-            case Symbol(name):
-                return Constant(position_of(name, self.tensors.axes[axis]))
-            case Quotient(numerator, divisor):
-                return Apply("floor_divide", (_affine(numerator), Constant(divisor)))
-            case SliceIndex(variable, start, _, step):
-                first = slice_start(start, length)
-                number = first.value if isinstance(first, Fixed) else first
-                return _plus(_times(Variable(variable), step), number)
-            case Gather(read, offset):
-                return _plus(self._element(read), offset)
-            case Virtual(variable, _):
-                raise Unsupported(f"{self.equation.name} is a stream along *{variable}, and streams do not run yet")
-
-    def _element(self, read: Read) -> Value:
-        spec = self.tensors.specs[read.tensor]
-        if spec.boolean or read.boolean:
-            raise _NotByTuple
-        lengths = self.tensors.shapes[read.tensor]
-        places = zip(read.indices, lengths, spec.axes, strict=True)
-        return Element(read.tensor, tuple(self._place(*place) for place in places))
-
-    def _value(self, expr: Expr) -> Value:
-        match expr:
-            case Number(value):
-                return Constant(value)
-            case Position(variable):
-                return Variable(variable)
-            case SymbolValue(name, variable):
-                return Constant(position_of(name, self.tensors.axes[self.shapes.axis_of[variable]]))
-            case Read():
-                return self._element(expr)
-            case Negate(operand):
-                return Apply("negate", (self._value(operand),))
-            case Sum(terms):
-                return self._folded("add", [self._value(term) for term in terms])
-            case Product(factors, divisors):
-                product = self._folded("multiply", [self._value(factor) for factor in factors] or [Constant(1)])
-                for divisor in divisors:
-                    product = Apply("divide", (product, self._value(divisor)))
-                return product
-            case Power(base, exponent):
-                return Apply("power", (self._value(base), self._value(exponent)))
-            case Call(function, arguments, _, options):
-                row = row_of(function)
-                if row is None or row.kind != "elementwise" or row.expanded or row.identity:
-                    raise _NotByTuple
-                return Apply(function, tuple(self._value(argument) for argument in arguments), options)
-            case _:
-                raise _NotByTuple
-
-    @staticmethod
-    def _folded(function: str, values: Sequence[Value]) -> Value:
-        result, *rest = values
-        for value in rest:
-            result = Apply(function, (result, value))
-        return result
-
-
-def _affine(index: Affine) -> Value:
-    result: Value | None = None
-    for variable, coefficient in index.terms:
-        term = _times(Variable(variable), coefficient)
-        result = term if result is None else Apply("add", (result, term))
-    return Constant(index.offset) if result is None else _plus(result, index.offset)
-
-
-def _times(value: Value, number: int) -> Value:
-    return value if number == 1 else Apply("multiply", (value, Constant(number)))
-
-
-def _plus(value: Value, number: int | Length) -> Value:
-    return value if number == 0 else Apply("add", (value, Constant(number)))
-
-
-def _whole(value: Value) -> bool:
-    match value:
-        case Variable():
-            return True
-        case Constant(number):
-            return not isinstance(number, float)
-        case Element():
-            return False
-        case Apply(function, arguments):
-            return function in ("add", "subtract", "multiply", "negate") and all(map(_whole, arguments))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fuse_ref.ir.nodes import Expr, Negate, Number, Product, Project
 from fuse_ref.ir.variables import free_variables
+from fuse_ref.plan.mixed import aggregated, joined, needs_lift
 from fuse_ref.plan.order import choose_order, expression_of
 from fuse_ref.plan.steps import Contraction
 from fuse_ref.plan.values import Lowered, Value
@@ -22,6 +23,9 @@ def lower_product(expressions: Expressions, product: Product, summed: tuple[str,
     """The product, summed over `summed` (each position of which counts even where no factor has it)."""
     factors, inner = _flattened(product, summed)
     gone = (*summed, *inner)
+    join, factors = joined(expressions, factors)
+    lifted = [] if join is None else [factor for factor in factors if needs_lift(factor, join)]
+    factors = [factor for factor in factors if factor not in lifted]
     over: int | float = 1
     times: int | float = 1
     values: list[Value] = []
@@ -40,13 +44,18 @@ def lower_product(expressions: Expressions, product: Product, summed: tuple[str,
             divisors.append(expressions.builder.literal(lowered, "float"))
         else:
             over = over * lowered
-    whole = not product.divisors and isinstance(times, int) and all(v.dtype == "int64" for v in values)
+    whole = join is None and not product.divisors and isinstance(times, int) and all(v.dtype == "int64" for v in values)
     if not whole:
         values = [_as_float(expressions, value) for value in values]
     late = [over_value for over_value in divisors if not set(over_value.labels) & set(gone)]
     for over_value in divisors:
         if over_value not in late:
             values = _divided(expressions, values, over_value)
+    if join is not None:
+        had = {*join.columns, *(v for value in values for v in value.labels)}
+        had.update(v for factor in lifted for v in free_variables(factor))
+        values = aggregated(expressions, join, values, lifted, gone)
+        gone = tuple(v for v in gone if v not in had or any(v in value.labels for value in values))
     missing = [v for v in gone if not any(v in value.labels for value in values)]
     result = _multiplied(expressions, values, gone, missing, times, over)
     for over_value in late:

@@ -28,6 +28,7 @@ class Tensors:
     shapes: Mapping[str, tuple[Length, ...]]
     dtypes: Mapping[str, Dtype]
     bounds: Mapping[str, Bounds]  # of integer tensors whose values are known to keep to some
+    sparse: frozenset[str] = frozenset()  # relations that there are tuples of
 
 
 def position_of(symbol: str, axis: Axis) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from fuse_ref.plan.steps import (
+    Aggregate,
     Along,
     Attention,
     Concat,
@@ -51,6 +52,8 @@ def operands(operation: DenseOperation) -> tuple[Operand, ...]:
             return (image, weights)
         case Attention(_, query, key, value, bias=bias, keep=keep):
             return tuple(item for item in (query, key, value, bias, keep) if item is not None)
+        case Aggregate(operands=found):
+            return found
         case _:
             assert_never(operation)
 
@@ -95,6 +98,8 @@ def with_values(operation: DenseOperation, names: Mapping[str, str]) -> DenseOpe
                 bias=None if bias is None else renamed(bias),
                 keep=None if keep is None else renamed(keep),
             )
+        case Aggregate(operands=found):
+            return replace(operation, operands=tuple(map(renamed, found)))
         case _:
             assert_never(operation)
 

@@ -25,6 +25,7 @@ from fuse_ref.plan.steps import (
     Permute,
     Reduce,
 )
+from fuse_ref.relations.rules import Rule
 
 __all__ = ["COMBINE", "WRITE", "Builder", "Lowered", "Unsupported", "Value"]
 
@@ -68,6 +69,7 @@ class Builder:
     preferred: tuple[str, ...] = ()  # the left-hand side's variables: results have their order where they can
     operations: list[DenseOperation] = field(default_factory=list)
     contractions: list[Contraction] = field(default_factory=list)
+    rules: list[tuple[Rule, tuple[Length, ...]]] = field(default_factory=list)  # of relations that it needs first
     _made: dict[DenseOperation, Value] = field(default_factory=dict)
     _uses: dict[str, int] = field(default_factory=dict)
     _count: int = 0
@@ -95,6 +97,10 @@ class Builder:
         value = Value(output.out, output.labels, output.dtype)
         self._made[operation] = value
         return value
+
+    def relation(self) -> str:
+        """A name for a relation that a rule makes first."""
+        return f"{self.name}~j{len(self.rules)}"
 
     # Common operations ----------------------------------------------------------------------------
 

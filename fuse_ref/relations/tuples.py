@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 __all__ = ["Tuples", "position_type"]
+
+Made = TypeVar("Made")
 
 
 def position_type(size: int) -> np.dtype:
@@ -27,7 +30,7 @@ class Tuples:
     Columns are read-only, of `position_type(shape[k])`.
     """
 
-    __slots__ = ("_columns", "_count", "_ordered", "shape")
+    __slots__ = ("_columns", "_count", "_kept", "_ordered", "shape")
 
     def __init__(
         self, columns: Sequence[np.ndarray], shape: Sequence[int], *, count: int | None = None, ordered: bool = False
@@ -40,6 +43,7 @@ class Tuples:
             column.flags.writeable = False
         self._count = len(self._columns[0]) if self._columns else int(bool(count))
         self._ordered = ordered or self._count < 2
+        self._kept: dict[Hashable, object] = {}
 
     @classmethod
     def empty(cls, shape: Sequence[int]) -> Tuples:
@@ -79,6 +83,12 @@ class Tuples:
     def ordered(self) -> bool:
         """Whether the tuples are known to be in lexicographic order."""
         return self._ordered
+
+    def kept(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` makes of the tuples, made once for each key: an index, a matrix."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]  # type: ignore[return-value]
 
     def sorted(self) -> Tuples:
         """The same tuples in lexicographic order."""

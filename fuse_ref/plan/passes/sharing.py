@@ -7,6 +7,7 @@ from typing import Final, TypeAlias, assert_never
 
 from fuse_ref.plan.passes.framework import Block, PlanPass
 from fuse_ref.plan.steps import (
+    Aggregate,
     Along,
     Attention,
     Concat,
@@ -198,6 +199,9 @@ def _written(
             chosen = tuple(None if item is None else read(item) for item in (bias, keep))
             causes = number((causal,)) if causal else ()
             parts = (read(query), read(key), read(value), number((axis,)), repr(scale), chosen, causes, empty)
+        case Aggregate(_, operator, relation, columns, items, inner):
+            parts = (operator, relation, number(columns), tuple(map(read, items)), repr(inner))
+            shape = tuple(sorted(zip(number(output.labels), output.lengths, strict=True)))
         case _:
             assert_never(operation)
     kept = tuple(sorted(number(output.labels)))

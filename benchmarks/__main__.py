@@ -24,6 +24,7 @@ TOPICS = {
     "contractions": "benchmarks.contractions",
     "memory": "benchmarks.memory",
     "planning": "benchmarks.planning",
+    "logic": "benchmarks.logic",
 }
 
 

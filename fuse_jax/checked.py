@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,10 @@ import numpy as np
 from fuse_jax.failures import remember
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.errors import FuseError
-from fuse_ref.evaluate.checked import check_positions
+from fuse_ref.evaluate.checked import check_finite, check_positions, spread
 from fuse_ref.mistakes import mistake
-from fuse_ref.plan.steps import Along, DenseOperation, Index, Operand, ReadIndex, Write, WriteIndex
+from fuse_ref.plan.finiteness import FiniteCheck, FiniteChecks, finite_checks
+from fuse_ref.plan.steps import Along, DenseOperation, Index, Operand, Plan, ReadIndex, Write, WriteIndex
 from fuse_ref.source import Span
 
 __all__ = ["Watch"]
@@ -29,7 +29,13 @@ class Watch:
     Values that are known are checked at once, traced ones when the compiled code runs.
     """
 
-    spans: Mapping[str, Span | None]  # of every tensor; values that are no tensor are not looked at
+    spans: Mapping[str, Span | None]  # of every tensor
+    finite: FiniteChecks  # which values, before and after which operation
+
+    @classmethod
+    def of(cls, plan: Plan) -> Watch:
+        """What a checked run of `plan` looks at."""
+        return cls({tensor.name: tensor.span for tensor in plan.program.tensors}, finite_checks(plan))
 
     def before(
         self,
@@ -39,6 +45,8 @@ class Watch:
         measure: Callable[[Length], int],
     ) -> None:
         """Checks what `operation`, whose result has `shape`, is about to read."""
+        for check in self.finite.before.get(operation.output.out, ()):
+            self._finite(check, values)
         if isinstance(operation, Index | Write):
             self._positions(operation, values, shape, measure)
         if not isinstance(operation, Along) or operation.function != "cross_entropy":
@@ -66,11 +74,25 @@ class Watch:
                 name = index.gather.value
                 _on_host(values[name], _check_positions, name, span, count=count, **more)
 
-    def after(self, operation: DenseOperation, value: jax.Array) -> None:
+    def after(self, operation: DenseOperation, values: Mapping[str, jax.Array]) -> None:
         """Checks what `operation` made."""
-        name = operation.output.out
-        if name in self.spans and jnp.issubdtype(value.dtype, jnp.floating):
-            _on_host(value, _check_finite, name, self.spans[name])
+        check = self.finite.after.get(operation.output.out)
+        if check is not None:
+            self._finite(check, values)
+
+    def _finite(self, check: FiniteCheck, values: Mapping[str, jax.Array]) -> None:
+        value, holds, span = values[check.value], check.holds, self.spans.get(check.tensor)
+        if not jnp.issubdtype(value.dtype, jnp.floating):
+            return
+        if holds is None:
+            _on_host(value, _check_finite, check.words, span, allowed=check.allowed)
+            return
+        where = values[holds.value]
+        look = functools.partial(_check_given, check=check, span=span)
+        if isinstance(value, jax.core.Tracer) or isinstance(where, jax.core.Tracer):
+            jax.debug.callback(functools.partial(_remembering, look), value, where)
+        else:
+            look(np.asarray(value), np.asarray(where))
 
 
 def _on_host(value: jax.Array, check: Callable[..., None], tensor: str, span: Span | None, **more: object) -> None:
@@ -80,22 +102,21 @@ def _on_host(value: jax.Array, check: Callable[..., None], tensor: str, span: Sp
         check(np.asarray(value), tensor=tensor, span=span, **more)
 
 
-def _remembering(check: Callable[..., None], value: jax.Array, **more: object) -> None:
+def _remembering(check: Callable[..., None], *values: jax.Array, **more: object) -> None:
     try:
-        check(np.asarray(value), **more)
+        check(*map(np.asarray, values), **more)
     except FuseError as error:
         remember(error)
         raise
 
 
-def _check_finite(value: np.ndarray, *, tensor: str, span: Span | None) -> None:
-    finite = np.isfinite(value)
-    if finite.all():
-        return
-    position = tuple(int(index[0]) for index in np.nonzero(np.atleast_1d(~finite)))[: value.ndim]
-    found = float(value[position])
-    what = "NaN" if math.isnan(found) else str(found)
-    raise mistake("FUSE207", span, tensor=tensor, what=what, position=list(position))
+def _check_finite(value: np.ndarray, *, tensor: str, span: Span | None, allowed: float) -> None:
+    check_finite(tensor, value, span, allowed)
+
+
+def _check_given(value: np.ndarray, holds: np.ndarray, *, check: FiniteCheck, span: Span | None) -> None:
+    assert check.holds is not None
+    check_finite(check.words, value, span, check.allowed, spread(holds, check.holds.labels, check.labels))
 
 
 def _check_positions(

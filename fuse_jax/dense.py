@@ -127,7 +127,7 @@ def run(
         if made[output.out].shape != shape:
             raise AssertionError(f"{output.out}: {made[output.out].shape} was computed, the plan says {shape}")
         if watch is not None:
-            watch.after(operation, made[output.out])
+            watch.after(operation, made)
         for name in released:
             made.pop(name, None)
     return made

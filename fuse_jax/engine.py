@@ -33,7 +33,7 @@ class JaxExecutable:
         self._config = config
         self._outputs = outputs
         self._schedule = schedule(plan, outputs)
-        self._watch = Watch({t.name: t.span for t in plan.program.tensors}) if config.checked else None
+        self._watch = Watch.of(plan) if config.checked else None
         # A checked run goes operation by operation, to stop at the first that is wrong.
         self._call: Callable[[dict[str, jax.Array]], dict[str, jax.Array]]
         self._call = self._run if config.checked else jax.jit(self._trace)

@@ -100,7 +100,7 @@ class FuseFunction:
         if self._policies.strict_mmap:  # said now, not by the first call
             for name, array in stored.items():
                 self._held(name, array, numbers_of(self.config))
-        self._watch = Watch({t.name: t.span for t in program.ir.tensors}) if self.config.checked else None
+        self._watch = Watch.of(self.plan) if self.config.checked else None
         self._key = (program.digest, self.config, self._policies, plan_key(self.plan), _stamp(program, self._policies))
         self._hash = hash(self._key)
 

@@ -7,11 +7,17 @@ import numpy as np
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Span
 
-__all__ = ["check_classes", "check_finite", "check_positions"]
+__all__ = ["check_classes", "check_finite", "check_positions", "spread"]
 
 
-def check_finite(name: str, value: np.ndarray, span: Span | None) -> None:
+def check_finite(
+    name: str, value: np.ndarray, span: Span | None, allowed: float = 0.0, holds: np.ndarray | None = None
+) -> None:
     """Refuse NaN and infinity in `value`, the tensor `name` that the equation at `span` defines.
+
+    Args:
+        allowed: an infinity that is right all the same; 0 where none is.
+        holds: where that one is wrong too; its shape goes with the value's.
 
     Raises:
         NonFiniteError: naming the first position in C order.
@@ -22,11 +28,23 @@ def check_finite(name: str, value: np.ndarray, span: Span | None) -> None:
     finite = np.isfinite(array)
     if finite.all():
         return
+    if allowed:
+        right = array == allowed
+        finite |= right if holds is None else right & ~holds
+        if finite.all():
+            return
     position = np.unravel_index(int(np.argmin(finite)), array.shape)
     what = array[position]
     shown = "NaN" if np.isnan(what) else str(float(what))
     place = "[" + ", ".join(str(int(k)) for k in position) + "]"
     raise mistake("FUSE207", span, tensor=name, what=shown, position=place)
+
+
+def spread(array: np.ndarray, labels: tuple[str, ...], onto: tuple[str, ...]) -> np.ndarray:
+    """`array` of `labels`, with its dimensions in the order of `onto` and size 1 where it lacks one."""
+    order = [labels.index(label) for label in onto if label in labels]
+    new = tuple(position for position, label in enumerate(onto) if label not in labels)
+    return np.expand_dims(np.transpose(array, order), new)
 
 
 def check_classes(name: str, value: np.ndarray, count: int, axis: str, span: Span | None) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
-from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions
+from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions, spread
 from fuse_ref.evaluate.dense import write_operation
 from fuse_ref.evaluate.entries import Kept
 from fuse_ref.evaluate.logic import LogicCall, as_dense, dense_reads, logic_calls, relations_of, tuples_name
@@ -22,6 +22,7 @@ from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
+from fuse_ref.plan.finiteness import FiniteCheck, FiniteChecks, finite_checks
 from fuse_ref.plan.steps import Along, DenseOperation, Index, Operand, Plan, ReadIndex, Step, Write, WriteIndex
 from fuse_ref.relations.derive import RuleRun
 from fuse_ref.relations.tuples import Tuples
@@ -121,6 +122,7 @@ class NumpyExecutable:
             self._last_use[name] = len(operations)
         given = (*plan.givens, *plan.parameters, *plan.weights, *plan.sources)
         self._given = tuple(dict.fromkeys(name for name in given if name not in made))
+        self._finite = finite_checks(plan) if config.checked else FiniteChecks({}, {})
         self._spans: dict[str, Span] = {}
         for equation in plan.program.equations:
             self._spans.setdefault(equation.target.tensor, equation.span)
@@ -190,11 +192,13 @@ class NumpyExecutable:
         name = operation.output.out
         if self._config.checked and isinstance(operation, Along):
             _write_class_check(emitter, operation, step)
+        for check in self._finite.before.get(name, ()):
+            _write_check(emitter, check, self._spans.get(check.tensor))
         if self._config.checked and isinstance(operation, Index | Write):
             _write_position_checks(emitter, operation, sizes, self._spans.get(name.partition("~")[0]))
         write_operation(emitter, operation, sizes)
-        if self._config.checked and name in step.writes:
-            _write_check(emitter, name, self._spans.get(name))
+        if name in self._finite.after:
+            _write_check(emitter, self._finite.after[name], self._spans.get(self._finite.after[name].tensor))
         used = {*reads(operation), name}
         emitter.finish_operation(first, [other for other in used if self._last_use[other] <= emitter.now])
 
@@ -244,7 +248,7 @@ class NumpyExecutable:
         for name in self._given:
             if name in self._relations:
                 continue
-            _write_check(emitter, name, tensors[name].span)
+            _write_check(emitter, FiniteCheck(name, name), tensors[name].span)
 
     def _results(self, emitter: Emitter) -> list[tuple[str, Register, bool]]:
         results = []
@@ -269,9 +273,18 @@ def _taken(emitter: Emitter) -> tuple[Instruction, ...]:
     return instructions
 
 
-def _write_check(emitter: Emitter, name: str, span: Span | None) -> None:
-    register = emitter.names[name]
-    emitter.instructions.append(lambda r: check_finite(name, r[register], span))
+def _write_check(emitter: Emitter, check: FiniteCheck, span: Span | None) -> None:
+    register, holds = emitter.names[check.value], check.holds
+    if holds is None:
+        emitter.instructions.append(lambda r: check_finite(check.words, r[register], span, check.allowed))
+        return
+    condition, labels = emitter.names[holds.value], holds.labels
+
+    def look(r: Registers) -> None:
+        where = spread(np.asarray(r[condition]), labels, check.labels)
+        check_finite(check.words, r[register], span, check.allowed, where)
+
+    emitter.instructions.append(look)
 
 
 def _write_class_check(emitter: Emitter, operation: Along, step: Step) -> None:

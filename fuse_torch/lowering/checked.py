@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch.fx import Node
 
-from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions
+from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions, spread
 from fuse_ref.source import Span
 from fuse_torch.lowering.lower import Lowered
 
@@ -20,6 +19,7 @@ def with_checks(lowered: Lowered) -> None:
     spans = {tensor.name: tensor.span for tensor in lowered.plan.program.tensors}
     for equation in lowered.plan.program.equations:
         spans[equation.target.tensor] = equation.span
+    body = next(node for node in graph.nodes if node.op != "placeholder")
     for node in list(graph.nodes):
         classes = node.meta.get("fuse_classes")
         if classes is not None:
@@ -32,21 +32,21 @@ def with_checks(lowered: Lowered) -> None:
             span = spans.get(node.meta["fuse_tensor"])
             with graph.inserting_before(node):
                 graph.call_function(_positions_check(words, labels, span), (value, offset, size))
-        if node.meta.get("fuse_result") and node.op not in ("placeholder", "get_attr"):
-            _after(node, _finite_check(node.meta["fuse_tensor"], spans.get(node.meta["fuse_tensor"])))
+        for tensor, words, allowed, holds, labels, onto in node.meta.get("fuse_finite", ()):
+            check = _finite_check(words, spans.get(tensor), allowed, labels, onto)
+            with graph.inserting_before(body) if node.op == "placeholder" else graph.inserting_after(node):
+                graph.call_function(check, (node,) if holds is None else (node, holds))
     graph.lint()
 
 
-def _after(node: Node, check: Callable[..., None]) -> None:
-    with node.graph.inserting_after(node):
-        node.graph.call_function(check, (node,))
-
-
-def _finite_check(name: str, span: Span | None) -> Callable[[torch.Tensor], None]:
-    @torch.compiler.disable(reason=_reason(span, f"checked=True looks at {name}"))
-    def check_finite_values(value: torch.Tensor) -> None:
+def _finite_check(
+    words: str, span: Span | None, allowed: float, labels: tuple[str, ...], onto: tuple[str, ...]
+) -> Callable[..., None]:
+    @torch.compiler.disable(reason=_reason(span, f"checked=True looks at {words}"))
+    def check_finite_values(value: torch.Tensor, holds: torch.Tensor | None = None) -> None:
         if value.dtype.is_floating_point and not bool(torch.isfinite(value).all()):
-            check_finite(name, value.detach().cpu().numpy(), span)
+            where = None if holds is None else spread(holds.detach().cpu().numpy(), labels, onto)
+            check_finite(words, value.detach().cpu().numpy(), span, allowed, where)
 
     return check_finite_values
 

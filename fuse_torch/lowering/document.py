@@ -65,7 +65,7 @@ _DTYPES: Final = {
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.bool)
 }
 _FORMATS: Final = {str(item): item for item in (torch.contiguous_format, torch.preserve_format)}
-_EXTRA: Final = ("fuse_classes", "fuse_positions")  # meta that no `Marks` gives
+_EXTRA: Final = ("fuse_classes", "fuse_finite", "fuse_positions")  # meta that no `Marks` gives
 
 
 # Writing --------------------------------------------------------------------------------------

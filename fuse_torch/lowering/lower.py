@@ -10,6 +10,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.ir.nodes import Dtype, Tensor
+from fuse_ref.plan.finiteness import finite_checks
 from fuse_ref.plan.steps import (
     Along,
     Attention,
@@ -96,6 +97,7 @@ class _Lowering:
         self.emit = Emitter(self.graph)
         self.tensors = {tensor.name: tensor for tensor in plan.program.tensors}
         self.marks = Marks(plan)
+        self.finite = finite_checks(plan)
         self.literals: dict[str, LiteralArray] = {}
         self.sources: dict[str, str] = {}
         self.fresh: list[Node] = []  # made since the last tensor was finished
@@ -186,6 +188,7 @@ class _Lowering:
                 continue
             out = operation.output.out
             self.emit.define(out, value)
+            self._note_checks(out)
             made = self.emit.created[before:]
             self.fresh.extend(made)
             if made and value.node is made[-1]:
@@ -193,6 +196,18 @@ class _Lowering:
             if out in self.tensors:
                 self._finish(out)
                 value.node.meta["fuse_result"] = True
+
+    def _note_checks(self, out: str) -> None:
+        """What a checked run looks at, as meta of the nodes: positions of what makes `allowed` wrong come with them."""
+        checks = [*self.finite.before.get(out, ())]
+        if out in self.finite.after:
+            checks.append(self.finite.after[out])
+        for check in checks:
+            node = self.emit.values[check.value].node
+            holds = None if check.holds is None else self.emit.values[check.holds.value].node
+            labels = () if check.holds is None else check.holds.labels
+            entry = (check.tensor, check.words, check.allowed, holds, labels, check.labels)
+            node.meta["fuse_finite"] = (*node.meta.get("fuse_finite", ()), entry)
 
     def _value(self, operation: DenseOperation, joined: dict[str, Bias]) -> Value | None:
         emit = self.emit

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from fuse_ref.source import Span, excerpt
 
@@ -138,7 +139,13 @@ class CapacityError(FuseError, MemoryError):
 
 
 class LimitError(FuseError):
-    """A time or memory limit was reached."""
+    """A time or memory limit was reached.
+
+    Attributes:
+        partial: what rules had derived until then, by relation; empty elsewhere.
+    """
+
+    partial: Mapping[str, object] = MappingProxyType({})
 
 
 class ManifestError(FuseError, ValueError):

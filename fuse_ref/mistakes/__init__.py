@@ -5,7 +5,7 @@ be reworded, never renumbered.
 
     FUSE0xx  text and grammar                (syntax.py)
     FUSE1xx  names, axes, meaning            (meaning.py; from 137 functions.py; from 150 analysis.py)
-    FUSE2xx  plans, routes, settings         (running.py)
+    FUSE2xx  plans, routes, settings         (running.py; from 250 torch_engine.py; from 262 logic.py; from 275 jax_engine.py)
     FUSE3xx  inputs, weights, files          (inputs.py; from 320 files.py)
 """
 
@@ -17,6 +17,7 @@ from fuse_ref.mistakes.files import FILE_MISTAKES
 from fuse_ref.mistakes.functions import FUNCTION_MISTAKES
 from fuse_ref.mistakes.inputs import INPUT_MISTAKES
 from fuse_ref.mistakes.jax_engine import JAX_MISTAKES
+from fuse_ref.mistakes.logic import LOGIC_MISTAKES
 from fuse_ref.mistakes.meaning import MEANING_MISTAKES
 from fuse_ref.mistakes.row import Example, Mistake
 from fuse_ref.mistakes.running import RUNNING_MISTAKES
@@ -34,6 +35,7 @@ for _row in (
     *ANALYSIS_MISTAKES,
     *RUNNING_MISTAKES,
     *TORCH_MISTAKES,
+    *LOGIC_MISTAKES,
     *JAX_MISTAKES,
     *INPUT_MISTAKES,
     *FILE_MISTAKES,

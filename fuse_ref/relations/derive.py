@@ -1,32 +1,32 @@
 """The tuples that rules derive from what is known: least fixpoint, stratum by stratum.
 
-A first, plain version: one tuple at a time. It is the contract for the engine proper.
+Within a stratum the evaluation is semi-naive: a rule that reads relations of its own stratum is worked off once
+for each of these atoms, which then reads only what the last round found (Bancilhon, "Naive evaluation of
+recursively defined relations", 1986).
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from fuse_ref.analysis.lengths import Length
-from fuse_ref.relations.rules import (
-    Apply,
-    Assignment,
-    Atom,
-    Constant,
-    Denial,
-    Domain,
-    Element,
-    Filter,
-    Rule,
-    Value,
-    Variable,
-)
+from fuse_ref.errors import FuseError, LimitError
+from fuse_ref.mistakes import mistake
+from fuse_ref.relations.closure import special
+from fuse_ref.relations.join import Join
+from fuse_ref.relations.order import plan
+from fuse_ref.relations.rules import Atom, Denial, Rule, Variable
+from fuse_ref.relations.setting import Setting
+from fuse_ref.relations.source import Growing, Source, Still, Window
+from fuse_ref.relations.strata import Stratum, strata
 from fuse_ref.relations.tuples import Tuples
+from fuse_ref.relations.values import Functions, Numbers
 
 __all__ = ["Derived", "Limits", "RuleRun", "derive"]
 
@@ -62,23 +62,6 @@ class Derived:
     runs: tuple[RuleRun, ...]  # as the rules were given
 
 
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
-_APPLY: dict[str, Callable[..., Any]] = {
-    "add": operator.add,
-    "subtract": operator.sub,
-    "multiply": operator.mul,
-    "floor_divide": operator.floordiv,
-    "negate": operator.neg,
-}
-
-
 def derive(
     rules: Sequence[Rule],
     known: Mapping[str, Tuples],
@@ -86,167 +69,238 @@ def derive(
     shapes: Mapping[str, tuple[int, ...]],
     length: Callable[[Length], int],
     limits: Limits = Limits(),
+    functions: Functions | None = None,
 ) -> Derived:
     """Everything that `rules` derive.
 
     Args:
         rules: of one step, in text order; facts among them. Their heads are in no order.
-        known: the relations that the rules read and do not define.
+        known: the relations that the rules read; one that they define too begins with these tuples.
         dense: the tensors that `Element` reads.
         shapes: of every head.
         length: the number that a length of the plan is in this call.
         limits: of memory and time.
+        functions: what an `Apply` gives that is no arithmetic of whole numbers: (name, arguments, options).
 
     Raises:
-        LimitError: the rules would take more than `limits`; it names the rule that grew last.
+        LimitError: the rules would take more than `limits`; it names the rule that grew last, and its `partial`
+            has what was derived until then, by relation.
     """
-    heads = {rule.head for rule in rules}
-    found: dict[str, set[tuple[int, ...]]] = {name: set() for name in heads}
-    facts = {name: set(map(tuple, tuples.positions.tolist())) for name, tuples in known.items()}
-    made = [0] * len(rules)
-    rounds = [0] * len(rules)
-    for stratum in _strata(rules, heads):
-        growing = True
-        while growing:
-            growing = False
-            for k in stratum:
-                rounds[k] += 1
-                world = _World(facts | found, dense, length)
-                new = {
-                    head
-                    for env in world.solve(_ordered(rules[k].body), {})
-                    if _fits(head := tuple(int(world.value(t, env)) for t in rules[k].terms), shapes[rules[k].head])
-                } - found[rules[k].head]
-                found[rules[k].head] |= new
-                made[k] += len(new)
-                growing = growing or bool(new)
+    step = _Step(rules, known, shapes, Numbers(dense, length, functions), limits)
+    for stratum in strata(rules):
+        step.run(stratum)
     return Derived(
-        {name: _tuples(found[name], shapes[name]) for name in heads},
-        tuple(RuleRun(rule, made[k], rounds[k], "naive") for k, rule in enumerate(rules)),
+        {name: step.found[name] for name in shapes if name in step.found},
+        tuple(RuleRun(rule, step.made[k], step.rounds[k], step.algorithms[k]) for k, rule in enumerate(rules)),
     )
 
 
-def _fits(position: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    return all(0 <= p < n for p, n in zip(position, shape, strict=True))
+def _named(rule: Rule) -> Rule:
+    """With a name of its own for each "_"."""
+    number = itertools.count()
+
+    def named(atom: Atom) -> Atom:
+        terms = tuple(Variable(f"_~{next(number)}") if term == Variable("_") else term for term in atom.terms)
+        return atom if terms == atom.terms else replace(atom, terms=terms)
+
+    body = tuple(
+        named(literal)
+        if isinstance(literal, Atom)
+        else replace(literal, atom=named(literal.atom))
+        if isinstance(literal, Denial)
+        else literal
+        for literal in rule.body
+    )
+    return rule if body == rule.body else replace(rule, body=body)
 
 
-def _tuples(found: set[tuple[int, ...]], shape: tuple[int, ...]) -> Tuples:
-    columns = [np.array([row[k] for row in found], np.int64) for k in range(len(shape))]
-    return Tuples.of(columns, shape, count=len(found))
+# A plan is made anew when a relation has this many times the tuples that it had, or so many times fewer.
+_CHANGE: Final = 4
 
 
-def _strata(rules: Sequence[Rule], heads: set[str]) -> list[list[int]]:
-    """Rules of relations that need each other, in an order in which what is needed comes first."""
-    needs: dict[str, set[str]] = {name: set() for name in heads}
-    for rule in rules:
-        for item in rule.body:
-            atom = item.atom if isinstance(item, Denial) else item
-            if isinstance(atom, Atom) and atom.relation in heads:
-                needs[rule.head].add(atom.relation)
-    reach = {name: set(direct) for name, direct in needs.items()}
-    for middle in heads:
-        for name in heads:
-            if middle in reach[name]:
-                reach[name] |= reach[middle]
-    groups: list[set[str]] = []
-    for name in sorted(heads, key=lambda name: (len(reach[name]), name)):
-        if not any(name in group for group in groups):
-            groups.append({name} | {other for other in reach[name] if name in reach[other]})
-    return [[k for k, rule in enumerate(rules) if rule.head in group] for group in groups]
-
-
-def _ordered(body: Sequence[Any]) -> list[Any]:
-    rank = {Atom: 0, Domain: 1, Assignment: 2, Denial: 4, Filter: 3}
-    return sorted(body, key=lambda item: rank[type(item)])
-
-
-class _World:
+class _Step:
     def __init__(
         self,
-        relations: Mapping[str, set[tuple[int, ...]]],
-        dense: Mapping[str, np.ndarray],
-        length: Callable[[Length], int],
+        rules: Sequence[Rule],
+        known: Mapping[str, Tuples],
+        shapes: Mapping[str, tuple[int, ...]],
+        numbers: Numbers,
+        limits: Limits,
     ) -> None:
-        self.relations = relations
-        self.dense = dense
-        self.length = length
+        self.rules = [_named(rule) for rule in rules]
+        self.shapes = shapes
+        self.numbers = numbers
+        self.limits = limits
+        self.known = known
+        self.began = time.monotonic()
+        self.sources: dict[str, Source] = {name: Still(tuples) for name, tuples in known.items()}
+        self.found: dict[str, Tuples] = {}
+        self.made = [0] * len(rules)
+        self.rounds = [0] * len(rules)
+        self.algorithms = [""] * len(rules)
+        self.joins: dict[tuple[int, int | None], tuple[tuple[int, ...], Join]] = {}
+        self.growing: dict[str, Growing] = {}
 
-    def value(self, value: Value, env: Mapping[str, int]) -> Any:
-        match value:
-            case Variable(name):
-                return env[name]
-            case Constant(int() | float() as number):
-                return number
-            case Constant(length):
-                return self.length(length)  # type: ignore[arg-type]
-            case Element(tensor, indices):
-                place = tuple(int(self.value(index, env)) for index in indices)
-                array = self.dense[tensor]
-                return array[place].item() if _fits(place, array.shape) else 0
-            case Apply(function, arguments):
-                return _APPLY[function](*(self.value(argument, env) for argument in arguments))
+    def run(self, stratum: Stratum) -> None:
+        """Derives the relations of a stratum; those that it needs have been derived."""
+        if stratum.recursive and not any(head in self.known for head in stratum.heads) and self._special(stratum):
+            return
+        self.growing = {head: Growing(self.shapes[head]) for head in stratum.heads}
+        for head, growing in self.growing.items():
+            if head in self.known:
+                given = self.known[head]
+                growing.keys.add(growing.packing.pack(given.columns, len(given)))
+        self._facts([k for k in stratum.rules if not self.rules[k].body])
+        self.sources.update(self.growing)
+        atoms = {k: self._own_atoms(k, stratum) for k in stratum.rules if self.rules[k].body}
+        for k, own in atoms.items():
+            if not own:
+                self.algorithms[k] = "join"
+                self.rounds[k] = 1
+                self._work(k, None)
+        while self._advance():
+            for k, own in atoms.items():
+                for place in own:
+                    self._work(k, place)
+                if own:
+                    self.rounds[k] += 1
+                    self.algorithms[k] = "semi-naive"
+        for head, growing in self.growing.items():
+            self.found[head] = growing.tuples()
+            self.sources[head] = Still(self.found[head])
+        self.growing = {}
 
-    def _matches(self, atom: Atom, env: Mapping[str, int]) -> Iterator[dict[str, int]]:
-        for row in self.relations[atom.relation]:
-            bound = dict(env)
-            for term, position in zip(atom.terms, row, strict=True):
-                wanted = bound.setdefault(term.name, position) if isinstance(term, Variable) else self.value(term, env)
-                if wanted != position:
-                    break
+    def _special(self, stratum: Stratum) -> bool:
+        """Whether an algorithm made for the shape of the rules has derived the relations of a stratum."""
+        rules = [self.rules[k] for k in stratum.rules]
+        recursive = [k for k in stratum.rules if self._own_atoms(k, stratum)]
+        known = self.known | self.found
+
+        def solve(
+            parts: Sequence[Rule], more: Mapping[str, Tuples], shapes: Mapping[str, tuple[int, ...]]
+        ) -> Mapping[str, Tuples]:
+            numbers = self.numbers
+            return derive(
+                parts, known | more, numbers.dense, shapes, numbers.length, self.limits, numbers.functions
+            ).relations
+
+        def room(needed: int) -> None:
+            self._check(self.rules[recursive[-1]], needed)
+
+        found = special(rules, Setting(known, {head: self.shapes[head] for head in stratum.heads}, solve, room))
+        if found is None:
+            return False
+        self.found.update(found.relations)
+        self.sources.update((head, Still(tuples)) for head, tuples in found.relations.items())
+        for k in stratum.rules:
+            self.rounds[k] = 1
+            self.algorithms[k] = found.algorithm
+        for head, tuples in found.relations.items():
+            # Which rule a tuple came by is not known: the last recursive one of its relation stands for all.
+            last = max((k for k in stratum.rules if self.rules[k].head == head), key=lambda k: (k in recursive, k))
+            self.made[last] = len(tuples)
+        return True
+
+    def _advance(self) -> bool:
+        """Begins a round, and whether the last one found anything."""
+        return sum(growing.advance() for growing in self.growing.values()) > 0
+
+    def _own_atoms(self, number: int, stratum: Stratum) -> list[int]:
+        """The places in the body of atoms of the stratum's own relations."""
+        return [
+            place
+            for place, literal in enumerate(self.rules[number].body)
+            if isinstance(literal, Atom) and literal.relation in stratum.heads
+        ]
+
+    def _facts(self, numbers: Sequence[int]) -> None:
+        seen: dict[tuple[object, ...], None] = {}
+        rows: dict[str, list[list[int]]] = {}
+        for k in numbers:
+            rule = self.rules[k]
+            self.algorithms[k] = "facts"
+            self.rounds[k] = 1
+            row = [int(self.numbers.value(term, {})) for term in rule.terms]
+            fits = all(0 <= position < size for position, size in zip(row, self.shapes[rule.head], strict=True))
+            if fits and (rule.head, *row) not in seen:
+                seen[rule.head, *row] = None
+                rows.setdefault(rule.head, []).append(row)
+                self.made[k] = 1
+        for head, found in rows.items():
+            columns = np.array(found, np.int64).reshape(len(found), len(self.shapes[head])).T
+            growing = self.growing[head]
+            growing.keys.add(growing.packing.pack(list(columns), len(found)))
+
+    def _work(self, number: int, place: int | None) -> None:
+        """One rule, with what the last round found for the atom at `place`."""
+        rule = self.rules[number]
+        windows = [self._window(literal, k, place) for k, literal in enumerate(rule.body)]
+        sizes = []
+        for literal, window in zip(rule.body, windows, strict=True):
+            if isinstance(literal, Atom):
+                count = self.sources[literal.relation].count(window)
+                if not count:
+                    return
+                sizes.append(count)
+        join = self._join(number, place, windows, tuple(sizes))
+        growing = self.growing[rule.head]
+
+        def emit(columns: list[np.ndarray], count: int) -> None:
+            self._check(rule, growing.keys.bytes_with(count) - growing.keys.nbytes)
+            self.made[number] += growing.keys.add(growing.packing.pack(columns, count))
+
+        join.run(emit)
+
+    def _window(self, literal: object, k: int, place: int | None) -> Window:
+        if not isinstance(literal, Atom) or place is None or literal.relation not in self.growing:
+            return Window.ALL
+        if k == place:
+            return Window.NEW
+        return Window.BOTH if k < place else Window.OLD
+
+    def _join(self, number: int, place: int | None, windows: Sequence[Window], sizes: tuple[int, ...]) -> Join:
+        planned = self.joins.get((number, place))
+        if planned is None or any(
+            not before <= _CHANGE * now or not now <= _CHANGE * before
+            for before, now in zip(planned[0], sizes, strict=True)
+        ):
+            rule = self.rules[number]
+            shape = self.shapes[rule.head]
+            made = plan(rule, windows, self.sources, shape, self.numbers)
+            if planned is not None and planned[1].plan == made:
+                planned = sizes, planned[1]
             else:
-                yield bound
+                planned = sizes, Join(made, rule.terms, shape, self.sources, self.numbers)
+            self.joins[number, place] = planned
+        return planned[1]
 
-    def solve(self, body: list[Any], env: dict[str, int]) -> Iterator[dict[str, int]]:
-        if not body:
-            yield env
-            return
-        first, *rest = body
-        match first:
-            case Atom():
-                for bound in self._matches(first, env):
-                    yield from self.solve(rest, bound)
-            case Denial(atom):
-                if next(self._matches(atom, env), None) is None:
-                    yield from self.solve(rest, env)
-            case Filter(comparator, left, right):
-                if _COMPARE[comparator](self.value(left, env), self.value(right, env)):
-                    yield from self.solve(rest, env)
-            case Domain(Variable(name), length):
-                values = [env[name]] if name in env else range(self.length(length))
-                for value in values:
-                    if 0 <= value < self.length(length):
-                        yield from self.solve(rest, {**env, name: value})
-            case Assignment(variable, value):
-                yield from self._assigned(first, variable, value, rest, env)
-
-    def _assigned(
-        self, item: Assignment, variable: Variable, value: Value, rest: list[Any], env: dict[str, int]
-    ) -> Iterator[dict[str, int]]:
-        unknown = _variables(value) - env.keys()
-        if unknown and rest and any(isinstance(other, Assignment) for other in rest):
-            yield from self.solve(
-                [*rest[:1], item, *rest[1:]] if variable.name not in env or len(unknown) > 1 else [*rest, item], env
+    def _check(self, rule: Rule, more: int) -> None:
+        """Whether the limits allow `more` bytes."""
+        limits = self.limits
+        spent = time.monotonic() - self.began
+        if limits.seconds is not None and spent > limits.seconds:
+            raise self._stopped(
+                mistake("FUSE263", rule.span, head=rule.head, rule=rule.text, spent=spent, limit=limits.seconds)
             )
+        if limits.memory is None:
             return
-        if unknown:
-            (name,) = unknown
-            # A variable plus or minus a number: solved for the variable by trying 0.
-            start = self.value(value, {**env, name: 0})
-            slope = self.value(value, {**env, name: 1}) - start
-            number, rest_of = divmod(env[variable.name] - start, slope)
-            if rest_of == 0 and number >= 0:
-                yield from self.solve(rest, {**env, name: number})
-            return
-        found = int(self.value(value, env))
-        if env.get(variable.name, found) == found:
-            yield from self.solve(rest, {**env, variable.name: found})
+        held = more + sum(tuples.nbytes for tuples in (*self.known.values(), *self.found.values()))
+        held += sum(source.nbytes for source in self.sources.values())
+        if held > limits.memory:
+            count = self.growing[rule.head].keys.count if rule.head in self.growing else 0
+            raise self._stopped(
+                mistake(
+                    "FUSE262",
+                    rule.span,
+                    head=rule.head,
+                    rule=rule.text,
+                    held=held,
+                    limit=limits.memory,
+                    count=count,
+                )
+            )
 
-
-def _variables(value: Value) -> set[str]:
-    match value:
-        case Variable(name):
-            return {name}
-        case Constant():
-            return set()
-        case Element(_, parts) | Apply(_, parts):
-            return set().union(*map(_variables, parts))
+    def _stopped(self, error: FuseError) -> FuseError:
+        assert isinstance(error, LimitError)
+        error.partial = self.found | {head: growing.tuples() for head, growing in self.growing.items()}
+        return error

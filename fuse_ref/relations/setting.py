@@ -9,7 +9,6 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from fuse_ref.relations.rules import (
-    Apply,
     Assignment,
     Atom,
     Denial,
@@ -22,6 +21,7 @@ from fuse_ref.relations.rules import (
 )
 from fuse_ref.relations.tuples import Tuples
 from fuse_ref.relations.unions import Room
+from fuse_ref.relations.values import solvable
 
 __all__ = ["Columns", "Setting", "Solve", "guarded"]
 
@@ -99,12 +99,13 @@ def guarded(body: Sequence[Literal], needed: Iterable[str]) -> bool:
     Then the body has no more tuples than that atom's relation. A variable that stands but once in all is
     no matter: it only asks whether there is a tuple.
     """
+    needed = set(needed)
     names = [name for literal in body for name in literal_variables(literal)] + list(needed)
-    often = {name for name in names if names.count(name) > 1} | set(needed)
-    return any(often <= _determined(atom, body) for atom in body if isinstance(atom, Atom))
+    often = {name for name in names if names.count(name) > 1} | needed
+    return any(often <= _determined(atom, body, needed) for atom in body if isinstance(atom, Atom))
 
 
-def _determined(atom: Atom, body: Sequence[Literal]) -> set[str]:
+def _determined(atom: Atom, body: Sequence[Literal], needed: set[str]) -> set[str]:
     found = set(literal_variables(atom))
     growing = True
     while growing:
@@ -117,7 +118,7 @@ def _determined(atom: Atom, body: Sequence[Literal]) -> set[str]:
             # One way round the value is computed, the other it is solved for its only variable.
             if both <= found or not (inner <= found or (literal.variable.name in found and len(inner - found) == 1)):
                 continue
-            if inner <= found or isinstance(literal.value, Variable | Apply):
+            if inner <= found or all(solvable(literal.value, name) for name in inner - found):
                 found |= both
                 growing = True
     # What stands below a denial alone is no variable of the rule.
@@ -126,5 +127,5 @@ def _determined(atom: Atom, body: Sequence[Literal]) -> set[str]:
         for literal in body
         if isinstance(literal, Denial)
         for name in literal_variables(literal)
-        if not any(name in literal_variables(other) for other in body if other is not literal)
+        if name not in needed and not any(name in literal_variables(other) for other in body if other is not literal)
     }

@@ -1,0 +1,50 @@
+"""Rows of the table of mistakes; see `fuse_ref.mistakes` for the code ranges."""
+
+from __future__ import annotations
+
+from fuse_ref.errors import LimitError
+from fuse_ref.mistakes.row import Example, Mistake
+
+__all__ = ["LOGIC_MISTAKES"]
+
+_CLOSURE = 'Program("input Edge(x, y)\\nPath(x, z) <- Edge(x, z)\\nPath(x, z) <- Edge(x, y), Path(y, z), x != z")'
+_CHAIN = "(Edge=np.stack([np.arange(300), np.arange(1, 301)], axis=1))"
+_LATE = """
+from fuse_ref.relations.derive import Limits, derive
+from fuse_ref.relations.rules import Atom, Rule, Variable
+from fuse_ref.relations.tuples import Tuples
+rule = Rule("Path", (Variable("x"),), (Atom("Edge", (Variable("x"),)),), 0, "Path(x) <- Edge(x)")
+derive([rule], {"Edge": Tuples([np.arange(9)], (9,))}, {}, {"Path": (9,)}, int, Limits(seconds=0.0))
+"""
+
+LOGIC_MISTAKES: tuple[Mistake, ...] = (
+    Mistake(
+        "FUSE262",
+        LimitError,
+        "rules beyond the memory limit",
+        "the relations of a logical step would take {held} bytes, more than memory_limit={limit}: {head}, with {count} "
+        "tuples so far, grew by the rule {rule}",
+        "give a larger memory_limit, or ask for less with a query in demand mode; the error's .partial has what was "
+        "derived until then",
+        (
+            Example(
+                "grew by the rule Path(x, z) <- Edge(x, y), Path(y, z), x != z",
+                python=f"{_CLOSURE}.compile(config=ExecutionConfig(memory_limit=200_000)){_CHAIN}",
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE263",
+        LimitError,
+        "rules beyond the time limit",
+        "a logical step took {spent:.3g} seconds, more than time_limit={limit}, at the rule {rule}, which derives {head}",
+        "give a larger time_limit, or ask for less with a query in demand mode; the error's .partial has what was "
+        "derived until then",
+        (
+            Example(
+                "more than time_limit=0.0, at the rule Path(x) <- Edge(x), which derives Path",
+                python=_LATE,
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,246 @@
+"""Working a plan off: bindings of variables as columns, block by block, each block small enough for the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias, assert_never
+
+import numpy as np
+
+from fuse_ref.relations.index import Index
+from fuse_ref.relations.keys import Packing, distinct
+from fuse_ref.relations.order import Bind, Check, Compare, Distinct, Expand, Plan, Solve, Span, Step, Test, Within
+from fuse_ref.relations.rules import Constant, Term, Value, Variable
+from fuse_ref.relations.source import Source
+from fuse_ref.relations.tuples import position_type
+from fuse_ref.relations.values import Numbers
+
+__all__ = ["Join"]
+
+BLOCK: Final = 1 << 17  # bindings that are worked off together, at most
+_Columns: TypeAlias = dict[str, np.ndarray]
+_Bindings: TypeAlias = tuple[_Columns, int]  # the columns of some variables, and how many bindings there are
+
+
+class Join:
+    """A plan, with what it has learnt about its data.
+
+    Args:
+        terms: of the head.
+        shape: of the head.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        terms: Sequence[Value],
+        shape: Sequence[int],
+        sources: Mapping[str, Source],
+        numbers: Numbers,
+    ) -> None:
+        self.plan = plan
+        self._terms = tuple(terms)
+        self._shape = tuple(shape)
+        self._sources = sources
+        self._setting = numbers
+        # Per `Distinct` step: bindings that came and that stayed.
+        self._came = [0] * len(plan.steps)
+        self._stayed = [0] * len(plan.steps)
+
+    def run(self, emit: Callable[[list[np.ndarray], int], None]) -> None:
+        """Gives `emit` the columns of head tuples, block by block; tuples may come more than once."""
+        steps = self.plan.steps
+        waiting: list[tuple[int, Iterator[_Bindings]]] = [(0, iter([({}, 1)]))]
+        while waiting:
+            number, blocks = waiting[-1]
+            block = next(blocks, None)
+            if block is None:
+                waiting.pop()
+                continue
+            columns, count = block
+            while count and number < len(steps):
+                step = steps[number]
+                number += 1
+                if isinstance(step, Expand | Span):
+                    waiting.append((number, self._expanded(step, columns, count)))
+                    break
+                columns, count = self._kept(step, columns, count)
+            else:
+                if count:
+                    emit(*self._head(columns, count))
+
+    def _head(self, columns: _Columns, count: int) -> tuple[list[np.ndarray], int]:
+        found: list[np.ndarray] = []
+        inside: Any = None
+        for term, size, sure in zip(self._terms, self._shape, self.plan.inside, strict=True):
+            value = columns[term.name] if isinstance(term, Variable) else self._setting.value(term, columns)
+            column = _whole(value, count)
+            if not sure:
+                fits = (column >= 0) & (column < size)
+                inside = fits if inside is None else inside & fits
+            found.append(column)
+        if inside is not None and not inside.all():
+            places = np.flatnonzero(inside)
+            return [column.take(places) for column in found], len(places)
+        return found, count
+
+    def _kept(self, step: Step, columns: _Columns, count: int) -> _Bindings:
+        """After a step that adds no bindings."""
+        match step:
+            case Test():
+                return _chosen(columns, count, self._fitting(step, columns, count), step.keep)
+            case Compare(literal, keep):
+                truth = self._setting.compare(literal.operator, literal.left, literal.right, columns)
+                return _chosen(columns, count, truth, keep)
+            case Bind(name, value, keep):
+                found = _whole(self._setting.value(value, columns), count)
+                return {name: found, **{other: columns[other] for other in keep}}, count
+            case Check(name, value, keep):
+                found = _whole(self._setting.value(value, columns), count)
+                return _chosen(columns, count, columns[name] == found, keep)
+            case Solve(name, known, value, keep):
+                zero, one = np.zeros(count, np.int64), np.ones(count, np.int64)
+                start = self._setting.value(value, {**columns, name: zero})
+                slope = self._setting.value(value, {**columns, name: one}) - start
+                number, rest = np.divmod(columns[known] - start, slope)
+                return _chosen({**columns, name: number}, count, (rest == 0) & (number >= 0), (*keep, name))
+            case Within(name, length, keep):
+                column = columns[name]
+                return _chosen(columns, count, (column >= 0) & (column < self._setting.length(length)), keep)
+            case Distinct():
+                return self._distinct(step, columns, count)
+            case Expand() | Span():
+                raise AssertionError("steps that add bindings are worked off elsewhere")
+            case _:
+                assert_never(step)
+
+    def _distinct(self, step: Distinct, columns: _Columns, count: int) -> _Bindings:
+        came, stayed = self._came[step.number], self._stayed[step.number]
+        if came > 4 * BLOCK and stayed > 0.9 * came:
+            return columns, count
+        places = distinct(Packing(step.sizes).pack([columns[name] for name in step.names], count))
+        self._came[step.number] += count
+        self._stayed[step.number] += len(places)
+        if len(places) == count:
+            return columns, count
+        return {name: columns[name].take(places) for name in step.keep}, len(places)
+
+    def _fitting(self, step: Test, columns: _Columns, count: int) -> np.ndarray:
+        source = self._sources[step.relation]
+        keys, inside = self._keys(step.keys, step.guards, step.access.keys, source, columns, count)
+        found = np.zeros(count, np.bool_)
+        if inside is not None and not inside.any():
+            return ~found if step.absent else found
+        for presence in source.presences(step.access, step.window):
+            found |= presence.find(keys, count)
+        if inside is not None:
+            found &= inside
+        return ~found if step.absent else found
+
+    def _keys(
+        self,
+        terms: Sequence[Term],
+        guards: Sequence[int],
+        places: Sequence[int],
+        source: Source,
+        columns: _Columns,
+        count: int,
+    ) -> tuple[list[np.ndarray], np.ndarray | None]:
+        """The key columns of a lookup, and where all of them are positions of their axes (None: everywhere)."""
+        found: list[np.ndarray] = []
+        inside: np.ndarray | None = None
+        for k, (term, place) in enumerate(zip(terms, places, strict=True)):
+            if isinstance(term, Constant):
+                column = np.full(count, self._setting.constant(term), np.int64)
+            else:
+                column = columns[term.name]
+            if k in guards:
+                fits = (column >= 0) & (column < source.shape[place])
+                if not fits.all():
+                    inside = fits if inside is None else inside & fits
+                    column = np.where(fits, column, 0)
+            found.append(column)
+        return found, inside
+
+    def _expanded(self, step: Expand | Span, columns: _Columns, count: int) -> Iterator[_Bindings]:
+        if isinstance(step, Span):
+            size = self._setting.length(step.length)
+            line = np.arange(size, dtype=position_type(size))
+            index = Index((), (), (line,), size)
+            yield from _continued(
+                index, (step.name,), step.keep, columns, np.zeros(count, np.int64), np.full(count, size, np.int64)
+            )
+            return
+        source = self._sources[step.relation]
+        keys, inside = self._keys(step.keys, step.guards, step.access.keys, source, columns, count)
+        if inside is not None:
+            if not inside.any():
+                return
+            places = np.flatnonzero(inside)
+            keys = [key.take(places) for key in keys]
+            columns = {name: columns[name].take(places) for name in step.keep}
+            count = len(places)
+        for index in source.indexes(step.access, step.window):
+            starts, ends = index.find(keys, count)
+            yield from _continued(index, step.binds, step.keep, columns, starts, ends)
+
+
+def _continued(
+    index: Index, binds: Sequence[str], keep: Sequence[str], columns: _Columns, starts: np.ndarray, ends: np.ndarray
+) -> Iterator[_Bindings]:
+    """Every binding with each of its tuples, starts[k] to ends[k] of the index, in blocks."""
+    if len(starts) == 1:
+        for start in range(int(starts[0]), int(ends[0]), BLOCK):
+            count = min(BLOCK, int(ends[0]) - start)
+            found = {name: values[start : start + count] for name, values in zip(binds, index.payload, strict=True)}
+            for name in keep:
+                found[name] = np.repeat(columns[name], count)
+            yield found, count
+        return
+    counts = ends - starts
+    if index.most <= 1:
+        places = np.flatnonzero(counts)
+        if len(places):
+            rows = starts.take(places)
+            found = {name: values.take(rows) for name, values in zip(binds, index.payload, strict=True)}
+            for name in keep:
+                found[name] = columns[name].take(places)
+            yield found, len(places)
+        return
+    upto = np.cumsum(counts, dtype=np.int64)
+    total = int(upto[-1])
+    first = 0
+    for low in range(0, total, BLOCK):
+        high = min(low + BLOCK, total)
+        # Bindings first to last - 1 have tuples between low and high.
+        first = int(np.searchsorted(upto, low, "right")) if low else 0
+        last = int(np.searchsorted(upto, high, "left")) + 1
+        part = counts[first:last].astype(np.int64)
+        offset = starts[first:last] - (upto[first:last] - part)
+        part[0] = min(int(upto[first]), high) - low
+        if last - first > 1:
+            part[-1] -= int(upto[last - 1]) - high
+        rows = np.repeat(np.arange(first, last), part)
+        place = np.arange(low, high) + np.repeat(offset, part)
+        found = {name: values.take(place) for name, values in zip(binds, index.payload, strict=True)}
+        for name in keep:
+            found[name] = columns[name].take(rows)
+        yield found, high - low
+
+
+def _chosen(columns: _Columns, count: int, truth: Any, keep: Sequence[str]) -> _Bindings:
+    """The bindings for which something is true."""
+    if np.ndim(truth) == 0:
+        return ({name: columns[name] for name in keep}, count) if truth else ({}, 0)
+    places = np.flatnonzero(truth)
+    if len(places) == count:
+        return {name: columns[name] for name in keep}, count
+    return {name: columns[name].take(places) for name in keep}, len(places)
+
+
+def _whole(value: Any, count: int) -> np.ndarray:
+    """(count,) whole numbers."""
+    column = np.asarray(value)
+    if column.dtype.kind not in "iu":
+        column = column.astype(np.int64)
+    return column if column.ndim else np.full(count, column, np.int64)

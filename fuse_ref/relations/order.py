@@ -1,0 +1,387 @@
+"""The order in which a rule's body is worked off: a short program of steps, chosen by the sizes at hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias, assert_never
+
+from fuse_ref.analysis.lengths import Length
+from fuse_ref.relations.rules import (
+    Assignment,
+    Atom,
+    Constant,
+    Denial,
+    Domain,
+    Filter,
+    Literal,
+    Rule,
+    Term,
+    Value,
+    Variable,
+    literal_variables,
+    value_variables,
+)
+from fuse_ref.relations.source import Access, Growing, Source, Window
+from fuse_ref.relations.values import Numbers, solvable
+
+__all__ = ["Bind", "Check", "Compare", "Distinct", "Expand", "Plan", "Solve", "Span", "Step", "Test", "Within", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """Every binding is continued by the tuples that fit."""
+
+    relation: str
+    window: Window
+    access: Access
+    keys: tuple[Term, ...]  # of access.keys
+    binds: tuple[str, ...]  # by access.payload
+    guards: tuple[int, ...]  # keys (places in `keys`) that may lie outside of their column's axis
+    keep: tuple[str, ...] = ()  # variables bound before that are needed after
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """Bindings stay for which there is a fitting tuple, or none."""
+
+    relation: str
+    window: Window
+    access: Access
+    keys: tuple[Term, ...]
+    guards: tuple[int, ...]
+    absent: bool  # stays where there is none
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    literal: Filter
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """The variable is the value."""
+
+    name: str
+    value: Value
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Bindings stay in which the variable is the value."""
+
+    name: str
+    value: Value
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Solve:
+    """The variable is the number, 0 or more, for which `value` is what `known` is bound to."""
+
+    name: str
+    known: str
+    value: Value
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Bindings stay in which the variable is below the length, and not negative."""
+
+    name: str
+    length: Length
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Every binding is continued by all positions below the length."""
+
+    name: str
+    length: Length
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """Of equal bindings one stays."""
+
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]  # every position of names[k] is below sizes[k]
+    number: int  # which of the plan's
+    keep: tuple[str, ...] = ()
+
+
+Step: TypeAlias = Expand | Test | Compare | Bind | Check | Solve | Within | Span | Distinct
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one rule is worked off, with the last round's tuples of one of its atoms."""
+
+    steps: tuple[Step, ...]
+    inside: tuple[bool, ...]  # per term of the head: surely a position of its axis
+
+    @property
+    def text(self) -> str:
+        """The relations in the order in which they are read."""
+        return ", ".join(
+            ("not " if isinstance(step, Test) and step.absent else "")
+            + step.relation
+            + {"new": " (new)", "old": " (old)"}.get(step.window.value, "")
+            for step in self.steps
+            if isinstance(step, Expand | Test)
+        )
+
+
+def plan(
+    rule: Rule, windows: Sequence[Window], sources: Mapping[str, Source], shape: Sequence[int], numbers: Numbers
+) -> Plan:
+    """The order for `rule`; each "_" has been given a name of its own.
+
+    Args:
+        windows: which tuples each literal of the body reads; of no meaning where it is no atom.
+        shape: of the head.
+
+    What needs no new variable is done at once; then the atom comes that continues a binding by the fewest tuples
+    on the average, and ranges come last.
+    """
+    return _Planner(rule, windows, sources, numbers).plan(shape)
+
+
+class _Planner:
+    def __init__(self, rule: Rule, windows: Sequence[Window], sources: Mapping[str, Source], numbers: Numbers) -> None:
+        self.rule = rule
+        self.sources = sources
+        self.numbers = numbers
+        self.left: list[tuple[Literal, Window]] = list(zip(rule.body, windows, strict=True))
+        self.bounds: dict[str, int | None] = {}  # of bound variables: they are below it
+        self.bounds_before: list[dict[str, int | None]] = []  # each step
+        self.steps: list[Step] = []
+        self.uses = Counter(name for term in rule.terms for name in _variables(term))
+        for literal in rule.body:
+            self.uses.update(_names(literal))
+
+    def plan(self, shape: Sequence[int]) -> Plan:
+        while self.left:
+            if not self._at_once():
+                self._expand()
+        inside = tuple(
+            (isinstance(term, Variable) and self._below(term.name, size))
+            or (isinstance(term, Constant) and isinstance(term.value, int) and 0 <= term.value < size)
+            for term, size in zip(self.rule.terms, shape, strict=True)
+        )
+        return Plan(self._with_lives(), inside)
+
+    def _below(self, name: str, size: int) -> bool:
+        bound = self.bounds[name]
+        return bound is not None and bound <= size
+
+    def _at_once(self) -> bool:
+        """Takes a literal that needs no new variable, if there is one: the cheaper kinds first."""
+        for kinds in ((Filter, Assignment, Domain), (Atom,), (Denial,)):
+            for k, (literal, window) in enumerate(self.left):
+                before = dict(self.bounds)
+                if isinstance(literal, kinds) and (step := self._step(literal, window)) is not None:
+                    del self.left[k]
+                    self._add(step, before)
+                    return True
+        return False
+
+    def _step(self, literal: Literal, window: Window) -> Step | None:
+        match literal:
+            case Filter(_, left, right):
+                return Compare(literal) if _variables(left) | _variables(right) <= self.bounds.keys() else None
+            case Domain(Variable(name), length):
+                if name not in self.bounds:
+                    return None
+                size, bound = self.numbers.length(length), self.bounds[name]
+                self.bounds[name] = size if bound is None else min(size, bound)
+                return Within(name, length)
+            case Assignment(Variable(name), value):
+                return self._assigned(name, value)
+            case Denial(atom):
+                outside = {
+                    other for other in _names(literal) - self.bounds.keys() if self.uses[other] > _times(atom, other)
+                }
+                return None if outside else self._read(atom, window, absent=True)
+            case Atom():
+                step = self._read(literal, window)
+                if isinstance(step, Expand):
+                    return None
+                self._narrow(literal)
+                return step
+            case _:
+                assert_never(literal)
+
+    def _assigned(self, name: str, value: Value) -> Step | None:
+        unknown = _variables(value) - self.bounds.keys()
+        if not unknown:
+            if name in self.bounds:
+                return Check(name, value)
+            self.bounds[name] = None
+            return Bind(name, value)
+        if len(unknown) == 1 and name in self.bounds:
+            (other,) = unknown
+            if solvable(value, other):
+                self.bounds[other] = None
+                return Solve(other, name, value)
+        return None
+
+    def _read(self, atom: Atom, window: Window, *, absent: bool = False) -> Expand | Test:
+        """How the atom is read now. A variable that stands nowhere else matches anything."""
+        keys: list[int] = []
+        terms: list[Term] = []
+        guards: list[int] = []
+        equal: list[tuple[int, int]] = []
+        first: dict[str, int] = {}
+        shape = self.sources[atom.relation].shape
+        for k, term in enumerate(atom.terms):
+            if isinstance(term, Variable) and term.name not in self.bounds:
+                if term.name in first:
+                    equal.append((first[term.name], k))
+                else:
+                    first[term.name] = k
+                continue
+            if not (isinstance(term, Variable) and self._below(term.name, shape[k])):
+                guards.append(len(keys))
+            keys.append(k)
+            terms.append(term)
+        binds = [] if absent else [name for name in first if self.uses[name] > _times(atom, name)]
+        access = Access(tuple(keys), tuple(first[name] for name in binds), tuple(equal))
+        if not binds:
+            return Test(atom.relation, window, access, tuple(terms), tuple(guards), absent)
+        return Expand(atom.relation, window, access, tuple(terms), tuple(binds), tuple(guards))
+
+    def _expand(self) -> None:
+        """Takes the atom with the fewest tuples to a binding; a range where there is no atom."""
+        best: tuple[float, int, Step] | None = None
+        for k, (literal, window) in enumerate(self.left):
+            if isinstance(literal, Atom):
+                read = self._read(literal, window)
+                assert isinstance(read, Expand)
+                cost = self._continued(read)
+                if best is None or cost < best[0]:
+                    best = cost, k, read
+        if best is None:
+            for k, (literal, _) in enumerate(self.left):
+                if isinstance(literal, Domain):
+                    length = self.numbers.length(literal.length)
+                    if best is None or length < best[0]:
+                        best = length, k, Span(literal.variable.name, literal.length)
+        if best is None:
+            raise ValueError(f"a variable of a rule is bound by nothing: {self.rule.text}")
+        _, k, step = best
+        literal, _ = self.left.pop(k)
+        self._add(step, dict(self.bounds))
+        match step:
+            case Span(name, positions):
+                self.bounds[name] = self.numbers.length(positions)
+            case Expand(binds=binds):
+                shape = self.sources[step.relation].shape
+                for name, column in zip(binds, step.access.payload, strict=True):
+                    self.bounds[name] = shape[column]
+        if isinstance(literal, Atom):
+            self._narrow(literal)
+
+    def _add(self, step: Step, before: dict[str, int | None]) -> None:
+        self.steps.append(step)
+        self.bounds_before.append(before)
+
+    def _narrow(self, atom: Atom) -> None:
+        for term, size in zip(atom.terms, self.sources[atom.relation].shape, strict=True):
+            if isinstance(term, Variable) and term.name in self.bounds:
+                bound = self.bounds[term.name]
+                self.bounds[term.name] = size if bound is None else min(size, bound)
+
+    def _continued(self, step: Expand) -> float:
+        """By how many tuples a binding is continued, on the average."""
+        source = self.sources[step.relation]
+        count = source.count(step.window)
+        kinds = 1
+        for column in step.access.keys:
+            kinds = min(kinds * max(source.kinds(column), 1), max(count, 1))
+        return count / kinds
+
+    def _with_lives(self) -> tuple[Step, ...]:
+        """The steps with what is needed after each, and with equal bindings brought together where some may be."""
+        needed = {name for term in self.rule.terms for name in _variables(term)}
+        after: list[set[str]] = []
+        for step in reversed(self.steps):
+            after.append(set(needed))
+            needed = (needed - set(_binds(step))) | _reads(step)
+        after.reverse()
+        found: list[Step] = []
+        bound: set[str] = set()
+        lost = False
+        number = 0
+        for step, needs, bounds in zip(self.steps, after, self.bounds_before, strict=True):
+            if isinstance(step, Expand | Span) and lost and bound:
+                names = tuple(sorted(bound))
+                sizes = [bounds[name] for name in names]
+                known = [size for size in sizes if size is not None]
+                if len(known) == len(sizes) and sum(max(size - 1, 0).bit_length() for size in known) <= 62:
+                    found.append(Distinct(names, tuple(known), number, names))
+                    number += 1
+                lost = False
+            keep = bound & needs
+            lost = lost or keep != bound or (isinstance(step, Expand) and self._partial(step))
+            found.append(replace(step, keep=tuple(sorted(keep))))
+            bound = keep | (set(_binds(step)) & needs)
+        return tuple(found)
+
+    def _partial(self, step: Expand) -> bool:
+        """Whether equal tuples may come out, since columns are left out."""
+        source = self.sources[step.relation]
+        used = len(step.access.keys) + len(step.access.payload) + len(step.access.equal)
+        return isinstance(source, Growing) and used < len(source.shape)
+
+
+def _names(literal: Literal) -> frozenset[str]:
+    return frozenset(literal_variables(literal))
+
+
+def _variables(value: Value) -> frozenset[str]:
+    return frozenset(value_variables(value))
+
+
+def _times(atom: Atom, name: str) -> int:
+    """How often `uses` counts the name for this atom."""
+    return int(any(isinstance(term, Variable) and term.name == name for term in atom.terms))
+
+
+def _binds(step: Step) -> tuple[str, ...]:
+    match step:
+        case Expand(binds=binds):
+            return binds
+        case Bind(name) | Solve(name) | Span(name):
+            return (name,)
+        case _:
+            return ()
+
+
+def _reads(step: Step) -> set[str]:
+    match step:
+        case Expand(keys=keys) | Test(keys=keys):
+            return {term.name for term in keys if isinstance(term, Variable)}
+        case Compare(Filter(_, left, right)):
+            return set(_variables(left) | _variables(right))
+        case Bind(_, value):
+            return set(_variables(value))
+        case Check(name, value):
+            return {name, *_variables(value)}
+        case Solve(name, known, value):
+            return {known, *_variables(value)} - {name}
+        case Within(name):
+            return {name}
+        case Span():
+            return set()
+        case Distinct(names):
+            return set(names)
+        case _:
+            assert_never(step)

@@ -1,0 +1,231 @@
+"""What rules read: relations that stay as they are, and those that grow round by round, with their indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from fuse_ref.relations.index import Index, Presence, without_repeats
+from fuse_ref.relations.keys import KeySet, Packing
+from fuse_ref.relations.tuples import Tuples
+
+__all__ = ["Access", "Growing", "Source", "Still", "Window"]
+
+_T = TypeVar("_T")
+
+
+class Window(Enum):
+    """Which tuples of a growing relation."""
+
+    ALL = "all"  # of a relation that does not grow meanwhile
+    OLD = "old"  # found before the last round
+    NEW = "new"  # found in the last round
+    BOTH = "both"  # old and new, not those of this round
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How an atom reads a relation."""
+
+    keys: tuple[int, ...]  # columns whose positions are given
+    payload: tuple[int, ...]  # columns that are read; other columns match anything
+    equal: tuple[tuple[int, int], ...] = ()  # columns with the same position
+
+
+class Source(Protocol):
+    """A relation as rules read it."""
+
+    shape: tuple[int, ...]
+
+    def count(self, window: Window) -> int: ...
+
+    def kinds(self, column: int) -> int:
+        """How many positions a column has, about."""
+
+    def indexes(self, access: Access, window: Window) -> Sequence[Index]:
+        """Together they hold the tuples."""
+
+    def presences(self, access: Access, window: Window) -> Sequence[Presence]: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+class Still:
+    """A relation that does not change."""
+
+    def __init__(self, tuples: Tuples) -> None:
+        self.tuples = tuples
+        self.shape = tuples.shape
+        self._indexes: dict[Access, Index] = {}
+        self._presences: dict[Access, Presence] = {}
+        self._kinds: dict[int, int] = {}
+
+    def count(self, window: Window) -> int:
+        return len(self.tuples)
+
+    def kinds(self, column: int) -> int:
+        if column not in self._kinds:
+            self._kinds[column] = _kinds(self.tuples.columns[column], self.shape[column])
+        return self._kinds[column]
+
+    def indexes(self, access: Access, window: Window) -> Sequence[Index]:
+        if access not in self._indexes:
+            columns, count = _equal(self.tuples.columns, len(self.tuples), access)
+            used = (*access.keys, *access.payload)
+            if len(set(used)) < len(self.shape) - len(access.equal):
+                sizes = [self.shape[k] for k in used]
+                fewer = without_repeats([columns[k] for k in used], sizes, count)
+                count = len(fewer[0]) if used else min(count, 1)
+                columns = dict(zip(used, fewer, strict=True))
+            self._indexes[access] = _index(access, columns, self.shape, count)
+        return (self._indexes[access],)
+
+    def presences(self, access: Access, window: Window) -> Sequence[Presence]:
+        if access not in self._presences:
+            columns, count = _equal(self.tuples.columns, len(self.tuples), access)
+            self._presences[access] = Presence(
+                [columns[k] for k in access.keys], [self.shape[k] for k in access.keys], count
+            )
+        return (self._presences[access],)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(index.nbytes for index in self._indexes.values()) + sum(
+            presence.nbytes for presence in self._presences.values()
+        )
+
+
+class Growing:
+    """A relation that rules define, as long as they find more.
+
+    Its tuples stand in the order in which they were found, as keys. A round's windows are stretches of them, and
+    an access has an index for each of some stretches, each less than half as long as the one before it: what is
+    sorted in a round follows the new tuples.
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.shape = tuple(shape)
+        self.packing = Packing(shape)
+        self.keys = KeySet(self.packing.space)
+        self._old = 0  # tuples found before the last round
+        self._seen = 0  # tuples found before this round
+        self._columns: tuple[int, int, list[np.ndarray]] = (0, 0, [])
+        self._indexes: dict[Access, list[tuple[int, int, Index]]] = {}
+        self._news: dict[Access, tuple[tuple[int, int], Index]] = {}
+        self._presences: dict[Access, list[tuple[int, int, Presence]]] = {}
+
+    def advance(self) -> int:
+        """Begins a round: what has been found since the last one began is new; its number."""
+        self._old, self._seen = self._seen, self.keys.count
+        return self._seen - self._old
+
+    def span(self, window: Window) -> tuple[int, int]:
+        match window:
+            case Window.OLD:
+                return 0, self._old
+            case Window.NEW:
+                return self._old, self._seen
+            case _:
+                return 0, self._seen
+
+    def count(self, window: Window) -> int:
+        start, end = self.span(window)
+        return end - start
+
+    def kinds(self, column: int) -> int:
+        return _kinds(self.columns(0, self._seen)[column], self.shape[column])
+
+    def columns(self, start: int, end: int) -> list[np.ndarray]:
+        """Of a stretch of the tuples."""
+        if self._columns[:2] != (start, end) or not self._columns[2]:
+            self._columns = (start, end, self.packing.columns(self.keys.keys[start:end]))
+        return self._columns[2]
+
+    def tuples(self) -> Tuples:
+        """All that was found."""
+        columns = self.packing.columns(self.keys.keys)
+        return Tuples(columns, self.shape, count=self.keys.count)
+
+    def indexes(self, access: Access, window: Window) -> Sequence[Index]:
+        if window is Window.NEW:
+            span = self.span(window)
+            if access not in self._news or self._news[access][0] != span:
+                self._news[access] = (span, self._index(access, *span))
+            return (self._news[access][1],)
+        return self._stretches(self._indexes.setdefault(access, []), window, lambda a, b: self._index(access, a, b))
+
+    def presences(self, access: Access, window: Window) -> Sequence[Presence]:
+        def build(start: int, end: int) -> Presence:
+            columns, count = _equal(self.columns(start, end), end - start, access)
+            return Presence([columns[k] for k in access.keys], [self.shape[k] for k in access.keys], count)
+
+        return self._stretches(self._presences.setdefault(access, []), window, build)
+
+    @property
+    def nbytes(self) -> int:
+        return (
+            self.keys.nbytes
+            + sum(index.nbytes for stretches in self._indexes.values() for _, _, index in stretches)
+            + sum(presence.nbytes for stretches in self._presences.values() for _, _, presence in stretches)
+        )
+
+    def _index(self, access: Access, start: int, end: int) -> Index:
+        columns, count = _equal(self.columns(start, end), end - start, access)
+        return _index(access, columns, self.shape, count)
+
+    def _stretches(self, known: list[tuple[int, int, _T]], window: Window, build: Callable[[int, int], _T]) -> list[_T]:
+        """What `build` gives for stretches that together are the window."""
+        start, end = self.span(window)
+        if start == end:
+            return []
+        reached = known[-1][1] if known else 0
+        if reached < self._old:
+            begin = reached
+            while known and known[-1][1] - known[-1][0] <= 2 * (self._old - begin):
+                begin = known.pop()[0]
+            known.append((begin, self._old, build(begin, self._old)))
+        elif reached == self._old:
+            # The last stretch was new in the round before.
+            begin, size = (known[-1][0], self._old - known[-1][0]) if known else (0, 0)
+            least = len(known) - 1
+            while least > 0 and known[least - 1][1] - known[least - 1][0] <= 2 * size:
+                least -= 1
+                begin, size = known[least][0], self._old - known[least][0]
+            if least < len(known) - 1:
+                del known[least:]
+                known.append((begin, self._old, build(begin, self._old)))
+        if end > self._old and (not known or known[-1][1] < end):
+            known.append((self._old, end, build(self._old, end)))
+        return [item for first, last, item in known if start <= first and last <= end]
+
+
+def _equal(columns: Sequence[np.ndarray], count: int, access: Access) -> tuple[dict[int, np.ndarray], int]:
+    """The columns that an access uses, of the tuples in which columns are equal where it says so."""
+    used = {*access.keys, *access.payload}
+    if not access.equal:
+        return {k: columns[k] for k in used}, count
+    same = np.ones(count, np.bool_)
+    for one, other in access.equal:
+        same &= columns[one] == columns[other]
+    places = np.flatnonzero(same)
+    return {k: columns[k].take(places) for k in used}, len(places)
+
+
+def _index(access: Access, columns: dict[int, np.ndarray], shape: tuple[int, ...], count: int) -> Index:
+    return Index(
+        [columns[k] for k in access.keys],
+        [shape[k] for k in access.keys],
+        [columns[k] for k in access.payload],
+        count,
+    )
+
+
+def _kinds(column: np.ndarray, size: int) -> int:
+    if size <= 4 * len(column) + (1 << 20):
+        return int(np.count_nonzero(np.bincount(column, minlength=1)))
+    return min(size, len(column))

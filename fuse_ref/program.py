@@ -200,7 +200,7 @@ class Program:
             RouteError: a setting or step whose engine is not there.
         """
         # Imported late: a program that is only checked or printed needs no engine.
-        from fuse_ref.evaluate.runner import compile_program
+        from fuse_ref.evaluate.compiling import compile_program
 
         return compile_program(
             self,

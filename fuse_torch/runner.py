@@ -11,7 +11,8 @@ import torch
 from torch.fx import GraphModule
 
 from fuse_ref.config import ExecutionConfig
-from fuse_ref.evaluate.runner import Runner, compile_program
+from fuse_ref.evaluate.compiling import compile_program
+from fuse_ref.evaluate.runner import Runner
 from fuse_ref.evaluate.weighing import parameter_values
 from fuse_ref.plan.steps import Plan
 from fuse_ref.policies import RuntimePolicies

@@ -11,6 +11,7 @@ from fuse_ref.evaluate.graph import ROUTES, graph_of, to_dot
 from fuse_ref.plan.document import Document, plan_document
 from fuse_ref.plan.steps import Plan
 from fuse_ref.plan.text import plan_table
+from fuse_ref.relations.derive import RuleRun
 
 __all__ = ["Explanation"]
 
@@ -30,6 +31,7 @@ class Explanation:
         step_seconds: one per step where the engine tells, else empty.
         iterations: step number from 1 -> iterations of its fixpoint.
         notes: what was decided on the way, such as a contraction order planned again.
+        rules: what each rule derived in the last call, and how.
     """
 
     plan: Plan
@@ -42,6 +44,7 @@ class Explanation:
     step_seconds: tuple[float, ...]
     iterations: Mapping[int, int]
     notes: tuple[str, ...]
+    rules: tuple[RuleRun, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"engine: {self.backend} ({self.backend_reason}), {self.precision or 'precision of the inputs'}"]
@@ -51,6 +54,7 @@ class Explanation:
             shown = (f"{name} {' × '.join(map(str, shape)) or 'scalar'}" for name, shape in self.shapes.items())
             lines.append(f"last call: {', '.join(shown)}")
         lines.extend(f"cast: {name} from {given} to {used}" for name, given, used in self.casts)
+        lines.extend(_of_rule(run) for run in self.rules)
         if self.seconds is not None:
             lines.append(f"time: {_time(self.seconds)}")
             lines.extend(
@@ -72,6 +76,10 @@ class Explanation:
             "step_seconds": list(self.step_seconds),
             "iterations": {str(number): count for number, count in self.iterations.items()},
             "notes": list(self.notes),
+            "rules": [
+                {"rule": run.rule.text, "tuples": run.tuples, "rounds": run.rounds, "algorithm": run.algorithm}
+                for run in self.rules
+            ],
         }
 
     def to_dot(self) -> str:
@@ -94,6 +102,11 @@ class Explanation:
         caption = html.escape(f"{self.backend} ({self.backend_reason})")
         table = f"<table><caption>{caption}</caption><tr>{head}</tr>{''.join(rows)}</table>"
         return f"{table}\n{self.to_svg()}"
+
+
+def _of_rule(run: RuleRun) -> str:
+    rounds = f", {run.rounds} rounds" if run.rounds > 1 else ""
+    return f"rule {run.rule.text}: {run.tuples} new tuples{rounds}, {run.algorithm}"
 
 
 def _names(names: tuple[str, ...]) -> str:

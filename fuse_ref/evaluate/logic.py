@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.ir.index import Affine, Index, Symbol
+from fuse_ref.ir.nodes import Axis
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import Aggregate, Plan, Shape, Step
+from fuse_ref.relations.demand import demand
 from fuse_ref.relations.derive import Derived, Limits, derive
-from fuse_ref.relations.rules import Rule, atoms, elements
+from fuse_ref.relations.rules import Atom, Constant, Rule, Term, Variable, atoms, elements
 from fuse_ref.relations.tuples import Tuples
 
-__all__ = ["LogicCall", "as_dense", "as_tuples", "dense_reads", "logic_calls", "relations_of", "tuples_name"]
+__all__ = [
+    "LogicCall",
+    "as_dense",
+    "as_tuples",
+    "dense_reads",
+    "logic_calls",
+    "relations_of",
+    "tuples_name",
+    "with_goals",
+]
 
 
 def relations_of(plan: Plan) -> frozenset[str]:
@@ -76,6 +88,7 @@ class LogicCall:
     tensors: tuple[str, ...]  # dense ones whose elements the rules read
     heads: tuple[str, ...]
     shapes: tuple[Shape, ...]  # of heads that are no tensors of the program
+    goals: tuple[Atom, ...] = ()  # what is needed of the heads, for runs on demand
 
     def lengths(self, plan: Plan) -> dict[str, tuple[Length, ...]]:
         """Of every head."""
@@ -102,7 +115,25 @@ class LogicCall:
         known = {name: as_tuples(values[name]) for name in self.relations}
         dense = {name: np.asarray(values[name]) for name in self.tensors}
         limits = Limits(config.memory_limit, config.time_limit)
-        return derive(self.rules, known, dense, shapes, length, limits)
+        if config.mode != "demand":
+            return derive(self.rules, known, dense, shapes, length, limits)
+        sizes = {name: len(tuples) for name, tuples in known.items()}
+        wanted = demand(self.rules, self.goals, given=tuple(known), sizes=sizes)
+        made = wanted.shapes({**shapes, **{name: tuples.shape for name, tuples in known.items()}})
+        derived = derive(wanted.rules, known, dense, made, length, limits)
+        # What no goal needs has no tuples.
+        empty = {name: Tuples.empty(shapes[name]) for name in self.heads}
+        return replace(derived, relations=empty | dict(derived.relations))
+
+
+def with_goals(calls: Mapping[int, LogicCall], plan: Plan, outputs: Sequence[str]) -> dict[int, LogicCall]:
+    """The calls with what is needed of what they derive.
+
+    Args:
+        calls: of `logic_calls`.
+        outputs: what the run gives, beside answers.
+    """
+    return {position: replace(call, goals=_goals(plan, call, outputs)) for position, call in calls.items()}
 
 
 def logic_calls(steps: Sequence[Step]) -> dict[int, LogicCall]:
@@ -126,3 +157,41 @@ def _call(positions: Sequence[int], steps: Sequence[Step]) -> LogicCall:
     tensors = dict.fromkeys(name for rule in rules for name in elements(rule))
     shapes = tuple(shape for position in positions for shape in steps[position].shapes)
     return LogicCall(tuple(positions), rules, tuple(relations), tuple(tensors), heads, shapes)
+
+
+def _goals(plan: Plan, call: LogicCall, outputs: Sequence[str]) -> tuple[Atom, ...]:
+    """What queries ask of the heads; the whole of one that anything else reads."""
+    readers = {
+        name
+        for k, step in enumerate(plan.steps)
+        if k not in call.positions
+        for name in step.reads
+        if step.kind != "Answer"
+    }
+    asked = {query.target.tensor for query in plan.program.queries}
+    whole = readers | set(plan.program.exports) | (set(outputs) - asked)
+    goals: dict[Atom, None] = {}
+    specs = {tensor.name: tensor for tensor in plan.program.tensors}
+    axes = {axis.name: axis for axis in plan.program.axes}
+    for name in call.heads:
+        if name in whole:
+            arity = len(specs[name].axes) if name in specs else len(call.lengths(plan)[name])
+            goals[Atom(name, tuple(Variable(f"_{k}") for k in range(arity)))] = None
+    for query in plan.program.queries:
+        target = query.target
+        if target.tensor in call.heads and target.tensor not in whole:
+            places = enumerate(zip(target.indices, specs[target.tensor].axes, strict=True))
+            terms = tuple(_term(k, index, axes[axis]) for k, (index, axis) in places)
+            goals[Atom(target.tensor, terms)] = None
+    return tuple(goals)
+
+
+def _term(place: int, index: Index, axis: Axis) -> Term:
+    """What a query asks of one argument: one position, or any."""
+    match index:
+        case Affine((), offset):
+            return Constant(offset)
+        case Symbol(name) if axis.symbols is not None and name in axis.symbols:
+            return Constant(axis.symbols.index(name))
+        case _:
+            return Variable(f"_{place}")

@@ -16,7 +16,7 @@ from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions, spread
 from fuse_ref.evaluate.dense import write_operation
 from fuse_ref.evaluate.entries import Kept
-from fuse_ref.evaluate.logic import LogicCall, as_dense, dense_reads, logic_calls, relations_of, tuples_name
+from fuse_ref.evaluate.logic import LogicCall, as_dense, dense_reads, logic_calls, relations_of, tuples_name, with_goals
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
@@ -109,7 +109,7 @@ class NumpyExecutable:
         self._programs: dict[Shapes, _Program] = {}
         self._dtypes = {tensor.name: numpy_type(tensor.dtype, config) for tensor in plan.program.tensors}
         self._relations = relations_of(plan)
-        self._logic = logic_calls(plan.steps)
+        self._logic = with_goals(logic_calls(plan.steps), plan, outputs)
         self._dense_reads = dense_reads(plan)
         operations = [operation for step in plan.steps for operation in step.operations]
         made = {operation.output.out for operation in operations}

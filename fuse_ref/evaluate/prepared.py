@@ -14,6 +14,7 @@ from fuse_ref.evaluate.weighing import check_parameters
 from fuse_ref.ir.nodes import Query, Sink, Tensor
 from fuse_ref.plan.checks import check_shapes
 from fuse_ref.plan.steps import Plan
+from fuse_ref.relations.derive import RuleRun
 
 __all__ = ["Call", "Prepared", "execute"]
 
@@ -46,6 +47,7 @@ class Call:
     bound: Bound
     seconds: float
     step_seconds: tuple[float, ...]
+    rule_runs: tuple[RuleRun, ...]
     answers: tuple[Answer, ...]
 
 
@@ -66,7 +68,7 @@ def execute(prepared: Prepared, bound: Bound) -> dict[str, Array]:
         check_shapes(plan, known)
         check_parameters(plan, prepared.fixed, known)
         found = (None,)
-        if prepared.config.memory_limit is not None:
+        if prepared.config.memory_limit is not None and not any(step.rules for step in plan.steps):
             sizes = {name: tuple(value.shape) for name, value in {**prepared.fixed, **values}.items()}
             splits = splits_of(plan, prepared.outputs)
             found = (blocks_for(plan, splits, sizes, prepared.outputs, prepared.config),)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
+from typing import Any, Literal, Protocol, TypeAlias
 
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.answer import Answer, answer
@@ -31,14 +31,12 @@ from fuse_ref.files.sources import read_sources
 from fuse_ref.ir.json import Json
 from fuse_ref.ir.nodes import ProgramIR
 from fuse_ref.mistakes import mistake
-from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.checks import check_shapes
 from fuse_ref.plan.steps import Plan
 from fuse_ref.policies import RuntimePolicies
-from fuse_ref.relations.tuples import Tuples
 
-__all__ = ["Runner", "compile_program"]
+__all__ = ["BackendChoice", "ProgramLike", "Runner"]
 
 BackendChoice: TypeAlias = Literal["auto", "numpy", "torch", "jax"]
 _log = logging.getLogger("fuse.runner")
@@ -95,6 +93,7 @@ class Runner(Unpicklable):
             sizes=self._sizes,
             limit=self._config.dense_limit,
             strict=self._policies.strict_mmap,
+            tuples=True,
         )
         self._given |= self._sources.shapes
         self._hints = dict(hints or {})
@@ -143,7 +142,8 @@ class Runner(Unpicklable):
         results = execute(prepared, bound)
         answers = self._after(prepared, results, bound) if prepared.sinks or prepared.queries else ()
         step_seconds = getattr(prepared.executable, "step_seconds", ())
-        call = Call(prepared, bound, time.perf_counter() - start, step_seconds, answers)
+        runs = getattr(prepared.executable, "rule_runs", ())
+        call = Call(prepared, bound, time.perf_counter() - start, step_seconds, runs, answers)
         self._last = self._local.call = call
         return call, results
 
@@ -166,7 +166,11 @@ class Runner(Unpicklable):
     def _relation(self, value: Array, axes: tuple[str, ...], call: Call) -> Relation:
         symbols = tuple(call.bound.symbols.get(axis) for axis in axes)
         found = _engine(self._engine).to_numpy(value)
-        return Relation(found.dense() if isinstance(found, Tuples) else found, symbols)
+        return Relation(found, symbols, letters=self._letters(axes), limit=self._config.dense_limit)
+
+    def _letters(self, axes: tuple[str, ...]) -> tuple[str, ...]:
+        """What columns of a table are called: the axes, told apart where one stands twice."""
+        return axes if len(set(axes)) == len(axes) else ()
 
     # Preparation ----------------------------------------------------------------------------------
 
@@ -325,6 +329,7 @@ class Runner(Unpicklable):
             seconds=None if call is None else call.seconds,
             step_seconds=() if call is None else call.step_seconds,
             iterations={},
+            rules=() if call is None else call.rule_runs,
             notes=self._notes,
         )
 
@@ -360,42 +365,3 @@ def _engine(engine: Engine | None) -> Engine:
 def _config(config: ExecutionConfig | None, device: str | None) -> ExecutionConfig:
     config = ExecutionConfig() if config is None else config
     return config if device is None else dataclasses.replace(config, device=device)
-
-
-def compile_program(
-    program: ProgramLike,
-    *,
-    backend: BackendChoice = "auto",
-    config: ExecutionConfig | None = None,
-    policies: RuntimePolicies | None = None,
-    sizes: Mapping[str, int] | None = None,
-    hints: Mapping[str, int] | None = None,
-    device: str | None = None,
-    cache_dir: str | PathLike[str] | None = None,
-    kind: type[Runner] = Runner,
-) -> Runner:
-    """A Runner for `program`; `Program.compile` describes the arguments. `kind` is the class to make.
-
-    Raises:
-        ConfigError: an argument with a wrong value, or a `cache_dir` that cannot be used.
-    """
-    choices = get_args(BackendChoice)
-    if backend not in choices:
-        expected = "one of " + ", ".join(map(repr, choices))
-        cure = did_you_mean(str(backend), choices)
-        raise mistake("FUSE209", None, cure=cure, field="backend", expected=expected, value=repr(backend))
-    for field, value, expected_kind in (("config", config, ExecutionConfig), ("policies", policies, RuntimePolicies)):
-        if value is not None and not isinstance(value, cast(type, expected_kind)):
-            raise mistake("FUSE209", None, field=field, expected=f"a {expected_kind.__name__}", value=repr(value))
-    if cache_dir is not None and not isinstance(cache_dir, str | PathLike):
-        raise mistake("FUSE209", None, field="cache_dir", expected="a folder", value=repr(cache_dir))
-    return kind(
-        program,
-        backend=backend,
-        config=config,
-        policies=policies,
-        sizes=sizes,
-        hints=hints,
-        device=device,
-        cache_dir=cache_dir,
-    )

@@ -10,6 +10,7 @@ from fuse_ref.analysis.lengths import evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import numeric_array
 from fuse_ref.evaluate.engine import Array, Engine
+from fuse_ref.evaluate.logic import as_dense, as_tuples, relations_of
 from fuse_ref.files.arrays import own_to_write
 from fuse_ref.files.sources import Sources
 from fuse_ref.ir.nodes import ProgramIR, Tensor
@@ -92,11 +93,16 @@ def weight_values(
         DtypeError: values that the tensor does not take. ManifestError: a copy that `strict_mmap` forbids.
     """
     values: dict[str, Array] = {}
+    relations = relations_of(plan)
     for name in (*plan.sources, *plan.weights):
         tensor = plan.program.tensor(name)
         if name in sources.arrays:
+            source = sources.arrays[name]
+            if name in relations:
+                values[name] = engine.asarray(as_tuples(source), "bool", config)
+                continue
             # The maps of a run's sources are its own, where those of a weight store may be shared.
-            array = own_to_write(sources.arrays[name])
+            array = own_to_write(as_dense(source, name, config))
             values[name] = numeric_array(name, array, tensor.dtype, engine, config, tensor.span)
             if sources.strict:
                 seen = engine.to_numpy(values[name])

@@ -10,10 +10,11 @@ import numpy as np
 from fuse_ref.files.arrays import why_copied
 from fuse_ref.files.content import read_content
 from fuse_ref.files.paths import Folders, Place
-from fuse_ref.files.relations import Facts, dense_facts, with_symbols
+from fuse_ref.files.relations import Facts, dense_facts, sparse_facts, with_symbols
 from fuse_ref.files.table import Table
 from fuse_ref.ir.nodes import ArrayLiteral, FileContent, ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
+from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["DENSE_LIMIT", "Sources", "read_sources"]
 
@@ -25,7 +26,7 @@ class Sources:
     """The sources of a program, read."""
 
     program: ProgramIR  # whose axes have the symbols of the files too
-    arrays: Mapping[str, np.ndarray]  # by tensor, read-only; relations as truth values
+    arrays: Mapping[str, np.ndarray | Tuples]  # by tensor, read-only; relations as truth values or as tuples
     facts: tuple[Facts, ...] = field(default=(), repr=False)  # of relations, as the files list them
     strict: bool = False  # whether memory maps must stay what they are
 
@@ -44,7 +45,10 @@ class Sources:
         Raises:
             ManifestError: it is a copy.
         """
-        reason = why_copied(self.arrays[name], dtype, address, elsewhere) if self.strict else ""
+        array = self.arrays[name]
+        if not self.strict or isinstance(array, Tuples):
+            return
+        reason = why_copied(array, dtype, address, elsewhere)
         if reason:
             (body, span), *_ = (
                 (equation.body, equation.span)
@@ -67,6 +71,7 @@ def read_sources(
     sizes: Mapping[str, int] | None = None,
     limit: int = DENSE_LIMIT,
     strict: bool = False,
+    tuples: bool = False,
 ) -> Sources:
     """Every source of `program`, each file once. Arrays of numbers are memory-mapped where the format allows.
 
@@ -77,6 +82,7 @@ def read_sources(
         sizes: axis letter -> size, like lines `axis letter = size`.
         limit: elements that the dense array of a relation may have.
         strict: refuse to copy arrays of formats that can be memory-mapped.
+        tuples: give facts as tuples, which no limit holds for, instead of truth values.
 
     Raises:
         ManifestError: a file that is missing, lies outside `folders`, cannot be read, or must be copied under `strict`.
@@ -84,7 +90,7 @@ def read_sources(
         CapacityError: a relation too large to be dense.
     """
     tensors = {tensor.name: tensor for tensor in program.tensors}
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray | Tuples] = {}
     facts: list[Facts] = []
     for equation in program.equations:
         if isinstance(equation.body, FileContent):
@@ -101,7 +107,7 @@ def read_sources(
     if facts:
         program = with_symbols(program, facts)
         known = _lengths(program, {**(shapes or {}), **{name: array.shape for name, array in arrays.items()}}, sizes)
-        arrays |= dense_facts(program, facts, known, limit)
+        arrays |= sparse_facts(program, facts, known) if tuples else dense_facts(program, facts, known, limit)
     return Sources(program, arrays, tuple(facts), strict)
 
 

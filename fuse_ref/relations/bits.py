@@ -90,7 +90,7 @@ def _columns(rows: np.ndarray, number: np.ndarray) -> np.ndarray:
         columns += place & 7
     else:
         columns = np.flatnonzero(np.unpackbits(data, axis=1, bitorder="little").view(np.bool_))
-    columns -= np.repeat(np.arange(0, n * size, size), number)
+    columns -= np.repeat(np.arange(n) * size, number)
     found: np.ndarray = columns
     return found
 

@@ -150,10 +150,10 @@ def weak_components(n: int, sources: np.ndarray, targets: np.ndarray) -> np.ndar
     """
     labels = np.arange(n)
     while len(sources):
-        low, high = labels[sources], labels[targets]
-        different = low != high
-        sources, targets, low, high = (part[different] for part in (sources, targets, low, high))
-        np.minimum.at(labels, np.maximum(low, high), np.minimum(low, high))
+        sources, targets = labels[sources], labels[targets]
+        different = sources != targets
+        sources, targets = sources[different], targets[different]
+        np.minimum.at(labels, np.maximum(sources, targets), np.minimum(sources, targets))
         while True:
             halved = labels[labels]
             if np.array_equal(halved, labels):

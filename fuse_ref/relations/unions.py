@@ -22,7 +22,8 @@ __all__ = ["Pairs", "Room", "unions"]
 
 Room = Callable[[int], None]  # called with the bytes that are about to be held; raises where they are too many
 
-_DEEP: Final = 4000  # levels that are worth one round each
+_LARGE: Final = 300_000  # edges
+_DEEP: Final = 4000  # levels that are worth one round each; they fit in 16 bits
 _SEARCHES: Final = 1 << 31  # steps of searches, one for each column, that replace rounds over a deep graph
 _FEW: Final = 4  # columns for which a search each is cheaper than rows
 _ONE: Final = 1 << 17  # words that rows may take before components are told apart
@@ -61,8 +62,9 @@ def unions(
     if len(own[0]) * 8 < n:
         near = reachable(n, targets, sources, own[0])[targets]
         sources, targets = sources[near], targets[near]
-    # A graph without cycles needs no condensation; both ways levels are found from the ends.
-    level = levels(n, sources, targets, _DEEP)
+    # A graph without cycles needs no condensation. Large ones are not tried: SciPy costs less there.
+    between = sources != targets
+    level = levels(n, sources[between], targets[between], _DEEP) if len(sources) < _LARGE else None
     if level is None:
         group = strong_components(n, sources, targets)
         groups = int(group.max()) + 1
@@ -71,11 +73,11 @@ def unions(
         level = levels(groups, tails, heads, _DEEP)
     else:
         group, groups = np.arange(n), n
-        tails, heads = sources, targets
+        tails, heads = sources[between], targets[between]
     if level is None:
         return _searched(n, groups, group, (tails, heads), own, width, room)
-    lists = _rows(groups, tails, heads, level, own, width, room)
-    return None if lists is None else _emitted(n, group, groups, lists, room)
+    lists = _rows(group, groups, tails, heads, level, own, width, room)
+    return None if lists is None else _emitted(n, group, groups, lists)
 
 
 def _searched(
@@ -117,6 +119,7 @@ class _Lists:
 
 
 def _rows(
+    group: np.ndarray,
     groups: int,
     tails: np.ndarray,
     heads: np.ndarray,
@@ -131,7 +134,10 @@ def _rows(
         return None
     room(int(size.sum()) * 8)
     # Edges level by level, and within a level node by node.
-    order = np.argsort(level[tails] * groups + tails)
+    if (tails[1:] < tails[:-1]).any():
+        order = np.argsort(tails, kind="stable")
+        tails, heads = tails[order], heads[order]
+    order = np.argsort(level[tails].astype(np.int16), kind="stable")  # which NumPy sorts by digits
     tails, heads = tails[order], heads[order]
     number = np.zeros(groups, np.int64)
     kinds: list[tuple[np.ndarray, np.ndarray]] = []
@@ -145,7 +151,7 @@ def _rows(
         _spread(rows, place[tails[here]], place[heads[here]], level[tails[here]])
         number[members] = bits.counts(rows)
         kinds.append((members, rows))
-    room(int(number.sum()) * 4)
+    room(int((number * np.bincount(group, minlength=groups)).sum()) * 8)
     start = np.zeros(groups, np.int64)
     columns: list[np.ndarray] = []
     filled = 0
@@ -197,8 +203,8 @@ def _components(
         order = np.argsort(of_column, kind="stable").astype(np.int32)
     local = np.empty(width, np.int64)
     local[order] = np.arange(width) - np.repeat(first, sizes)
-    used = np.unique(of_group[own[0]]) if len(own[0]) else np.empty(0)
-    return _Parts(len(used), of_group, _rounded(sizes), local, first, order)
+    used = int(np.count_nonzero(np.bincount(of_group[own[0]])))
+    return _Parts(used, of_group, _rounded(sizes), local, first, order)
 
 
 def _rounded(sizes: np.ndarray) -> np.ndarray:
@@ -244,10 +250,9 @@ def _spans(turns: np.ndarray, ends: np.ndarray, width: int) -> Iterator[tuple[in
 # Results -----------------------------------------------------------------------------------------
 
 
-def _emitted(n: int, group: np.ndarray, groups: int, lists: _Lists, room: Room) -> Pairs:
+def _emitted(n: int, group: np.ndarray, groups: int, lists: _Lists) -> Pairs:
     number = lists.number[group]
     total = int(number.sum())
-    room(total * 8)
     nodes = np.repeat(np.arange(n, dtype=np.int32 if n < 2**31 else np.int64), number)
     if groups == n and lists.straight:
         return Pairs(nodes, lists.columns, True, lists.storage)

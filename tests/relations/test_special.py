@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fuse_ref.relations.closure import special
-from fuse_ref.relations.derive import derive
 from fuse_ref.relations.rules import (
     Apply,
     Assignment,
@@ -24,6 +23,7 @@ from fuse_ref.relations.rules import (
 )
 from fuse_ref.relations.setting import Setting
 from fuse_ref.relations.tuples import Tuples
+from tests.support.plain_rules import derive
 
 V = {name: Variable(name) for name in "abcpqstuvwxyz"}
 

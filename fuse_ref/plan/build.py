@@ -18,14 +18,13 @@ from fuse_ref.ir.variables import reads
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.bounds import find_bounds
 from fuse_ref.plan.estimates import OPEN_SIZE, Estimates
-from fuse_ref.plan.logic import Table, lower_rules
-from fuse_ref.plan.lower import Definition, lower_sink, lower_table, lower_tensor
+from fuse_ref.plan.lower import Definition, lower_sink, lower_tensor
 from fuse_ref.plan.passes import improve
 from fuse_ref.plan.references import Tensors
+from fuse_ref.plan.relational import Relational, is_positive, read_by_logic, sparse_relations
 from fuse_ref.plan.schedule import schedule
-from fuse_ref.plan.steps import Output, Plan, RangeCheck, Shape, SizeCheck, Step
-from fuse_ref.plan.values import Builder, Unsupported
-from fuse_ref.relations.rules import Rule, atoms, elements
+from fuse_ref.plan.steps import Plan, RangeCheck, Shape, SizeCheck, Step
+from fuse_ref.plan.values import Unsupported
 
 __all__ = ["build_plan"]
 
@@ -170,8 +169,10 @@ class _Planner:
         ]
 
     def _tensor_steps(self, needed: set[str]) -> list[Step]:
-        logical = self._read_by_logic(needed)
-        self.tensors = replace(self.tensors, sparse=self._sparse(needed, logical))
+        logical = read_by_logic(self.program, self.checked, self.tensors, needed)
+        sparse = sparse_relations(self.program, self.checked, self.tensors, needed, logical)
+        self.tensors = replace(self.tensors, sparse=sparse)
+        self.relational = Relational(self.program, self.checked, self.tensors, self.estimates)
         steps: list[Step] = []
         for group in self.checked.dependencies.groups:
             sources = all(self.program.equations[i].kind == "source" for i in group.equations)
@@ -179,46 +180,24 @@ class _Planner:
                 steps.extend(self._steps(group, logical))
         return steps
 
-    def _read_by_logic(self, needed: set[str]) -> set[str]:
-        """Tensors that rules or queries read: their facts stay relations."""
-        specs = self.tensors.specs
-        found = {query.target.tensor for query in self.program.queries}
-        for number, equation in enumerate(self.program.equations):
-            name = equation.target.tensor
-            if specs[name].boolean and name in needed:
-                found.update(a.tensor for a in self.checked.dependencies.reads[number] if a.tensor is not None)
-        return found
-
-    def _sparse(self, needed: set[str], logical: set[str]) -> frozenset[str]:
-        """The relations that a run has the tuples of: what logical steps make or read."""
-        found = set()
-        for group in self.checked.dependencies.groups:
-            cycle = self.checked.cycles.get(group.tensors)
-            for name in group.tensors:
-                spec = self.tensors.specs[name]
-                kinds = {self.program.equations[i].kind for i in group.equations}
-                made = cycle is not None or not kinds <= {"fact", "literal", "source"}
-                if spec.boolean and name in needed and spec.virtual is None and (made or name in logical):
-                    found.add(name)
-        for name in logical & needed:
-            if self.tensors.specs[name].boolean and self.tensors.specs[name].role in ("input", "free"):
-                found.add(name)
-        return frozenset(found)
-
     def _steps(self, group: Group, logical: set[str]) -> list[Step]:
         cycle = self.checked.cycles.get(group.tensors)
         span = self.program.equations[group.equations[0]].span
         common = (group.equations, group.needs, group.tensors)
         boolean = all(self.tensors.specs[name].boolean for name in group.tensors)
         if cycle is not None:
-            if cycle.kind == "recurrence" and self.mode != "fixpoint" and not self._positive(group):
+            if (
+                cycle.kind == "recurrence"
+                and self.mode != "fixpoint"
+                and not is_positive(self.checked, self.tensors, group)
+            ):
                 route: Literal["dense", "streaming"] = "streaming" if cycle.virtual else "dense"
                 what = "streams do not run yet" if cycle.virtual else "recurrences do not run yet"
                 return [Step("Recurrence", *common, route, cycle.reason, unsupported=what, span=span)]
             if self.mode == "single":
                 raise mistake("FUSE162", span, tensors=" and ".join(group.tensors), reason=cycle.reason)
             if boolean:
-                return self._logical(Step("Fixpoint", *common, "logical", cycle.reason, span=span))
+                return self.relational.logical(Step("Fixpoint", *common, "logical", cycle.reason, span=span))
             what = "numeric fixpoints do not run yet"
             return [Step("Fixpoint", *common, "numeric", cycle.reason, unsupported=what, span=span)]
         (name,) = group.tensors
@@ -229,47 +208,9 @@ class _Planner:
         kinds = {self.program.equations[i].kind for i in group.equations}
         if spec.boolean and (not kinds <= {"fact", "literal"} or name in logical):
             reason = "facts of the text" if kinds <= {"fact", "literal"} else "acyclic, Boolean head"
-            return self._logical(Step("Relation", *common, "logical", reason, span=span))
+            return self.relational.logical(Step("Relation", *common, "logical", reason, span=span))
         reason = "written in the text" if kinds <= {"fact", "literal"} else "acyclic, numeric head"
         return self._dense(group, name, reason)
-
-    def _positive(self, group: Group) -> bool:
-        """Whether a group of relations is a fixpoint, whichever way it also may be run: it denies none of its own."""
-        specs, found = self.tensors.specs, self.checked.dependencies.reads
-        return all(specs[name].boolean and specs[name].virtual is None for name in group.tensors) and not any(
-            access.negated and access.tensor in group.tensors for number in group.equations for access in found[number]
-        )
-
-    def _logical(self, step: Step) -> list[Step]:
-        """A step of rules, after the truth tables that they read."""
-        rules: list[Rule] = []
-        tables: list[Step] = []
-        for name in step.writes:
-            definitions = [
-                (i, Definition(self.program.equations[i], self.checked.shapes.equations[i]))
-                for i in step.equations
-                if self.program.equations[i].target.tensor == name
-            ]
-            try:
-                made, wanted = lower_rules(name, definitions, self.tensors)
-                tables.extend(made_step for table in wanted for made_step in self._table(name, table))
-            except Unsupported as why:
-                return [replace(step, unsupported=str(why))]
-            rules.extend(made)
-        own = tuple(name for table in tables for name in table.writes)
-        read = {atom.relation for rule in rules for atom in atoms(rule)} | {
-            tensor for rule in rules for tensor in elements(rule)
-        }
-        needs = tuple(name for name in (*step.reads, *own) if name in read)
-        return [*tables, replace(step, reads=needs, rules=tuple(rules))]
-
-    def _table(self, tensor: str, table: Table) -> list[Step]:
-        """The steps that make a truth table for the rules of `tensor`."""
-        number = self.estimates.number
-        builder = lower_table(table.name, table.body, table.variables, table.shapes, self.tensors, number)
-        names = tuple(dict.fromkeys(read.tensor for read in reads(table.body)))
-        step = Step("Dense", (), names, (table.name,), "dense", f"a truth table for {tensor}")
-        return [*self._joins(step, builder), self._with(step, builder)]
 
     def _dense(self, group: Group, name: str, reason: str) -> list[Step]:
         span = self.program.equations[group.equations[0]].span
@@ -279,37 +220,7 @@ class _Planner:
             builder = lower_tensor(name, definitions, self.tensors, self.estimates.number)
         except Unsupported as why:
             return [replace(step, unsupported=str(why))]
-        return [*self._joins(step, builder), self._with(step, builder)]
-
-    def _joins(self, step: Step, builder: Builder) -> list[Step]:
-        """The step that makes the relations of a dense step's products."""
-        if not builder.rules:
-            return []
-        rules = tuple(rule for rule, _ in builder.rules)
-        shapes = tuple(Shape(rule.head, lengths) for rule, lengths in builder.rules)
-        needs = tuple(name for name in step.reads if any(name == a.relation for rule in rules for a in atoms(rule)))
-        made = tuple(rule.head for rule in rules)
-        reason = f"the combinations that {step.writes[0]} sums" if step.writes else "the combinations of a sink"
-        return [Step("Relation", (), needs, made, "logical", reason, rules=rules, shapes=shapes, span=step.span)]
-
-    def _with(self, step: Step, builder: Builder) -> Step:
-        """`step` with a builder's operations and what they cost."""
-        operations = tuple(builder.operations)
-        outputs = {tensor: self._given_output(tensor) for tensor in step.reads}
-        step = replace(step, reads=(*step.reads, *(rule.head for rule, _ in builder.rules)))
-        flops = largest = 0
-        for operation in operations:
-            flops += self.estimates.flops(operation, outputs)
-            outputs[operation.output.out] = operation.output
-            largest = max(largest, self.estimates.elements(operation.output))
-        return replace(
-            step, operations=operations, contractions=tuple(builder.contractions), flops=flops, largest=largest
-        )
-
-    def _given_output(self, tensor: str) -> Output:
-        lengths = self.tensors.shapes[tensor]
-        labels = tuple(str(k) for k in range(len(lengths)))
-        return Output(tensor, labels, lengths, self.tensors.dtypes[tensor])
+        return [*self.relational.joins(step, builder), self.relational.measured(step, builder)]
 
     def _answers(self) -> list[Step]:
         steps = []
@@ -328,8 +239,8 @@ class _Planner:
                 hidden = f"sink~{number}"
                 try:
                     builder = lower_sink(hidden, sink, shapes, self.tensors, self.estimates.number)
-                    steps.extend(self._joins(step, builder))
-                    step = self._with(replace(step, writes=(hidden,)), builder)
+                    steps.extend(self.relational.joins(step, builder))
+                    step = self.relational.measured(replace(step, writes=(hidden,)), builder)
                 except Unsupported as why:
                     step = replace(step, unsupported=str(why))
             steps.append(step)

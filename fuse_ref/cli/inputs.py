@@ -14,7 +14,6 @@ from fuse_ref.evaluate.relation import Relation
 from fuse_ref.files.content import read_content
 from fuse_ref.files.paths import READ_ENDINGS, WRITE_ENDINGS, Folders, Place, split_key
 from fuse_ref.files.sinks import Result, write_results
-from fuse_ref.files.table import Table
 from fuse_ref.files.writers import SEVERAL
 from fuse_ref.program import Program
 
@@ -34,7 +33,7 @@ def read_input(name: str, written: str, program: Program) -> object:
         written: path of a file in one of the formats that programs read; `FILE:key` picks one array.
 
     Returns:
-        An array; for relations from files of facts a list of tuples.
+        An array; for relations from files of facts a table.
     """
     place = place_of(written)
     if place.ending not in READ_ENDINGS:
@@ -43,10 +42,9 @@ def read_input(name: str, written: str, program: Program) -> object:
     tensor = next((tensor for tensor in program.ir.tensors if tensor.name == name), None)
     letters = () if tensor is None else tensor.letters or tuple(axis.partition("#")[0] for axis in tensor.axes)
     try:
-        content = read_content(place, Folders(Path.cwd(), ()), letters, boolean=tensor is not None and tensor.boolean)
+        return read_content(place, Folders(Path.cwd(), ()), letters, boolean=tensor is not None and tensor.boolean)
     except FuseError as error:
         raise UsageProblem(f"input {name}: {error.message}") from error
-    return list(content.rows()) if isinstance(content, Table) else content
 
 
 def listed(endings: tuple[str, ...]) -> str:

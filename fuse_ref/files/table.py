@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
 
-from fuse_ref.relations.symbols import Coded, Column, coded
+from fuse_ref.relations.symbols import Column, coded
 
 __all__ = ["WHOLE", "Cell", "Column", "LineProblem", "Lines", "Table", "column_of", "named_columns", "table_of"]
 
@@ -37,14 +37,6 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.lines)
-
-    def rows(self) -> Iterator[tuple[Cell, ...]]:
-        """The rows as symbols and positions."""
-        columns = (
-            map(column.names.__getitem__, column.codes.tolist()) if isinstance(column, Coded) else column.tolist()
-            for column in self.columns
-        )
-        return zip(*columns, strict=True)
 
 
 def table_of(rows: Sequence[Sequence[Cell]], width: int, lines: Lines) -> Table:

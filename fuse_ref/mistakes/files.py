@@ -283,6 +283,19 @@ FILE_MISTAKES: tuple[Mistake, ...] = (
         ),
     ),
     Mistake(
+        "FUSE345",
+        AxisError,
+        "symbols and positions of inputs on one axis",
+        "{name} gives {kind} on axis {axis}, but {first} gives {known} there",
+        "give both by symbol or both by position; axis {axis} = {{Ann, Bob}} says which position a symbol has",
+        (
+            Example(
+                "Q gives positions on axis x, but P gives symbols there",
+                python="Program('input P(x); input Q(x); Y[x] = P(x) + Q(x)').compile()(P=['Ann'], Q=[0])",
+            ),
+        ),
+    ),
+    Mistake(
         "FUSE346",
         MissingFrameworkError,
         "table of a package that is not installed",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final, TypeAlias
@@ -32,6 +32,10 @@ class Coded:
     def cell(self, row: int) -> str:
         return self.names[int(self.codes[row])]
 
+    def cells(self) -> list[str]:
+        names = self.names
+        return [names[code] for code in self.codes.tolist()]
+
 
 Column: TypeAlias = np.ndarray | Coded  # positions (int64), or symbols
 
@@ -43,44 +47,78 @@ def coded(cells: Sequence[str]) -> Coded:
 
 
 class SymbolTable:
-    """The symbols of one axis in position order. Looking one up takes the same time however many there are."""
+    """The symbols of one axis in position order. Looking one up takes the same time however many there are.
 
-    __slots__ = ("_numbers",)
+    Args:
+        names: in position order; one that stands there twice counts once.
+    """
+
+    __slots__ = ("_base", "_names", "_numbers")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
+        self._base: SymbolTable | None = None  # what a child began with, never changed
         # A dict keeps the order.
-        self._numbers: dict[str, int] = {}
-        self.extend(names)
+        self._numbers: dict[str, int] = {name: k for k, name in enumerate(dict.fromkeys(names))}
+        self._names: tuple[str, ...] | None = None
+
+    def child(self) -> SymbolTable:
+        """A table that begins with these symbols and grows by itself. This one must not grow any more."""
+        found = SymbolTable()
+        found._base = self if self._base is None else self._base
+        found._numbers = {} if self._base is None else dict(self._numbers)
+        return found
 
     def extend(self, names: Iterable[str]) -> None:
         """Add those of `names` that are new, at the end."""
-        numbers = self._numbers
-        if not numbers:
-            numbers.update({name: k for k, name in enumerate(dict.fromkeys(names))})
-            return
+        self._names = None
+        begin = 0 if self._base is None else len(self._base)
         for name in names:
-            numbers.setdefault(name, len(numbers))
+            if self._base is None or name not in self._base:
+                self._numbers.setdefault(name, begin + len(self._numbers))
 
     def position(self, name: str) -> int | None:
         """The position of `name`; None where there is none."""
-        return self._numbers.get(name)
+        found = None if self._base is None else self._base.position(name)
+        return self._numbers.get(name) if found is None else found
 
     def positions(self, column: Coded) -> np.ndarray:
         """Of each row of `column` the position (int64), -1 where its name is unknown."""
-        get = self._numbers.get
-        found = np.fromiter((get(name, -1) for name in column.names), np.int64, len(column.names))
+        found = self.positions_of(column.names)
         return found[column.codes] if len(found) else np.empty(0, np.int64)
+
+    def positions_of(self, names: Sequence[str]) -> np.ndarray:
+        """The position (int64) of each of `names`, -1 where it is unknown."""
+        first = self if self._base is None else self._base
+        get = first._numbers.get
+        found = np.fromiter((get(name, -1) for name in names), np.int64, len(names))
+        if first is not self and self._numbers:
+            for place in np.flatnonzero(found < 0).tolist():
+                found[place] = self._numbers.get(names[place], -1)
+        return found
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The symbols in position order."""
-        return tuple(self._numbers)
+        """The symbols in position order; the same object as long as none is added."""
+        if self._names is None:
+            first = () if self._base is None else self._base.names
+            self._names = (*first, *self._numbers) if self._numbers else first
+        return self._names
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._numbers) + (0 if self._base is None else len(self._base))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._numbers
+        return name in self._numbers or (self._base is not None and name in self._base)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def index(self, name: str) -> int:
+        """The position of a symbol that there is."""
+        found = self.position(name)
+        if found is None:
+            raise ValueError(name)
+        return found
 
 
 def in_order_of_appearance(columns: Sequence[Coded]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.operations import ELEMENTWISE
 from fuse_ref.ir.index import Affine, Index, Symbol
 from fuse_ref.ir.nodes import Axis
 from fuse_ref.mistakes import mistake
@@ -116,14 +117,25 @@ class LogicCall:
         dense = {name: np.asarray(values[name]) for name in self.tensors}
         limits = Limits(config.memory_limit, config.time_limit)
         if config.mode != "demand":
-            return derive(self.rules, known, dense, shapes, length, limits)
+            return derive(self.rules, known, dense, shapes, length, limits, _apply)
         sizes = {name: len(tuples) for name, tuples in known.items()}
         wanted = demand(self.rules, self.goals, given=tuple(known), sizes=sizes)
         made = wanted.shapes({**shapes, **{name: tuples.shape for name, tuples in known.items()}})
-        derived = derive(wanted.rules, known, dense, made, length, limits)
+        derived = derive(wanted.rules, known, dense, made, length, limits, _apply)
         # What no goal needs has no tuples.
         empty = {name: Tuples.empty(shapes[name]) for name in self.heads}
         return replace(derived, relations=empty | dict(derived.relations))
+
+
+def _apply(function: str, arguments: Sequence[Any], options: tuple[tuple[str, str], ...]) -> np.ndarray:
+    """An elementwise function of the library, as dense steps compute it."""
+    row = ELEMENTWISE[function]
+    values = [np.asarray(argument) for argument in arguments]
+    if row.takes == "float":
+        # Positions beside numbers are of the numbers' type.
+        types = [value.dtype for value in values if value.dtype.kind == "f" and value.ndim]
+        values = [value.astype(types[0] if types else np.float64, copy=False) for value in values]
+    return np.asarray(row.function(*values, **dict(options)))
 
 
 def with_goals(calls: Mapping[int, LogicCall], plan: Plan, outputs: Sequence[str]) -> dict[int, LogicCall]:

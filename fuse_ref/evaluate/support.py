@@ -47,7 +47,7 @@ def check_supported(
         raise _setting("precision", config.precision, "the engines compute in float32 and float64 so far")
     if config.projection_strategy == "monte_carlo" and _projects(plan):
         raise _setting("projection_strategy", config.projection_strategy, "sums are always computed whole so far")
-    if config.time_limit is not None:
+    if config.time_limit is not None and not any(step.rules for step in plan.steps):
         raise _setting("time_limit", config.time_limit, "no step watches it so far")
     if policies is not None:
         for field in ("sharding", "quantization", "lora"):

@@ -7,7 +7,7 @@ projection that the text itself wrote has a span and an implied one has none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from fuse_ref.analysis.words import reference_text
@@ -52,9 +52,13 @@ def advise(program: ProgramIR) -> tuple[Advice, ...]:
     """Every such place of a program, in text order, each once for an equation and kind."""
     found: list[Advice] = []
     declared = {item.letter.rstrip("'"): item for item in program.declared}
+    along = {axis.name for axis in program.axes if axis.stepped}
+    stepped = {(t.name, position) for t in program.tensors for position, axis in enumerate(t.axes) if axis in along}
     for equation in program.equations:
         if equation.kind == "equation" and not equation.target.boolean:
-            for message in dict.fromkeys((*_messages(equation), *_unbounded(equation, declared), *_share(equation))):
+            for message in dict.fromkeys(
+                (*_messages(equation), *_unbounded(equation, declared, stepped), *_share(equation))
+            ):
                 found.append(Advice(message, equation_text(equation), equation.span))
     found += _written_twice(program)
     return tuple(sorted(found, key=lambda item: (item.span.source.name, item.span.start)))
@@ -170,24 +174,30 @@ def _own_normaliser(factors: tuple[Expr, ...], divisors: tuple[Expr, ...]) -> It
                 )
 
 
-def _unbounded(equation: Equation, declared: Mapping[str, DeclaredAxis]) -> Iterator[str]:
-    """`Y[x] max= X[2*x+dx]` beside `axis dx = 3`: the line speaks of a dx that stands alone, and there is none."""
+def _unbounded(
+    equation: Equation, declared: Mapping[str, DeclaredAxis], stepped: Set[tuple[str, int]]
+) -> Iterator[str]:
+    """`Y[t] = X[t-1, t+dt]` beside `axis dt = 3`: on a stepped axis the line speaks of what is computed there.
+
+    Args:
+        stepped: tensors and positions along stepped axes.
+    """
     places: dict[str, str] = {}
     alone = {node.variable for node in _all(equation.body) if isinstance(node, Position)}
     for read in (equation.target, *reads(equation.body)):
-        for index in read.indices:
+        for position, index in enumerate(read.indices):
             form = index.numerator if isinstance(index, Quotient) else index
             if not isinstance(form, Affine) or (index == Affine(form.terms) and form.variable is not None):
                 alone.update(index_variables(index))
-            elif len(form.terms) > 1:
+            elif len(form.terms) > 1 and (read.tensor, position) in stepped:
                 for variable, _ in form.terms:
                     places.setdefault(variable, reference_text(read.tensor, read.indices))
     for variable, text in places.items():
         item = declared.get(variable.rstrip("'"))
         if item is not None and item.size is not None and variable not in alone:
             yield (
-                f"axis {item.letter} = {item.size} does not bound {variable} here, which never stands alone as an index: "
-                f"it runs as far as {text} stays inside; a factor K[{variable}], with K[{variable}] = 1, bounds it"
+                f"axis {item.letter} = {item.size} does not bound {variable} here, which never stands alone as an index, "
+                f"while other equations step along that axis: it runs as far as {text} stays inside; a factor K[{variable}], with K[{variable}] = 1, bounds it"
             )
 
 

@@ -10,7 +10,7 @@ from fuse_ref.analysis.words import index_text
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Gather
 from fuse_ref.ir.nodes import ArrayLiteral, Axis, Expr, Position, ProgramIR, Read, Tensor
-from fuse_ref.ir.variables import children, reads
+from fuse_ref.ir.variables import children, index_variables, reads
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.source import Span
@@ -132,7 +132,7 @@ def find_known(program: ProgramIR, sizes: Mapping[str, int] | None, given: Mappi
 
 def _declare(known: Known, letter: str, size: int) -> None:
     found = axes_of_letter(known.program, letter)
-    if not found and letter in _bare_letters(known.program):
+    if not found and letter in _loose_letters(known.program):
         declared = known.loose.setdefault(letter, size)
         if declared != size:
             other = f"by axis {letter} = {declared}"
@@ -157,15 +157,21 @@ def _declare(known: Known, letter: str, size: int) -> None:
         known.declared.setdefault(axis.name, Declared(size, f"sizes={{{letter!r}: {size}}}", None))
 
 
-def _bare_letters(program: ProgramIR) -> set[str]:
-    """Letters of indices that are used as values."""
+def _loose_letters(program: ProgramIR) -> set[str]:
+    """Letters of indices that are used as values, or move an index together with others (`dx` of `X[x+dx]`)."""
     found: set[str] = set()
     stack: list[Expr] = [equation.body for equation in program.equations]
+    stack.extend(equation.target for equation in program.equations)
     stack.extend(sink.body for sink in program.sinks)
     while stack:
         node = stack.pop()
-        if isinstance(node, Position):
-            found.add(node.variable.rstrip("'"))
+        match node:
+            case Position(variable):
+                found.add(variable.rstrip("'"))
+            case Read(indices=indices):
+                found.update(variable.rstrip("'") for index in indices for variable in index_variables(index))
+            case _:
+                pass
         stack.extend(children(node))
     return found
 

@@ -16,6 +16,7 @@ from fuse_ref.analysis.formulas import at_least_zero, deciding_slice, open_slice
 from fuse_ref.analysis.graph import groups
 from fuse_ref.analysis.lengths import Fixed, Length, floor_divide, linear, maximum, minimum, times
 from fuse_ref.analysis.limits import Limit, ScopeTable, Slot, affine_part, highest, likely_cure, limits, lowest, unsized
+from fuse_ref.analysis.loose import declared_alone
 from fuse_ref.analysis.sizes import Known, written_by_gathers
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Affine, SliceIndex
@@ -72,12 +73,17 @@ class Solver:
         self.tables = tables
         self.solution = Solution()
         self.limits: dict[RangeNode, list[Limit]] = {}
+        self.declared: dict[RangeNode, Fixed] = {}  # of letters that stand at no tensor by themselves
         # Per tensor: the slots that equations write, with their scope; per position.
         self.writes: dict[tuple[str, int], list[tuple[int, Slot]]] = {}
         self.reads: dict[tuple[str, int], list[tuple[int, Slot]]] = {}
         for number, table in enumerate(tables):
             for variable in table.variables:
-                self.limits[RangeNode(number, variable)] = limits(table, known, variable)
+                node = RangeNode(number, variable)
+                self.limits[node] = limits(table, known, variable)
+                declared = declared_alone(table, self.limits[node], known, variable)
+                if declared is not None:
+                    self.declared[node] = declared
             for slot in table.writes:
                 assert slot.tensor is not None
                 self.writes.setdefault((slot.tensor, slot.position), []).append((number, slot))
@@ -141,6 +147,8 @@ class Solver:
         fixed = self.fixed_by_axis(node)
         if fixed is not None:
             return (fixed,)
+        if node in self.declared:
+            return ()
         table = self.tables[node.scope]
         found: dict[Node, None] = {}
         if node.variable in table.slices:
@@ -221,6 +229,8 @@ class Solver:
         fixed = self.fixed_by_axis(node)
         if fixed is not None:
             return self.solution.lengths[fixed]
+        if node in self.declared:
+            return self.declared[node]
         table = self.tables[node.scope]
         if node.variable in table.slices:
             return self._slice_range(table, node.variable)
@@ -297,11 +307,6 @@ class Solver:
             needed = max((self.constant_read(t, p) for t, p in self.positions[axis]), default=0)
             if needed:
                 return Fixed(needed)
-        if axis is None:
-            letters = (v.rstrip("'") for v in (node.variable, *table.compared.get(node.variable, ())))
-            size = next((self.known.loose[letter] for letter in letters if letter in self.known.loose), None)
-            if size is not None:
-                return Fixed(size)
         if node.variable in table.virtual:
             return Fixed(1)  # one call is one step
         self.no_source(node.variable, table)

@@ -76,6 +76,22 @@ INDEX_CASES: tuple[Case, ...] = (
         ({"n": 5, "f": 2, "b": 5}, {"n": 7, "f": 3, "b": 6}),
         one="f",
     ),
+    Case("declared_offset", "axis dx = 3\nY[x] = X[x+dx] (dx + 1)", (given("X", "n"),), ({"n": 5}, {"n": 7}), one="-"),
+    Case(
+        "pooling_of_declared_width",
+        "axis dx = 3\nP[x, c] max= F[2*x+dx, c]",
+        (given("F", "n c"),),
+        ({"n": 7, "c": 2}, {"n": 10, "c": 3}),
+        one="c",
+    ),
+    Case("declared_offset_and_axis", "axis dx = 3, x = 6\nY[x] = X[x+dx]", (given("X", "n"),), ({"n": 5}, {"n": 7})),
+    Case(
+        "declared_offset_backwards",
+        "axis k = 2, d = 3\nY[t] = X[t-k, d-d'] + Z[t]",
+        (given("X", "n m"), given("Z", "t")),
+        ({"n": 5, "m": 3, "t": 5}, {"n": 7, "m": 4, "t": 6}),
+        one="m",
+    ),
     Case("declared_window", "axis x = 6\nY[x] = F[dx] X[x+dx]", (given("F", "f"), given("X", "n")), _WINDOW, one="f"),
     Case(
         "strided_window",

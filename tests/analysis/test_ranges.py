@@ -263,3 +263,33 @@ def test_empty_batches_have_a_shape() -> None:
     shapes = shapes_of("Y[b, x] = F[d] X[b, x+d]")
     assert sizes_of(shapes, "Y", {"F": (2,), "X": (0, 5)}) == (0, 4)
     assert sizes_of(shapes, "Y", {"F": (2,), "X": (3, 0)}) == (3, 0)
+
+
+def test_declared_letters_that_stand_at_no_tensor_alone() -> None:
+    """`axis dx = 3` is the range of such a letter; the others then stay inside with all of it."""
+    for n in (3, 7, 8):
+        for factor in (1, 2):
+            text = f"axis dx = 3\nP[x] max= F[{factor}*x+dx]"
+            by_enumeration = _longest(n, range(3), factor, 1, 0)
+            assert _extent(text, "P", F=(n,)) == by_enumeration
+            # The same with sizes= instead of the line, and with primes.
+            assert Program(f"P[x] max= F[{factor}*x+dx']").compile("numpy", sizes={"dx": 3})(F=[0.0] * n)[
+                "P"
+            ].shape == (by_enumeration,)
+    with pytest.raises(AxisError, match="F"):
+        Program("axis dx = 3\nP[x] max= F[x+dx]").compile("numpy")(F=[1.0, 2.0])
+    # Beside a declared x reads go past the end, and give 0; for max= they do not count.
+    runner = Program("axis dx = 3, x = 4\nS[x] = F[x+dx]\nM[x] max= F[x+dx]\nexport S, M").compile("numpy")
+    for f in ([1.0, 2.0, 3.0, 4.0], [-1.0, -2.0, -3.0]):
+        result, n = runner(F=f), len(f)
+        windows = [[f[x + d] for d in range(3) if x + d < n] for x in range(4)]
+        assert result["S"].tolist() == [sum(w) for w in windows]
+        assert result["M"].tolist() == [max(w, default=float("-inf")) for w in windows]
+    # Along a stepped axis reads still stay inside.
+    stepped = Program("axis k = 9\nV[t] = X[t+1] - X[t]\nY[t] = X[t+k] Z[t]\nexport V, Y").compile("numpy")
+    assert stepped(X=[1.0, 2.0, 4.0], Z=[1.0])["Y"].tolist() == [7.0]
+
+
+def _extent(text: str, tensor: str, **shapes: tuple[int, ...]) -> int:
+    given = {name: [0.0] * shape[0] for name, shape in shapes.items()}
+    return int(Program(text).compile("numpy")(given)[tensor].shape[0])

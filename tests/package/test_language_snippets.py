@@ -42,6 +42,7 @@ AROUND: dict[str, str] = {
     "Y[t] = X[t+1] - X[t]": "",
     "F[x] = K[dx] I[x+dx]": "axis dx = 3",
     "axis x = 5": "axis dx = 3; F[x] = K[dx] I[x+dx]",
+    "P[x] max= I[2*x+dx]": "axis dx = 3",
     "F[x] = K[dx] I[x+dx] + B[x]": "axis dx = 3",
     "Y[t] = X[t-1]": "",
     "U[x] = P[x/2]": "",

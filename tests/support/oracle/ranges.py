@@ -186,6 +186,8 @@ class Solver:
                 result[name] = self._slice_length(item, reads, name)
             elif root in self.fixed:
                 result[name] = self.fixed[root]
+            elif self._declared_alone(reads, item, name, root):
+                result[name] = self.sizes[name.rstrip("'")]
             elif root not in self.axes.stepped:
                 alone = [self.length(*key) for key in self._read_alone(reads, root)]
                 if alone:
@@ -200,6 +202,18 @@ class Solver:
             result |= {name: self._range(item, reads, name, result) for name in ready}
             pending = [name for name in pending if name not in ready]
         return result
+
+    def _declared_alone(self, reads: list[Read], item: Definition, name: str, root: Node) -> bool:
+        """A declared letter that is at no place by itself and moves along no stepped axis."""
+        if name.rstrip("'") not in self.sizes or "@" in name:
+            return False
+        for read in (*reads, item.target):
+            for place, index in enumerate(read.indices):
+                if self.axes.of(read.tensor, place) == root:
+                    return False
+                if name in index_variables(index) and self.axes.of(read.tensor, place) in self.axes.stepped:
+                    return False
+        return True
 
     def _read_alone(self, reads: list[Read], root: Node) -> Iterator[tuple[str, int]]:
         for read in reads:

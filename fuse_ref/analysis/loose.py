@@ -1,0 +1,31 @@
+"""Letters that stand at no tensor by themselves: `dx` of `X[2*x+dx]`, whose range a line `axis dx = 3` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fuse_ref.analysis.lengths import Fixed
+from fuse_ref.analysis.limits import Limit, ScopeTable
+from fuse_ref.analysis.sizes import Known
+
+__all__ = ["declared_alone"]
+
+
+def declared_alone(table: ScopeTable, limits: Sequence[Limit], known: Known, variable: str) -> Fixed | None:
+    """The declared size of such a letter, which is its range whatever reads would allow; None where there is none.
+
+    Along stepped axes reads stay inside, and a declaration speaks of what is computed there.
+
+    Args:
+        table: of the equation.
+        limits: the slots that have the variable; without one it is used as a number alone.
+    """
+    if {variable} & {*table.axis, *table.slices, *table.produced}:
+        return None
+    for limit in limits:
+        tensor, position = limit.slot.tensor, limit.slot.position
+        if tensor is not None and known.axes[known.tensors[tensor].axes[position]].stepped:
+            return None
+    letters = (v.rstrip("'") for v in (variable, *table.compared.get(variable, ())))
+    size = next((known.loose[letter] for letter in letters if letter in known.loose), None)
+    return None if size is None else Fixed(size)

@@ -27,7 +27,8 @@ _DEEP: Final = 4000  # levels that are worth one round each; they fit in 16 bits
 _SEARCHES: Final = 1 << 31  # steps of searches, one for each column, that replace rounds over a deep graph
 _FEW: Final = 4  # columns for which a search each is cheaper than rows
 _ONE: Final = 1 << 17  # words that rows may take before components are told apart
-_MOST: Final = 1 << 26  # words that rows may take: half a gigabyte
+_MANY: Final = 1 << 22  # words that rows may take even where few bits would be 1
+_MOST: Final = 1 << 25  # words that rows may take: a quarter of a gigabyte
 _CHUNK: Final = 1 << 20  # words or tuples that are worked on at once
 
 
@@ -130,15 +131,23 @@ def _rows(
 ) -> _Lists | None:
     parts = _components(groups, tails, heads, own, width)
     size = np.minimum(parts.words[parts.of_group], bits.words(width))
-    if int(size.sum()) > _MOST:
+    taken = int(size.sum())
+    if taken > _MOST:
         return None
-    room(int(size.sum()) * 8)
     # Edges level by level, and within a level node by node.
     if (tails[1:] < tails[:-1]).any():
         order = np.argsort(tails, kind="stable")
         tails, heads = tails[order], heads[order]
     order = np.argsort(level[tails].astype(np.int16), kind="stable")  # which NumPy sorts by digits
     tails, heads = tails[order], heads[order]
+    if taken > _MANY:
+        # No row has more columns than there are ways to come to one: rows that are nearly empty are no bits.
+        ways = np.bincount(own[0], minlength=groups).astype(np.float64).reshape(-1, 1)
+        with np.errstate(over="ignore"):
+            _spread(ways, tails, heads, level[tails], np.add)
+        if float(np.minimum(ways, width).sum()) < taken / 8:
+            return None
+    room(taken * 8)
     number = np.zeros(groups, np.int64)
     kinds: list[tuple[np.ndarray, np.ndarray]] = []
     for kind in np.flatnonzero(np.bincount(size)).tolist():
@@ -148,7 +157,7 @@ def _rows(
         here = size[own[0]] == kind
         rows = bits.from_pairs(place[own[0][here]], parts.local[own[1][here]], (len(members), kind * bits.WORD))
         here = size[tails] == kind
-        _spread(rows, place[tails[here]], place[heads[here]], level[tails[here]])
+        _spread(rows, place[tails[here]], place[heads[here]], level[tails[here]], np.bitwise_or)
         number[members] = bits.counts(rows)
         kinds.append((members, rows))
     room(int((number * np.bincount(group, minlength=groups)).sum()) * 8)
@@ -217,8 +226,8 @@ def _rounded(sizes: np.ndarray) -> np.ndarray:
     return found
 
 
-def _spread(rows: np.ndarray, tails: np.ndarray, heads: np.ndarray, level: np.ndarray) -> None:
-    """OR rows of heads into rows of tails, level by level; edges are ordered by level and tail."""
+def _spread(rows: np.ndarray, tails: np.ndarray, heads: np.ndarray, level: np.ndarray, join: np.ufunc) -> None:
+    """Join rows of heads to rows of tails, level by level; edges are ordered by level and tail."""
     if not len(tails):
         return
     first = np.flatnonzero(np.concatenate(([True], tails[1:] != tails[:-1])))
@@ -231,8 +240,8 @@ def _spread(rows: np.ndarray, tails: np.ndarray, heads: np.ndarray, level: np.nd
         begin, end = ends[low], ends[high]
         above = work[heads[begin:end]]
         if end - begin > high - low:
-            above = np.bitwise_or.reduceat(above, first[low:high] - begin, axis=0)
-        work[nodes[low:high]] |= above
+            above = join.reduceat(above, first[low:high] - begin, axis=0)
+        work[nodes[low:high]] = join(work[nodes[low:high]], above)
 
 
 def _spans(turns: np.ndarray, ends: np.ndarray, width: int) -> Iterator[tuple[int, int]]:

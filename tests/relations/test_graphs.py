@@ -111,9 +111,22 @@ def test_rows_that_would_be_too_many_are_left_alone(monkeypatch: pytest.MonkeyPa
     for name in ("_FEW", "_ONE", "_MOST"):
         monkeypatch.setattr(unions, name, 0)
     assert unions.unions(10, (steps, steps + 1), (steps, steps + 1), 10, lambda count: None) is None
+    monkeypatch.setattr(unions, "_MOST", 1 << 25)
+    monkeypatch.setattr(unions, "_MANY", 0)
+    one = np.zeros(1, np.int64)
+    assert unions.unions(1000, (one, one + 1), (one, one), 1000, lambda count: None) is None
+    assert unions.unions(10, (steps, steps + 1), (steps, steps + 1), 10, lambda count: None) is not None
     monkeypatch.setattr(unions, "_SEARCHES", 0)
     monkeypatch.setattr(unions, "_DEEP", 0)
     assert unions.unions(10, (steps, steps + 1), (steps, steps + 1), 10, lambda count: None) is None
+
+
+def test_ways_that_no_float_counts_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unions, "_MANY", 0)
+    steps = np.repeat(np.arange(1500), 2)
+    found = unions.unions(1501, (steps, steps + 1), (steps, steps + 1), 1501, lambda count: None)
+    assert found is not None
+    assert len(found.nodes) == 1500 * 1501 // 2
 
 
 def test_room_is_asked_before_the_result_is_made() -> None:

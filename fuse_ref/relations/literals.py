@@ -174,7 +174,7 @@ def written_value(
     match value:
         case Variable(name):
             if bindings is None or name not in bindings:
-                return name.replace("~", "")
+                return "_" if name.startswith("_") else name.replace("~", "")
             return _symbol(bindings[name], place or (places or {}).get(name), names)
         case Constant(int() as number):
             return _symbol(number, place, names)
@@ -184,7 +184,11 @@ def written_value(
             inner = (written_value(index, names, places, (tensor, k), bindings) for k, index in enumerate(indices))
             return f"{tensor}[{', '.join(inner)}]" if indices else tensor
         case Apply(function, arguments):
-            parts = [written_value(item, names, places, None, bindings) for item in arguments]
+            # What is computed with is a number, not a symbol.
+            parts = [
+                written_value(item, names if isinstance(item, Element) else None, places, None, bindings)
+                for item in arguments
+            ]
             if function in _INFIX and len(parts) == 2:
                 parts = [
                     f"({text})" if isinstance(item, Apply) and function != "add" else text

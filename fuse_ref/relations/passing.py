@@ -74,7 +74,7 @@ def ordered(
             would be derived whole.
         sizes: numbers of tuples, as far as known.
         last: an atom that waits for all others.
-        as_written: atoms in text order, whatever their sizes.
+        as_written: in text order, whatever the sizes, as far as what each needs is bound.
     """
     sizes = sizes or {}
     large = 10 * max([UNKNOWN_SIZE, *sizes.values()])
@@ -99,10 +99,12 @@ def ordered(
         tests = [k for k, item in enumerate(left) if not isinstance(item, Atom) and ready(item, known, alone)]
         atoms = [k for k, item in enumerate(left) if isinstance(item, Atom) and item is not last]
         domains = [k for k, item in enumerate(left) if isinstance(item, Domain)]
-        if tests:
+        if as_written and (tests or atoms):
+            chosen = min([*tests[:1], *atoms[:1]])
+        elif tests:
             chosen = tests[0]
         elif atoms:
-            chosen = atoms[0] if as_written else min(atoms, key=lambda k: cost(left[k]))  # type: ignore[arg-type]
+            chosen = min(atoms, key=lambda k: cost(left[k]))  # type: ignore[arg-type]
         elif domains:
             chosen = domains[0]
         else:

@@ -42,6 +42,7 @@ class Rewriting:
         self.instances: dict[tuple[str, Pattern], tuple[str, Instance]] = {}
         self.crowded = False  # more constants than one relation gets rewritings for
         self._ways: dict[tuple[str, Pattern], Pattern | None] = {}
+        self._of_relation: dict[str, int] = {}  # how many rewritings for constants it has
         self._magic: dict[str, str] = {}  # what is needed -> what for
         self._stored: set[str] = set()
         self._left: deque[tuple[str, Adornment] | Instance] = deque()
@@ -185,7 +186,7 @@ class Rewriting:
         for place, instance in (self.choices.analysed(self.asked, relation, best[1], self.sizes) or {}).items():
             if place not in self.instances:
                 self._register(place, instance)
-        if sum(name == relation for name, _ in self.instances) > MOST_CONSTANTS:
+        if self._of_relation.get(relation, 0) > MOST_CONSTANTS:
             self.choices.shared.add(relation)
             self.crowded = True
         return best[1]
@@ -276,6 +277,7 @@ class Rewriting:
         relation, pattern = place
         made = self._name(f"{relation}~{adornment_of(pattern)}")
         self.instances[place] = made, instance
+        self._of_relation[relation] = self._of_relation.get(relation, 0) + 1
         self._made(made, relation, [k for k, value in enumerate(pattern) if value is None])
         for key, values in instance.keys.items():
             if None in values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,6 +77,7 @@ def draw(seed: int, *, size: int | None = None) -> Drawn:
                 rules.append(Rule(name, tuple(Constant(chance.randrange(size)) for _ in range(arity)), (), 0, "a fact"))
     known = {name: _tuples(chance, arity, size) for name, arity in STORED.items()}
     dense = {"W": np.array([[chance.randint(-2, 2) for _ in range(size)] for _ in range(size)], np.float64)}
+    rules = [replace(item, text=f"rule {number}") for number, item in enumerate(rules)]
     return Drawn(tuple(rules), known, dense, {name: (size,) * arity for name, arity in ARITY.items()}, size)
 
 

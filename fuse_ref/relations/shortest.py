@@ -1,0 +1,283 @@
+"""Shortest derivations: of what a fact may depend on, each tuple with the rule that gives it in fewest steps.
+
+Nothing is kept while rules run. When a fact is asked about, rules made of the program's find what it may depend
+on, and by which instances of rules, from the fact downwards; then these are counted from what was given upwards
+(W. Dowling, J. Gallier: Linear-time algorithms for testing the satisfiability of propositional Horn formulae,
+J. Logic Programming 1984, in rounds, so that the first way to a tuple is one of least height).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fuse_ref.relations.asked import Asked
+from fuse_ref.relations.derive import Limits, derive
+from fuse_ref.relations.keys import Packing
+from fuse_ref.relations.literals import places_of
+from fuse_ref.relations.rules import Apply, Assignment, Atom, Constant, Element, Literal, Rule, Term, Value, Variable
+from fuse_ref.relations.tuples import Tuples
+from fuse_ref.relations.world import Bindings, Fact, World
+
+__all__ = ["Step", "parts", "shortest", "shown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The rule that gives a tuple in its shortest derivation."""
+
+    rule: Rule
+    bindings: Bindings  # of the variables of the head and of derived relations
+    extra: tuple[Literal, ...]  # what binds the head's computed arguments
+    height: int
+    size: int
+
+
+def shown(literal: Literal) -> bool:
+    """Whether a literal is a node of derivations; the arithmetic of positions is not."""
+    return not isinstance(literal, Assignment) or any(isinstance(part, Element) for part in parts(literal.value))
+
+
+def parts(value: Value) -> Iterable[Value]:
+    left = [value]
+    while left:
+        part = left.pop()
+        yield part
+        if isinstance(part, Apply):
+            left.extend(part.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A rule, and the relation of its instances below the fact."""
+
+    rule: Rule
+    name: str
+    head: tuple[Term, ...]  # with variables for what is computed
+    extra: tuple[Literal, ...]  # which these are assigned
+    variables: tuple[str, ...]  # the instances' arguments
+    places: tuple[tuple[str, int], ...]  # where these stand: (relation, argument)
+    needed: tuple[Atom, ...]  # its atoms of derived relations
+
+    def shape(self, relations: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+        return tuple(relations[name][k] for name, k in self.places)
+
+
+def shortest(world: World, asked: Asked, fact: Fact) -> dict[Fact, Step]:
+    """The steps of a shortest derivation, by what they give; what has none was given.
+
+    A derivation is shortest when its height is least, every part of it is a shortest derivation of its own
+    fact, and among those it has fewest nodes.
+
+    Raises:
+        LimitError: what the fact may depend on takes more than the memory allowed.
+    """
+    uses = [_use(rule, k, asked) for k, rule in enumerate(_rules_below(asked, fact.relation))]
+    derived = dict.fromkeys(use.rule.head for use in uses)
+    shapes = {name: tuples.shape for name, tuples in world.relations.items()}
+    cone = {name: f"cone~{name}" for name in derived}
+    rules = [Rule(cone[fact.relation], tuple(Constant(p) for p in fact.position), (), -1, "the fact asked about")]
+    for use in uses:
+        rules += _cone_rules(use, cone)
+    found = derive(
+        rules,
+        world.relations,
+        world.dense,
+        {cone[name]: shapes[name] for name in derived} | {use.name: use.shape(shapes) for use in uses},
+        world.length,
+        Limits(world.memory),
+        world.functions,
+    ).relations
+    return _Counting(world, asked, uses, {name: found[cone[name]] for name in derived}, found).steps(fact)
+
+
+def _rules_below(asked: Asked, relation: str) -> list[Rule]:
+    """The rules of what the relation needs without denials: what is denied is not derived."""
+    found: dict[str, None] = {}
+    left = [relation]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found[name] = None
+            atoms = (item for rule in asked.proper[name] for item in rule.body if isinstance(item, Atom))
+            left.extend(dict.fromkeys(atom.relation for atom in atoms if atom.relation in asked.derived))
+    return [rule for name in found for rule in asked.proper[name]]
+
+
+def _use(rule: Rule, number: int, asked: Asked) -> _Use:
+    needed = tuple(item for item in rule.body if isinstance(item, Atom) and item.relation in asked.derived)
+    head: list[Term] = []
+    extra: list[Literal] = []
+    for k, term in enumerate(rule.terms):
+        if isinstance(term, Variable | Constant):
+            head.append(term)
+        else:
+            head.append(made := Variable(f"head~{k}"))
+            extra.append(Assignment(made, term))
+    terms = [*head, *(term for atom in needed for term in atom.terms)]
+    variables = tuple(dict.fromkeys(term.name for term in terms if isinstance(term, Variable)))
+    places = places_of(head, rule.head, needed)
+    at = tuple(places[name] for name in variables)
+    return _Use(rule, f"use~{number}~{rule.head}", tuple(head), tuple(extra), variables, at, needed)
+
+
+def _cone_rules(use: _Use, cone: dict[str, str]) -> list[Rule]:
+    rule = use.rule
+    body = (Atom(cone[rule.head], use.head), *use.extra, *rule.body)
+    instances = Atom(use.name, tuple(Variable(name) for name in use.variables))
+    found = [Rule(use.name, instances.terms, body, rule.equation, rule.text, rule.span)]
+    # Not from the instances: one atom in a circle is a graph to search.
+    for atom in use.needed:
+        found.append(Rule(cone[atom.relation], atom.terms, body, rule.equation, rule.text, rule.span))
+    return found
+
+
+class _Counting:
+    """Counts upwards from what was given, in rounds."""
+
+    def __init__(
+        self,
+        world: World,
+        asked: Asked,
+        uses: Sequence[_Use],
+        cone: dict[str, Tuples],
+        instances: Mapping[str, Tuples],
+    ) -> None:
+        self.world, self.asked, self.uses = world, asked, uses
+        self.cone = {name: tuples.sorted() for name, tuples in cone.items()}
+        self.first: dict[str, int] = {}  # number of a relation's first tuple
+        self.packed: dict[str, tuple[Packing, np.ndarray, np.ndarray]] = {}
+        total = 0
+        for name, tuples in self.cone.items():
+            self.first[name] = total
+            total += len(tuples)
+            packing = Packing(tuples.shape)
+            keys = packing.pack(tuples.columns, len(tuples))
+            order = np.argsort(keys, kind="stable")
+            self.packed[name] = packing, keys[order], order
+        self.total = total
+        self.instances = [instances[use.name].sorted() for use in uses]
+
+    def _numbers(self, relation: str, columns: Sequence[np.ndarray], count: int) -> np.ndarray:
+        """(count,) numbers of tuples; -1 for those that are not below the fact."""
+        packing, keys, order = self.packed[relation]
+        wanted = packing.pack(columns, count)
+        places = np.searchsorted(keys, wanted)
+        places[places == len(keys)] = 0
+        if not len(keys):
+            return np.full(count, -1)
+        return np.where(keys[places] == wanted, self.first[relation] + order[places], -1)
+
+    def _values(self, use: _Use, tuples: Tuples, terms: Sequence[Term]) -> list[np.ndarray]:
+        columns = dict(zip(use.variables, tuples.columns, strict=True))
+        return [
+            columns[term.name]
+            if isinstance(term, Variable)
+            else np.full(len(tuples), self.world.numbers.constant(term), np.int64)
+            for term in terms
+        ]
+
+    def _given(self) -> np.ndarray:
+        """The numbers of tuples that facts or inputs give."""
+        found = [np.zeros(0, np.int64)]
+        for name, tuples in self.cone.items():
+            inside: list[tuple[int, ...]] = []
+            for rule in self.asked.facts.get(name, ()):
+                row = tuple(int(self.world.numbers.constant(t)) for t in rule.terms if isinstance(t, Constant))
+                if all(0 <= p < n for p, n in zip(row, tuples.shape, strict=True)):
+                    inside.append(row)
+            columns = list(np.array(inside, np.int64).reshape(len(inside), tuples.arity).T)
+            found.append(self._numbers(name, columns, len(inside)))
+            if name in self.world.given:
+                given = self.world.given[name]
+                found.append(self._numbers(name, given.columns, len(given)))
+        numbers = np.unique(np.concatenate(found))
+        return numbers[numbers >= 0]
+
+    def steps(self, fact: Fact) -> dict[Fact, Step]:
+        heads, bodies, leaves, starts = self._ground()
+        uses: list[list[int]] = [[] for _ in range(self.total)]
+        for number, body in enumerate(bodies):
+            for node in body:
+                uses[node].append(number)
+        waiting = [len(body) for body in bodies]
+        heights: dict[int, int] = dict.fromkeys(self._given().tolist(), 0)
+        sizes: dict[int, int] = dict.fromkeys(heights, 1)
+        chosen: dict[int, int] = {}
+        root = int(self._numbers(fact.relation, [np.array([p]) for p in fact.position], 1)[0])
+        new = list(heights)
+        ready = [number for number, count in enumerate(waiting) if not count]
+        height = 0
+        while root not in heights and (new or ready):
+            for node in new:
+                for number in uses[node]:
+                    waiting[number] -= 1
+                    if not waiting[number]:
+                        ready.append(number)
+            height += 1
+            new = []
+            for number in ready:
+                head = heads[number]
+                if heights.get(head, height) < height:
+                    continue
+                size = 1 + leaves[number] + sum(sizes[node] for node in bodies[number])
+                if head not in heights:
+                    heights[head] = height
+                    new.append(head)
+                if head not in sizes or (size, number) < (sizes[head], chosen[head]):
+                    sizes[head], chosen[head] = size, number
+            ready = []
+        return self._chosen(root, chosen, heights, sizes, bodies, starts)
+
+    def _ground(self) -> tuple[list[int], list[tuple[int, ...]], list[int], list[int]]:
+        """Every instance of a rule below the fact: its head, its derived body, its other nodes; where a rule's begin."""
+        heads: list[int] = []
+        bodies: list[tuple[int, ...]] = []
+        leaves: list[int] = []
+        starts = [0]
+        for use, tuples in zip(self.uses, self.instances, strict=True):
+            count = len(tuples)
+            head = self._numbers(use.rule.head, self._values(use, tuples, use.head), count)
+            columns = [
+                self._numbers(atom.relation, self._values(use, tuples, atom.terms), count).tolist()
+                for atom in use.needed
+            ]
+            heads += head.tolist()
+            bodies += list(zip(*columns, strict=True)) if columns else [()] * count
+            leaves += [sum(map(shown, use.rule.body)) - len(use.needed)] * count
+            starts.append(len(heads))
+        return heads, bodies, leaves, starts
+
+    def _chosen(
+        self,
+        root: int,
+        chosen: dict[int, int],
+        heights: dict[int, int],
+        sizes: dict[int, int],
+        bodies: list[tuple[int, ...]],
+        starts: list[int],
+    ) -> dict[Fact, Step]:
+        names = list(self.cone)
+        firsts = [self.first[name] for name in names]
+        found: dict[Fact, Step] = {}
+        left, seen = [root], {root}
+        while left:
+            node = left.pop()
+            number = chosen.get(node)
+            if number is None:
+                continue
+            k = int(np.searchsorted(starts, number, "right")) - 1
+            use, row = self.uses[k], number - starts[k]
+            bindings = {
+                name: int(column[row]) for name, column in zip(use.variables, self.instances[k].columns, strict=True)
+            }
+            name = names[int(np.searchsorted(firsts, node, "right")) - 1]
+            position = tuple(int(column[node - self.first[name]]) for column in self.cone[name].columns)
+            found[Fact(name, position)] = Step(use.rule, bindings, use.extra, heights[node], sizes[node])
+            for child in bodies[number]:
+                if child not in seen:
+                    seen.add(child)
+                    left.append(child)
+        return found

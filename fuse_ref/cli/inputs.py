@@ -67,13 +67,14 @@ def write_outputs(outputs: Mapping[str, Any], path: Path) -> None:
     several = path.suffix.lower() in SEVERAL
     try:
         write_results(
-            Result(
-                Place(path.resolve(), name if several else None, str(path)),
-                name,
-                np.asarray(value),
-                value.symbols if isinstance(value, Relation) else (),
-            )
+            _result(Place(path.resolve(), name if several else None, str(path)), name, value)
             for name, value in outputs.items()
         )
     except FuseError as error:
         raise UsageProblem(f"--out: {error.message}") from error
+
+
+def _result(place: Place, name: str, value: Any) -> Result:
+    if isinstance(value, Relation):
+        return Result(place, name, value.tuples, value.symbols, value.letters, value.limit)
+    return Result(place, name, np.asarray(value))

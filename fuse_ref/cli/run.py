@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from fuse_ref.cli.exits import Exit, UsageProblem
-from fuse_ref.cli.inputs import check_outputs, read_input, write_outputs
-from fuse_ref.cli.programs import add_program, add_sizes, load_program, pair, sizes_of
+from fuse_ref.cli.calls import add_call, compiled, inputs_of
+from fuse_ref.cli.exits import Exit
+from fuse_ref.cli.inputs import check_outputs, write_outputs
+from fuse_ref.cli.programs import add_program, load_program, sizes_of
 from fuse_ref.cli.progress import busy
 from fuse_ref.errors import FuseError
 from fuse_ref.evaluate.relation import Relation
@@ -28,34 +29,12 @@ SHOWN_ROWS = 50  # of a relation; --out and --json give all
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     command = commands.add_parser("run", help="run a program", description=__doc__)
     add_program(command)
-    command.add_argument(
-        "--backend",
-        choices=("auto", "numpy", "torch", "jax"),
-        default="auto",
-        help="the engine; auto is NumPy here, since inputs come from files",
-    )
-    command.add_argument(
-        "--input",
-        metavar="NAME=FILE",
-        dest="inputs",
-        action="append",
-        default=[],
-        type=pair,
-        help="an input's file: .npy, .npz, .safetensors, .csv, .tsv, .parquet, .json, .jsonl, .txt; FILE:key picks one "
-        "array of a file that holds several; may be repeated",
-    )
-    add_sizes(command)
+    add_call(command)
     command.add_argument(
         "--out",
         metavar="FILE",
         type=Path,
-        help="save the exports: all in .npz, .safetensors or .json; one in .npy, .csv, .tsv or .jsonl",
-    )
-    command.add_argument(
-        "--cache-dir",
-        metavar="FOLDER",
-        type=Path,
-        help="keep the plan and what is made of it there, so that the next run of the same program finds them",
+        help="save the exports: all in .npz, .safetensors or .json; one in .npy, .csv, .tsv, .parquet or .jsonl",
     )
     command.add_argument("--json", action="store_true", help="print exports and answers as JSON")
     return command
@@ -65,12 +44,7 @@ def handle(arguments: argparse.Namespace) -> int:
     program = load_program(arguments.program)
     if arguments.out is not None:
         check_outputs(arguments.out, len(program.exports))
-    inputs: dict[str, object] = {}
-    for name, place in arguments.inputs:
-        if name in inputs:
-            raise UsageProblem(f"--input gives {name} twice")
-        with busy(f"reading {place}"):
-            inputs[name] = read_input(name, place, program)
+    inputs = inputs_of(arguments, program)
     try:
         return run(program, inputs, arguments)
     except FuseError as error:
@@ -81,8 +55,7 @@ def handle(arguments: argparse.Namespace) -> int:
 
 
 def run(program: Program, inputs: Mapping[str, object], arguments: argparse.Namespace) -> int:
-    with busy("planning"):
-        runner = program.compile(arguments.backend, sizes=sizes_of(arguments) or None, cache_dir=arguments.cache_dir)
+    runner = compiled(arguments, program)
     with busy("running"):
         outputs = runner(dict(inputs))
     if arguments.out is not None:

@@ -23,7 +23,7 @@ READ_ENDINGS: tuple[str, ...] = (
     ".jsonl",
     ".txt",
 )
-WRITE_ENDINGS: tuple[str, ...] = (".npy", ".npz", ".safetensors", ".csv", ".tsv", ".json", ".jsonl")
+WRITE_ENDINGS: tuple[str, ...] = (".npy", ".npz", ".safetensors", ".csv", ".tsv", ".parquet", ".json", ".jsonl")
 # Formats in which `FILE:key` names one array or field. Elsewhere a colon belongs to the file's name.
 KEYED_ENDINGS: tuple[str, ...] = (".npz", ".safetensors", ".json", ".jsonl")
 Action: TypeAlias = Literal["read", "written"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fuse_ref.files.table import Cell, LineProblem, Lines, Table, named_columns, table_of
+from fuse_ref.files.arrow import arrow_column
+from fuse_ref.files.table import WHOLE, Cell, Column, LineProblem, Lines, Table, column_of, named_columns, table_of
+from fuse_ref.relations.symbols import Coded
 
 __all__ = ["facts_of", "numbers_of", "read_json", "read_lines", "read_parquet", "rows_of"]
 
@@ -161,14 +163,28 @@ def read_parquet(path: Path, letters: Sequence[str], *, boolean: bool) -> Table 
 
     Raises:
         ImportError: pyarrow is not installed.
-        ValueError: no parquet file, or columns that are neither symbols nor numbers.
+        LineProblem: a cell that is neither a symbol nor a position, or a whole number beyond 64 bits.
+        ValueError: no parquet file, or columns that are no numbers.
     """
+    arrow: Any = importlib.import_module("pyarrow")
     parquet: Any = importlib.import_module("pyarrow.parquet")
     table = parquet.read_table(path)
     names = list(table.column_names)
     found = named_columns(names, letters) if boolean else None
-    columns: Mapping[int, list[object]] = {
-        k: table.column(k).to_pylist() for k in (range(len(names)) if found is None else found)
-    }
-    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    parts = [table.column(k) for k in (range(len(names)) if found is None else found)]
+    if boolean and len(table) and parts:
+        columns = [arrow_column(arrow, part) for part in parts]
+        if all(column is not None for column in columns):
+            lines = range(1, len(table) + 1)
+            return Table(tuple(_whole_after_all(c, lines, k) for k, c in enumerate(columns) if c is not None), lines)
+    # One by one, for truth values, for columns of numbers, and for what is wrong with a cell.
+    rows = [list(row) for row in zip(*(part.to_pylist() for part in parts), strict=True)]
     return facts_of(rows, letters) if boolean else numbers_of(rows)
+
+
+def _whole_after_all(column: Column, lines: Lines, number: int) -> Column:
+    """Strings that are whole numbers throughout are positions, as in every other file of facts."""
+    if not isinstance(column, Coded) or not WHOLE.match(column.cell(0)):
+        return column
+    cells = column_of(column.cells(), lines, number)
+    return column if isinstance(cells, Coded) else cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import uuid
 from collections.abc import Callable, Iterable
@@ -13,20 +14,42 @@ from typing import BinaryIO
 import numpy as np
 
 from fuse_ref.files.paths import Place
-from fuse_ref.files.writers import SEVERAL, Symbols, write_content
+from fuse_ref.files.sources import DENSE_LIMIT
+from fuse_ref.files.writers import SEVERAL, TRUTH_VALUES, Content, Symbols, write_content
 from fuse_ref.mistakes import mistake
+from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["Result", "write_results", "write_whole"]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An array and where it goes."""
+    """An array, or the tuples of a relation, and where it goes."""
 
     place: Place
     default: str  # the array's name in a file that has names, when the place has no key
-    array: np.ndarray
+    array: np.ndarray | Tuples
     symbols: Symbols = ()  # per axis the names of its positions, or None; () when no axis has any
+    letters: tuple[str, ...] = ()  # names of the axes, for formats whose columns have names
+    limit: int = DENSE_LIMIT  # elements that tuples may become in formats that hold dense arrays
+
+    def check(self) -> None:
+        """
+        Raises:
+            CapacityError: tuples that would be a dense array beyond `limit`.
+        """
+        if not isinstance(self.array, Tuples) or self.place.ending not in TRUTH_VALUES:
+            return
+        elements = math.prod(self.array.shape)
+        if elements > self.limit:
+            raise mistake(
+                "FUSE347",
+                self.place.span,
+                path=self.place.written,
+                shape=" × ".join(map(str, self.array.shape)),
+                elements=elements,
+                limit=self.limit,
+            )
 
 
 def write_results(results: Iterable[Result]) -> None:
@@ -38,6 +61,7 @@ def write_results(results: Iterable[Result]) -> None:
     Raises:
         ManifestError: the file system refuses, two arrays would be one in the file, or its format cannot
             hold what is written.
+        CapacityError: a relation too large for a format of dense arrays. Nothing is written then.
     """
     files: dict[Path, dict[str, Result]] = {}
     for result in results:
@@ -45,6 +69,7 @@ def write_results(results: Iterable[Result]) -> None:
         key = result.place.key or result.default
         if key in content or (content and result.place.ending not in SEVERAL):
             raise _refused(result.place, "two sinks write the same array of it")
+        result.check()
         content[key] = result
     for path, content in files.items():
         place = next(iter(content.values())).place
@@ -52,6 +77,8 @@ def write_results(results: Iterable[Result]) -> None:
             _write(path, content)
         except ValueError as error:
             raise _refused(place, str(error)) from error
+        except ImportError as error:
+            raise mistake("FUSE330", place.span, name="pyarrow", path=place.written) from error
         except OSError as error:
             raise _refused(place, error.strerror or type(error).__name__) from error
 
@@ -61,10 +88,9 @@ def _refused(place: Place, problem: str) -> Exception:
 
 
 def _write(path: Path, content: dict[str, Result]) -> None:
-    arrays = {key: result.array for key, result in content.items()}
-    symbols = {key: result.symbols for key, result in content.items()}
+    contents = {key: Content(result.array, result.symbols, result.letters) for key, result in content.items()}
     named = len(content) > 1 or any(result.place.key is not None for result in content.values())
-    write_whole(path, lambda file: write_content(file, path.suffix.lower(), arrays, symbols, named=named))
+    write_whole(path, lambda file: write_content(file, path.suffix.lower(), contents, named=named))
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -3,73 +3,110 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
-from typing import BinaryIO, Final, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, TypeAlias
 
 import numpy as np
 
+from fuse_ref.files.arrow import arrow_table
 from fuse_ref.files.delimited import DELIMITERS
 from fuse_ref.files.safetensors import write_entries
+from fuse_ref.relations.symbols import named_column
+from fuse_ref.relations.tuples import Tuples
 
-__all__ = ["SEVERAL", "Symbols", "json_value", "write_content"]
+__all__ = ["SEVERAL", "TRUTH_VALUES", "Content", "Symbols", "json_value", "write_content"]
 
 SEVERAL: Final = (".npz", ".safetensors", ".json")  # hold several arrays, by name
+TRUTH_VALUES: Final = (".npy", ".npz", ".safetensors")  # hold a relation as a dense array
 Symbols: TypeAlias = tuple[tuple[str, ...] | None, ...]
+
+_ROWS: Final = 1 << 16  # facts that are made Python objects at once
 
 _ALIGNMENT: Final = 64  # bytes; where arrays in .npz files begin, so that they can be memory-mapped
 
 
-def write_content(
-    file: BinaryIO,
-    ending: str,
-    arrays: Mapping[str, np.ndarray],
-    symbols: Mapping[str, Symbols],
-    *,
-    named: bool,
-) -> None:
-    """All of `arrays`, by name, in the format of `ending`.
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What one array of a file is written from."""
 
-    Truth values become rows of facts in formats of text, with symbols where the axes have them.
+    value: np.ndarray | Tuples
+    symbols: Symbols = ()  # per axis the names of its positions, or None; () when no axis has any
+    letters: tuple[str, ...] = ()  # names of the axes, for formats whose columns have names; () numbers them
+
+    @property
+    def facts(self) -> Tuples | None:
+        """The tuples of a relation that has arguments; None for numbers, and for a single truth value."""
+        if isinstance(self.value, Tuples):
+            return self.value.sorted() if self.value.arity else None
+        return Tuples.from_dense(self.value) if self.value.dtype == np.bool_ and self.value.ndim else None
+
+    @property
+    def array(self) -> np.ndarray:
+        return self.value.dense() if isinstance(self.value, Tuples) else self.value
+
+    @property
+    def tables(self) -> Symbols:
+        return self.symbols or (None,) * len(self.value.shape)
+
+    @property
+    def columns(self) -> list[str]:
+        count = len(self.value.shape)
+        known = len(self.letters) == count == len(set(self.letters))
+        return list(self.letters if known else map(str, range(count)))
+
+
+def write_content(file: BinaryIO, ending: str, contents: Mapping[str, Content], *, named: bool) -> None:
+    """All of `contents`, by name, in the format of `ending`.
+
+    Truth values and tuples become rows of facts in formats of rows, with symbols where the axes have them, and
+    dense truth values in the others.
 
     Args:
         named: in `.json`, an object with a field for each array; else the one array itself.
 
     Raises:
         ValueError: the format cannot hold an array.
+        ImportError: the format needs a package that is not installed.
     """
     if ending == ".npz":
-        _write_archive(file, arrays)
+        _write_archive(file, {name: content.array for name, content in contents.items()})
         return
     if ending == ".safetensors":
-        write_entries(file, arrays)
+        write_entries(file, {name: content.array for name, content in contents.items()})
         return
     if ending == ".json":
-        values = {name: json_value(array, symbols[name]) for name, array in arrays.items()}
+        values = {name: json_value(content) for name, content in contents.items()}
         value = values if named else next(iter(values.values()))
         file.write(_json(value).encode() + b"\n")
         return
-    ((name, array),) = arrays.items()
+    (content,) = contents.values()
     if ending == ".npy":
-        np.save(file, array, allow_pickle=False)
+        np.save(file, content.array, allow_pickle=False)
+    elif ending == ".parquet":
+        _write_parquet(file, content)
     elif ending == ".jsonl":
-        rows = json_value(array, symbols[name])
+        rows = json_value(content)
         if not isinstance(rows, list):
             raise ValueError("a .jsonl file holds a record in each line, and this is a single number")
         file.writelines(_json(row).encode() + b"\n" for row in rows)
     else:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         writer = csv.writer(text, delimiter=DELIMITERS[ending], lineterminator="\n")
-        writer.writerows(_rows(array, symbols[name], ending))
+        writer.writerows(_rows(content, ending))
         text.detach()  # flushed, and the file stays open
 
 
-def json_value(array: np.ndarray, symbols: Symbols) -> object:
-    """Nested lists of numbers; of truth values the list of facts."""
-    if array.dtype == np.bool_ and array.ndim:
-        return [list(row) for row in _facts(array, symbols)]
+def json_value(content: Content) -> object:
+    """Nested lists of numbers; of a relation the list of facts."""
+    facts = content.facts
+    if facts is not None:
+        return list(map(list, _facts(facts, content.tables)))
+    array = content.array
     # The shortest text that reads back as the same float32 is wanted, not the float64 beside it.
     return _shortest(array) if array.dtype == np.float32 else array.tolist()
 
@@ -86,23 +123,46 @@ def _json(value: object) -> str:
         raise ValueError("JSON has no NaN and no infinity, and the array has") from error
 
 
-def _facts(array: np.ndarray, symbols: Symbols) -> Iterable[tuple[str | int, ...]]:
-    tables = symbols or (None,) * array.ndim
-    for position in np.argwhere(array).tolist():
-        yield tuple(
-            table[k] if table is not None and k < len(table) else k for k, table in zip(position, tables, strict=True)
+def _facts(facts: Tuples, tables: Symbols) -> Iterator[tuple[str | int, ...]]:
+    """The rows of a relation: symbols where the axes have them, else positions."""
+    for begin in range(0, len(facts), _ROWS):
+        parts = (column[begin : begin + _ROWS] for column in facts.columns)
+        yield from zip(
+            *(
+                named_column(part, table).tolist() if table else part.tolist()
+                for part, table in zip(parts, tables, strict=True)
+            ),
+            strict=True,
         )
 
 
-def _rows(array: np.ndarray, symbols: Symbols, ending: str) -> Iterable[tuple[object, ...]]:
-    if array.dtype == np.bool_ and array.ndim:
-        yield from _facts(array, symbols)
-        return
+def _rows(content: Content, ending: str) -> Iterable[tuple[object, ...]]:
+    facts = content.facts
+    return _facts(facts, content.tables) if facts is not None else _numbers(content.array, ending)
+
+
+def _numbers(array: np.ndarray, ending: str) -> Iterator[tuple[str, ...]]:
     if array.ndim > 2:
         raise ValueError(f"a {ending} file holds tables of at most two axes, and this array has {array.ndim}")
     table = array.reshape(-1, 1) if array.ndim < 2 else array
     for row in table:
         yield tuple(str(item) for item in row)
+
+
+def _write_parquet(file: BinaryIO, content: Content) -> None:
+    arrow: Any = importlib.import_module("pyarrow")
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    facts = content.facts
+    if facts is not None:
+        table = arrow_table(arrow, facts, content.tables, content.columns)
+    else:
+        array = content.array
+        if array.ndim > 2:
+            raise ValueError(f"a .parquet file holds tables of at most two axes, and this array has {array.ndim}")
+        columns = array.reshape(-1, 1) if array.ndim < 2 else array
+        parts = [arrow.array(np.ascontiguousarray(columns[:, k])) for k in range(columns.shape[1])]
+        table = arrow.table(parts, names=list(map(str, range(columns.shape[1]))))
+    parquet.write_table(table, file)
 
 
 def _write_archive(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:

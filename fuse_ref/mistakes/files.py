@@ -135,7 +135,7 @@ FILE_MISTAKES: tuple[Mistake, ...] = (
                 "Edge would be a dense array of 2 × 1000000001 = 2000000002 elements",
                 python=(
                     f"{_SOURCE}; (folder / 'edges.csv').write_text('0,5\\n1,1000000000\\n')\n"
-                    "Program('Edge(x, y) = \"edges.csv\"; N[x] = Edge(x, y)', path=folder / 'p.fuse').compile()"
+                    "Program('Edge(x, y) = \"edges.csv\"; N[x, y] = 2 Edge(x, y)', path=folder / 'p.fuse').compile()()"
                 ),
             ),
         ),
@@ -308,6 +308,25 @@ FILE_MISTAKES: tuple[Mistake, ...] = (
                     "import sys, unittest.mock\n"
                     "with unittest.mock.patch.dict(sys.modules, {'pandas': None}):\n"
                     "    Relation(np.eye(2, dtype=bool), (None, None)).to_pandas()"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE347",
+        CapacityError,
+        "relation too large for a file of truth values",
+        "{path} would hold truth values, {shape} = {elements} of them, more than dense_limit = {limit}",
+        ".tsv, .csv, .jsonl, .json and .parquet hold the facts alone; ExecutionConfig(dense_limit={elements}) allows it",
+        (
+            Example(
+                "r.npy would hold truth values, 9000 × 9000 = 81000000 of them",
+                python=(
+                    f"{_SOURCE}; from fuse_ref.files.paths import Place\n"
+                    "from fuse_ref.files.sinks import Result, write_results\n"
+                    "from fuse_ref.relations.tuples import Tuples\n"
+                    "place = Place(folder / 'r.npy', None, 'r.npy')\n"
+                    "write_results([Result(place, 'R', Tuples.empty((9000, 9000)))])"
                 ),
             ),
         ),

@@ -240,13 +240,19 @@ def test_the_dense_limit(tmp_path: Path) -> None:
     (tmp_path / "e.csv").write_text("0,1\n3,1\n")
     text = EDGES.format(name="e.csv")
     assert compiled(text, tmp_path, config=ExecutionConfig(dense_limit=8))()["Out"].tolist() == [1, 0, 0, 1]
-    error = refused(text, tmp_path, config=ExecutionConfig(dense_limit=7))
-    assert "Edge would be a dense array of 4 × 2 = 8 elements, more than dense_limit = 7" in str(error)
+    # Rules read tuples.
+    rule = 'Edge(x, y) = "e.csv"\nBack(y, x) <- Edge(x, y)\nexport Back'
+    runner = compiled(rule, tmp_path, config=ExecutionConfig(dense_limit=7))
+    assert runner()["Back"].rows == ((1, 0), (1, 3))
+    with pytest.raises(FuseError, match="2 tuples would be a dense array of 2 × 4 = 8 elements") as caught:
+        runner()["Back"].dense()
+    assert caught.value.code == "FUSE344"
     program = Program(text, path=tmp_path / "p.fuse")
     for make in (fuse_torch.FuseModule, fuse_jax.compile):
         with pytest.raises(FuseError) as caught:
             make(program, config=ExecutionConfig(dense_limit=7))
         assert caught.value.code == "FUSE328"
+        assert "Edge would be a dense array of 4 × 2 = 8 elements, more than dense_limit = 7" in str(caught.value)
 
 
 # Sources among other definitions ---------------------------------------------------------------

@@ -45,6 +45,7 @@ class Signature:
     variables: tuple[str, ...]  # what they are called in Python: `p'` is p_
     positional: int  # the first so many may be given by position
     dense: Callable[[Plan, Mapping[str, Any]], dict[str, torch.Tensor]]  # `dense_tables`, hidden from Dynamo
+    handles: tuple[str, ...] = ()  # relations that go on as they are given
 
     def tensor(self, name: str) -> Tensor:
         return self.plan.program.tensor(name)
@@ -144,7 +145,9 @@ def widened(value: torch.Tensor) -> torch.Tensor:
 def tables(signature: Signature, values: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
     """`values` with every Boolean input as a dense truth table."""
     relations = [
-        value for name, value in zip(signature.names, values, strict=True) if signature.tensor(name).dtype == "bool"
+        value
+        for name, value in zip(signature.names, values, strict=True)
+        if signature.tensor(name).dtype == "bool" and name not in signature.handles
     ]
     if all(is_dense(value) for value in relations):
         return values
@@ -153,5 +156,6 @@ def tables(signature: Signature, values: tuple[Any, ...]) -> tuple[torch.Tensor,
 
 def _dense(signature: Signature, values: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
     given = dict(zip(signature.names, values, strict=True))
-    given.update(signature.dense(signature.plan, given))
+    found = signature.dense(signature.plan, given)
+    given.update((name, table) for name, table in found.items() if name not in signature.handles)
     return tuple(given.values())

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 from torch.fx import GraphModule
 
-from fuse_ref.analysis.lengths import Fixed
+from fuse_ref.analysis.lengths import Fixed, evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.entries import Kept
+from fuse_ref.evaluate.logic import relations_of
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
+from fuse_ref.relations.tuples import Tuples
 from fuse_ref.weights.arrays import numpy_array
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.kept import kept_lowering
+from fuse_torch.logic.held import held_tensor
 from fuse_torch.lowering.checked import with_checks
 from fuse_torch.lowering.lower import PRECISION, Lowered, graph_module, literal_tensor
 
@@ -33,8 +36,11 @@ class TorchExecutable:
     """
 
     def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...], kept: Kept | None = None) -> None:
+        self._plan = plan
         self._outputs = outputs
-        self._lowered = kept_lowering(plan, outputs, kept)
+        self._lowered = kept_lowering(plan, outputs, kept, config, "tuples")
+        self._config = config
+        self._relations = relations_of(plan).intersection(outputs)
         if config.checked:
             with_checks(self._lowered)
         self._givens = tuple(slot.tensor.name for slot in self._lowered.givens)
@@ -44,7 +50,7 @@ class TorchExecutable:
         self._graphs: dict[torch.device, GraphModule] = {}
         self._moved: dict[tuple[str, torch.device], tuple[torch.Tensor, int, torch.Tensor]] = {}
 
-    def __call__(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def __call__(self, values: Mapping[str, torch.Tensor | Tuples]) -> dict[str, torch.Tensor | Tuples]:
         """The outputs by name; they share no memory with `values` or with each other."""
         if not self._outputs:
             return {}
@@ -53,20 +59,34 @@ class TorchExecutable:
         if graph is None:
             graph = self._graphs[device] = self._graph(device, values)
         # Lists and NumPy's arrays come as tensors of the CPU, beside tensors that are elsewhere.
-        given = [_beside(device, name, values[name]) for name in self._givens]
+        given = [
+            values[name] if name in self._lowered.handles else _beside(device, name, values[name])
+            for name in self._givens
+        ]
         states = [self._on(device, name, values[name]) for name in self._states]
         result = graph.forward(*given, *states)
-        return {self._outputs[0]: result} if len(self._outputs) == 1 else result
+        found = {self._outputs[0]: result} if len(self._outputs) == 1 else result
+        if self._relations:
+            found = {name: self._relation(name, value, values) for name, value in found.items()}
+        return found
+
+    def _relation(self, name: str, value: torch.Tensor, given: Mapping[str, Any]) -> torch.Tensor | Tuples:
+        """The tuples of a relation, of which the graph gives positions."""
+        if name not in self._relations or value.dtype == torch.bool:
+            return value
+        shape = [max(0, evaluate(item, lambda tensor, k: given[tensor].shape[k])) for item in self._plan.shape(name)]
+        array = value.cpu().numpy()
+        return Tuples(tuple(array.T), shape, count=len(array), ordered=True)
 
     def _where(self, values: Mapping[str, torch.Tensor]) -> torch.device:
         """The device of the run: the one asked for, else where the inputs are."""
         if self._device is not None:
             return self._device
-        devices = [values[name].device for name in self._givens]
+        devices = [values[name].device for name in self._givens if name not in self._lowered.handles]
         return next((device for device in devices if device.type != "cpu"), torch.device("cpu"))
 
     def _graph(self, device: torch.device, values: Mapping[str, torch.Tensor]) -> GraphModule:
-        return graph_module(self._lowered, buffers_of(self._lowered, values, self._dtype, device))
+        return graph_module(self._lowered, buffers_of(self._lowered, values, self._config, self._dtype, device))
 
     def _on(self, device: torch.device, name: str, value: torch.Tensor) -> torch.Tensor:
         """A parameter or weight on `device`, moved once for each of its values."""
@@ -95,10 +115,17 @@ def _beside(device: torch.device, name: str, value: torch.Tensor) -> torch.Tenso
 
 
 def buffers_of(
-    lowered: Lowered, sources: Mapping[str, torch.Tensor], dtype: torch.dtype, device: torch.device
+    lowered: Lowered,
+    sources: Mapping[str, torch.Tensor | Tuples],
+    config: ExecutionConfig,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> dict[str, torch.Tensor]:
     """The tensors that the owner of a lowered graph holds: literals, sources, and what tells the precision."""
-    buffers = {attribute: sources[tensor].to(device) for attribute, tensor in lowered.sources}
+    buffers = {
+        attribute: held_tensor(sources[tensor], tensor, config, listed=attribute in lowered.listed).to(device)
+        for attribute, tensor in lowered.sources
+    }
     for attribute, operation in lowered.literals:
         shape = tuple(length.value for length in operation.output.lengths if isinstance(length, Fixed))
         buffers[attribute] = literal_tensor(operation, shape, dtype).to(device)
@@ -124,8 +151,10 @@ class TorchEngine:
         check_supported(plan, config, self.name)
         return TorchExecutable(plan, config, outputs, kept)
 
-    def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> torch.Tensor:
-        """`value` as a tensor of `dtype` on the run's device; a tensor that fits is taken as it is."""
+    def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> torch.Tensor | Tuples:
+        """`value` as a tensor of `dtype` on the run's device; a tensor that fits is taken as it is, and so are tuples."""
+        if isinstance(value, Tuples):
+            return value
         kinds = {"float": torch_precision(config.precision), "int64": torch.int64, "bool": torch.bool}
         device = torch_device(config.device)
         if isinstance(value, torch.Tensor):
@@ -135,8 +164,10 @@ class TorchEngine:
             array = array.copy()  # torch takes neither
         return torch.from_numpy(array).to(device)
 
-    def to_numpy(self, array: torch.Tensor) -> np.ndarray:
-        """A NumPy array of the same values, without their history."""
+    def to_numpy(self, array: torch.Tensor | Tuples) -> np.ndarray | Tuples:
+        """A NumPy array of the same values, without their history, or the tuples of a relation."""
+        if isinstance(array, Tuples):
+            return array
         return np.asarray(array.detach().cpu().resolve_conj().resolve_neg().numpy())
 
     def concatenate(self, arrays: Sequence[torch.Tensor], axis: int) -> torch.Tensor:

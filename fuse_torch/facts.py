@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from fuse_ref.mistakes import mistake
+from fuse_torch.logic.counts import open_count
 
 __all__ = ["Facts"]
 
@@ -37,7 +38,7 @@ class Facts:
         if axes is not None and array.dim() == 2 and len(axes) != array.shape[1]:
             problem = f"{len(axes)} axes were given for tuples of {array.shape[1]}"
             raise mistake("FUSE255", problem=problem)
-        self.positions = array.to(torch.int64)
+        self.positions = open_count(array.to(torch.int64))
         self.axes = None if axes is None else tuple(int(size) for size in axes)
 
     def __len__(self) -> int:

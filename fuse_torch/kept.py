@@ -10,8 +10,11 @@ from typing import Final
 
 import torch
 
+from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.entries import Kept, Kind, state_of
+from fuse_ref.evaluate.logic import relations_of
 from fuse_ref.plan.steps import Plan
+from fuse_torch.logic.crossing import Form
 from fuse_torch.lowering.document import NotAGraph, graph_from_json, graph_to_json
 from fuse_torch.lowering.lower import Lowered, lower
 
@@ -20,8 +23,12 @@ __all__ = ["kept_lowering"]
 GRAPHS: Final = Kind("graphs", "graph", "fuse-graph 1", 256 * 2**20)
 
 
-def kept_lowering(plan: Plan, outputs: tuple[str, ...], kept: Kept | None) -> Lowered:
-    """`lower(plan, outputs)`, from disk where an earlier process kept it."""
+def kept_lowering(
+    plan: Plan, outputs: tuple[str, ...], kept: Kept | None, config: ExecutionConfig, form: Form = "dense"
+) -> Lowered:
+    """`lower(plan, outputs, …)`, from disk where an earlier process kept it; a graph with rules is not kept."""
+    if relations_of(plan):
+        return lower(plan, outputs, config=config, form=form)
     if kept is None:
         return lower(plan, outputs)
     entries = kept.entries(GRAPHS)

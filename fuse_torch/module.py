@@ -27,6 +27,8 @@ from fuse_ref.weights.manifest_store import ManifestWeightStore
 from fuse_ref.weights.store import WeightStore
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.initialise import initialise_
+from fuse_torch.logic.held import held_relation
+from fuse_torch.logic.view import view_of
 from fuse_torch.lowering.code import Forward, forward_of
 from fuse_torch.lowering.lower import PRECISION, literal_tensor
 from fuse_torch.lowering.needed import needed_for, restricted, without_unneeded
@@ -218,7 +220,12 @@ class FuseModule(nn.Module):
             self.register_buffer(self.names[name], _weight(policies.store, tensors[name], dtype, device))
         code = self._blueprint.code()
         for attribute, name in code.lowered.sources:
-            source = _loaded(sources.arrays[name], tensors[name], dtype, shared=True).to(device=device)
+            listed = attribute in code.lowered.listed
+            array = held_relation(sources.arrays[name], name, config, listed=listed)
+            if listed:
+                self.register_buffer(attribute, torch.from_numpy(array).to(device=device), persistent=False)
+                continue
+            source = _loaded(array, tensors[name], dtype, shared=True).to(device=device)
             sources.check_kept(name, *_seen(source))
             self.register_buffer(attribute, source, persistent=False)
         for attribute, operation in code.lowered.literals:
@@ -251,17 +258,12 @@ class _Blueprint:
 
     def code(self) -> Forward:
         """The generated function and graph; one per plan in the process."""
-        return forward_of(
-            self.plan,
-            self.names,
-            carry=self.carry,
-            checked=self.config.checked,
-            memory_limit=self.config.memory_limit,
-        )
+        return forward_of(self.plan, self.names, self.config, carry=self.carry)
 
     def narrowed(self) -> Plan:
         """The plan with the givens that calls take, and the checks that speak of those."""
-        return restricted(self.plan, self.code().lowered.plan.givens)
+        view = view_of(self.plan)
+        return view.checked(restricted(view.plan, self.code().lowered.plan.givens))
 
     def __deepcopy__(self, memo: object) -> _Blueprint:
         return self  # nothing in it changes

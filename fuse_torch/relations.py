@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -12,20 +12,27 @@ from fuse_ref.ir.nodes import Tensor
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.steps import Plan
+from fuse_ref.relations.symbols import SymbolTable
 from fuse_torch.facts import Facts
 
-__all__ = ["dense_tables", "is_dense"]
+__all__ = ["FrozenTables", "dense_tables", "is_dense"]
 
 
-class _FrozenTables(SymbolTables):
+_SHOWN: Final = 20  # symbols that an error lists
+_COMPARED: Final = 10_000  # symbols among which it looks for one that was meant
+
+
+class FrozenTables(SymbolTables):
     """The program's symbols: a module learns no new ones, since its axes stay as they were compiled."""
 
     def position(self, symbol: str, tensor: Tensor, axis: str) -> int:
-        table = self.tables.get(axis, [])
-        if symbol in table:
-            return table.index(symbol)
-        has = "has " + (", ".join(map(repr, table)) or "no symbols")
-        cure = did_you_mean(symbol, table)
+        table = self.tables.get(axis, SymbolTable())
+        found = table.position(symbol)
+        if found is not None:
+            return found
+        names = table.names
+        has = "has " + (", ".join(map(repr, names[:_SHOWN])) + ", …" * (len(names) > _SHOWN) if names else "no symbols")
+        cure = did_you_mean(symbol, names[:_COMPARED])
         raise mistake("FUSE306", tensor.span, cure=cure, value=repr(symbol), name=tensor.name, axis=axis, has=has)
 
 
@@ -57,7 +64,7 @@ def dense_tables(plan: Plan, values: Mapping[str, Any]) -> dict[str, torch.Tenso
         sizes = value.axes if isinstance(value, Facts) else () if name in names else value.shape
         for axis, size in zip(tensors[name].axes, sizes or (), strict=False):
             extents[axis] = max(extents.get(axis, 0), size)
-    tables = _FrozenTables.of(plan.program)
+    tables = FrozenTables.of(plan.program)
     arrays = dense_relations(values, relations, tables, extents)
     device = devices[0] if devices else None
     return {

@@ -66,14 +66,15 @@ class TorchRunner(Runner):
         with self._lock:
             if self._graphs is None or self._graphs[0] is not self._plan:
                 config = self._settings()
-                lowered = kept_lowering(self._plan, self._plan.program.exports, self._cache.kept(self._plan))
+                exports, kept = self._plan.program.exports, self._cache.kept(self._plan)
+                lowered = kept_lowering(self._plan, exports, kept, config)
                 tensors = {tensor.name: tensor for tensor in self._plan.program.tensors}
                 sources = {
                     name: ENGINE.asarray(array, tensors[name].dtype, config)
                     for name, array in self._sources.arrays.items()
                 }
                 device = torch_device(config.device) or torch.device("cpu")
-                buffers = buffers_of(lowered, sources, torch_precision(config.precision), device)
+                buffers = buffers_of(lowered, sources, config, torch_precision(config.precision), device)
                 self._graphs = (self._plan, (graph_module(lowered, buffers),))
             return self._graphs[1]
 

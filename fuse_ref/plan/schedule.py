@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from fuse_ref.plan.steps import Step
@@ -11,6 +12,18 @@ __all__ = ["schedule"]
 
 def schedule(steps: Sequence[Step]) -> list[Step]:
     """The steps in an order in which every read is written before; ties keep the given order."""
+    # Logic that depends on inputs alone may wait for logic that needs numbers: then there is one call for both.
+    found = [_order(steps, route) for route in ("", "dense")]
+    return min(found, key=_changes)
+
+
+def _changes(steps: Sequence[Step]) -> int:
+    """How often the route changes."""
+    return sum(one.route != other.route for one, other in itertools.pairwise(steps))
+
+
+def _order(steps: Sequence[Step], route: str) -> list[Step]:
+    """The order that begins with steps of `route` where some are ready."""
     makers = {name: i for i, step in enumerate(steps) for name in step.writes}
     waits = [
         {makers[name] for name in step.reads if name in makers and makers[name] != i} for i, step in enumerate(steps)
@@ -22,7 +35,6 @@ def schedule(steps: Sequence[Step]) -> list[Step]:
     missing = [len(needed) for needed in waits]
     ready = [i for i, count in enumerate(missing) if count == 0]
     order: list[Step] = []
-    route = ""
     while ready:
         same = [i for i in ready if steps[i].route == route]
         # Answers and files written wait until nothing else goes on: they end the program.

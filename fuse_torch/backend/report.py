@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dis
 import re
 import sys
 import threading
+import warnings
 import weakref
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from typing import Any, TypeAlias
 from torch._guards import CompileContext
 from torch.fx import GraphModule
 
+from fuse_ref.errors import FuseWarning
 from fuse_torch.backend.passes import PassResult
 
 __all__ = ["Break", "Graph", "Report", "forget", "record", "report"]
@@ -83,6 +86,8 @@ class _Caller:
     file: str
     first: int  # lines
     last: int
+    compiled: bool = False  # runs as compiled code, between two graphs of its own
+    loops: bool = False  # called from inside a loop, where a break leaves the whole function uncompiled
 
     def has(self, place: _Place) -> bool:
         return place[0] == self.file and self.first <= place[1] <= self.last
@@ -105,6 +110,7 @@ class _Compilation:
 
 _LOCK = threading.Lock()
 _last: _Compilation | None = None
+_warned: set[_Place] = set()  # functions that were said not to be compiled
 _counted: Counter[str] = Counter()  # breaks of the process when the last graph was recorded
 
 
@@ -114,7 +120,7 @@ def report() -> Report:
         last = _last
         if last is None:
             return Report()
-        uncompiled = [c.name for c in last.callers if not any(c.has(place) for place in last.compiled)]
+        uncompiled = [c.name for c in last.callers if not (c.compiled or any(map(c.has, last.compiled)))]
         skipped = tuple(dict.fromkeys(uncompiled))
         return Report(_summed(last.passes), tuple(last.graphs), tuple(last.breaks), skipped)
 
@@ -125,6 +131,7 @@ def forget() -> None:
     with _LOCK:
         _last = None
         _counted = Counter()
+        _warned.clear()
 
 
 def record(gm: GraphModule, results: tuple[PassResult, ...]) -> None:
@@ -135,6 +142,7 @@ def record(gm: GraphModule, results: tuple[PassResult, ...]) -> None:
     context = CompileContext.try_get()
     number = -1 if context is None or context.compile_id is None else int(context.compile_id.frame_id)
     call, compiler, callers, code = _surroundings()
+    skipped: list[_Caller] = []
     with _LOCK:
         current = _last
         if current is None or not _continues(current, call, compiler, number):
@@ -158,6 +166,21 @@ def record(gm: GraphModule, results: tuple[PassResult, ...]) -> None:
             last = stack[-1] if stack else None
             place = "" if last is None else f"{last.filename}:{last.lineno} in {last.name}"
             current.breaks.append(_break(str(reason.reason), place))
+        if any(item.equation for item in current.breaks):
+            skipped = [
+                item
+                for item in callers
+                if item.loops and not (item.compiled or any(map(item.has, current.compiled)))
+                if (item.file, item.first) not in _warned
+            ]
+            _warned.update((item.file, item.first) for item in skipped)
+    for item in skipped:
+        warnings.warn(
+            f"{item.name} is not compiled, though what it calls is: a graph breaks inside its loop. "
+            'ExecutionConfig(breaks="opaque") makes rules one operator, for stacks of layers too',
+            FuseWarning,
+            stacklevel=2,
+        )
 
 
 def _break_counts() -> Counter[str]:
@@ -195,8 +218,18 @@ def _surroundings() -> tuple[int, Any, list[_Caller], CodeType | None]:
         elif not _is_machinery(file):
             lines = [line for _, _, line in frame.f_code.co_lines() if line]
             first = frame.f_code.co_firstlineno
-            running.append(_Caller(_resumed(frame.f_code.co_qualname), file, first, max(lines, default=first)))
+            # Dynamo has put names of its own into the code of a function that it compiled parts of.
+            compiled = any(name.startswith(("__compiled_fn", "__resume_at")) for name in frame.f_code.co_names)
+            last = max(lines, default=first)
+            name = _resumed(frame.f_code.co_qualname)
+            running.append(_Caller(name, file, first, last, compiled, _in_loop(frame)))
     return outermost, compiler, callers, traced
+
+
+def _in_loop(frame: FrameType) -> bool:
+    """Whether a loop of the frame's function is around what it runs now."""
+    jumps = (item for item in dis.get_instructions(frame.f_code) if item.opname.startswith("JUMP_BACKWARD"))
+    return any(int(item.argval) <= frame.f_lasti < item.offset for item in jumps)
 
 
 def _frames(frame: FrameType | None) -> Iterator[FrameType]:

@@ -18,10 +18,13 @@ import torch
 from torch.fx.graph import CodeGen
 
 from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum, Times
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.logic import relations_of
 from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.steps import Plan
 from fuse_torch import refusal
 from fuse_torch.binding import ABSENT, Signature, bind, tables, widened
+from fuse_torch.logic.hidden import hide_crossings
 from fuse_torch.lowering.checked import with_checks
 from fuse_torch.lowering.limit import over_limit, split_call
 from fuse_torch.lowering.lower import PRECISION, Lowered, Slot, lower
@@ -51,6 +54,7 @@ class _Variant:
     carry: bool
     checked: bool
     memory_limit: int | None
+    crossing: tuple[object, ...]  # settings of rules
 
     @property
     def splitting_key(self) -> str:
@@ -61,32 +65,33 @@ _FORWARDS: dict[_Variant, Forward] = {}
 _LOCK = threading.Lock()
 
 
-def forward_of(
-    plan: Plan, attributes: Mapping[str, str], *, carry: bool, checked: bool, memory_limit: int | None = None
-) -> Forward:
+def forward_of(plan: Plan, attributes: Mapping[str, str], config: ExecutionConfig, *, carry: bool) -> Forward:
     """The function for `plan`, made once in this process.
 
     Args:
         attributes: module name of every parameter and weight.
+        config: how the module executes.
         carry: the function takes `state=` and returns (result, new state).
-        checked: it stops at the first NaN or infinity.
-        memory_limit: bytes beyond which a call runs in blocks.
     """
-    variant = _Variant(plan_key(plan), carry, checked, memory_limit)
+    crossing = (config.breaks, config.dense_limit, config.time_limit) if relations_of(plan) else ()
+    variant = _Variant(plan_key(plan), carry, config.checked, config.memory_limit, crossing)
     with _LOCK:
         found = _FORWARDS.get(variant)
         if found is None:
-            found = _generate(plan, attributes, variant)
+            found = _generate(plan, attributes, config, variant)
             _FORWARDS[variant] = found
         return found
 
 
-def _generate(plan: Plan, attributes: Mapping[str, str], variant: _Variant) -> Forward:
-    lowered = lower(plan, plan.program.exports, frozenset(attributes.values()))
+def _generate(plan: Plan, attributes: Mapping[str, str], config: ExecutionConfig, variant: _Variant) -> Forward:
+    lowered = lower(plan, plan.program.exports, frozenset(attributes.values()), config)
+    crosses = hide_crossings(lowered.graph, config.breaks)
     if variant.checked:
         with_checks(lowered)
-    refusal.register(variant.key, lowered.plan)
-    splitting = None if variant.memory_limit is None else splitting_of(lowered, variant.memory_limit)
+    refusal.register(variant.key, lowered.checked)
+    # Rules obey the limit themselves.
+    limit = None if crosses else variant.memory_limit
+    splitting = None if limit is None else splitting_of(lowered, limit)
     if splitting is not None:
         register_splitting(variant.splitting_key, splitting)
     prologue = _Prologue(lowered, attributes, variant, splitting)
@@ -131,7 +136,8 @@ class _Prologue:
         self.local: dict[str, str] = {}
         for name in ("self", "rest", "named", "parameters", "buffers", "precision", "values", "state", "parts"):
             self.local[name] = _unused(name if name in ("self", "state") else f"_{name}", taken)
-        self.shape_names = {slot.tensor.name: _unused(f"_{slot.variable}_shape", taken) for slot in lowered.givens}
+        self.open = [slot for slot in lowered.givens if slot.tensor.name not in lowered.handles]
+        self.shape_names = {slot.tensor.name: _unused(f"_{slot.variable}_shape", taken) for slot in self.open}
         float_states = [slot for slot in lowered.states if slot.tensor.dtype == "float"]
         needs = any(slot.tensor.dtype == "float" for slot in lowered.givens) or lowered.needs_precision
         self.owns_precision = not float_states and needs
@@ -142,6 +148,7 @@ class _Prologue:
             variables=tuple(slot.variable for slot in lowered.givens),
             positional=sum(slot.tensor.role == "input" for slot in lowered.givens),
             dense=_hidden(lowered),
+            handles=lowered.handles,
         )
         helpers = {
             "absent": ABSENT,
@@ -157,6 +164,7 @@ class _Prologue:
             "seed_for": seed_for,
             "cast_of": cast_of,
             "Tensor": torch.Tensor,
+            "dict": Mapping,
             "int64": torch.int64,
             "boolean": torch.bool,
         }
@@ -180,7 +188,11 @@ class _Prologue:
         local, helper = self.local, self.helper
         variables = [slot.variable for slot in self.lowered.givens]
         surplus = [local["rest"], local["named"]]
-        absent = [f"not isinstance({name}, {helper['Tensor']})" for name in variables]
+        absent = [f"not isinstance({slot.variable}, {helper['Tensor']})" for slot in self.open]
+        closed = [slot for slot in self.lowered.givens if slot not in self.open]
+        absent += [f"{slot.variable} is {helper['absent']}" for slot in closed]
+        # A mapping may be the only argument.
+        absent += [f"isinstance({slot.variable}, {helper['dict']})" for slot in closed]
         values = f"({''.join(f'{name}, ' for name in variables)})"
         call = f"{helper['bind']}({helper['signature']}, {values}, {local['rest']}, {local['named']})"
         target = f"{', '.join(variables)}, = " if variables else ""
@@ -211,7 +223,7 @@ class _Prologue:
     def _conversions(self) -> list[str]:
         lines: list[str] = []
         sparse: list[str] = []
-        for slot in self.lowered.givens:
+        for slot in self.open:
             variable = slot.variable
             match slot.tensor.dtype:
                 case "float":
@@ -230,20 +242,22 @@ class _Prologue:
         return lines
 
     def _checks(self) -> list[str]:
-        used = {check.tensor for check in self.plan.size_checks}
-        compared = [check.expected for check in self.plan.size_checks]
-        compared += [check.length for check in self.plan.range_checks]
+        plan = self.lowered.checked
+        used = {check.tensor for check in plan.size_checks}
+        compared = [check.expected for check in plan.size_checks]
+        compared += [check.length for check in plan.range_checks]
         used.update(name for length in compared for name in extents(length))
         lines = [
             f"{self.shape_names[slot.tensor.name]} = {slot.variable}.shape"
-            for slot in self.lowered.givens
+            for slot in self.open
             if slot.tensor.name in used
         ]
         wrong = [*self._wrong_types(), *self._wrong_ranks(used), *self._wrong_sizes(), *self._wrong_states()]
         wrong += self._wrong_devices()
         if not wrong:
             return lines
-        every = f"[{', '.join([*(slot.variable for slot in self.slots.values()), *self._constants()])}]"
+        slots = [*self.open, *self.lowered.states]
+        every = f"[{', '.join([*(slot.variable for slot in slots), *self._constants()])}]"
         precision = self.local["precision"]
         lines += [
             f"if {' or '.join(wrong)}:",
@@ -265,7 +279,7 @@ class _Prologue:
     # Conditions --------------------------------------------------------------------------------
 
     def _wrong_types(self) -> list[str]:
-        return [f"{slot.variable}.dtype is not {self._dtype(slot)}" for slot in self.lowered.givens]
+        return [f"{slot.variable}.dtype is not {self._dtype(slot)}" for slot in self.open]
 
     def _dtype(self, slot: Slot) -> str:
         kinds = {"float": self.local["precision"], "int64": self.helper["int64"], "bool": self.helper["boolean"]}
@@ -273,7 +287,7 @@ class _Prologue:
 
     def _wrong_ranks(self, used: set[str]) -> list[str]:
         wrong: list[str] = []
-        for slot in self.lowered.givens:
+        for slot in self.open:
             name, rank = slot.tensor.name, len(slot.tensor.axes)
             got = f"len({self.shape_names[name]})" if name in used else f"{slot.variable}.dim()"
             wrong.append(f"{got} != {rank}")
@@ -281,11 +295,11 @@ class _Prologue:
 
     def _wrong_sizes(self) -> list[str]:
         wrong: list[str] = []
-        for check in self.plan.size_checks:
+        for check in self.lowered.checked.size_checks:
             got = self._extent(check.tensor, check.position)
             differs = "!=" if check.relation == "==" else "<"
             wrong.append(f"{got} {differs} {self._size(check.expected)}")
-        wrong.extend(f"{self._size(check.length)} < 0" for check in self.plan.range_checks)
+        wrong.extend(f"{self._size(check.length)} < 0" for check in self.lowered.checked.range_checks)
         return list(dict.fromkeys(wrong))
 
     def _wrong_states(self) -> list[str]:
@@ -297,7 +311,7 @@ class _Prologue:
 
     def _wrong_devices(self) -> list[str]:
         """Operations of torch may give any numbers for tensors of two devices: linear does for the meta device."""
-        placed = [slot.variable for slot in (*self.lowered.states, *self.lowered.givens) if slot.tensor.axes]
+        placed = [slot.variable for slot in (*self.lowered.states, *self.open) if slot.tensor.axes]
         placed += self._constants()
         return [f"{placed[0]}.device != {other}.device" for other in placed[1:]]
 
@@ -321,6 +335,8 @@ class _Prologue:
 
     def _likely_extent(self, tensor: str, position: int) -> str:
         """The size as it should be: of a tensor of wrong rank any that compiles."""
+        if tensor in self.lowered.handles:
+            return "2"  # nobody knows before the relation is opened
         if tensor not in self.shape_names:
             return self._extent(tensor, position)
         shape, rank = self.slots[tensor].variable + ".shape", len(self.tensors[tensor].axes)
@@ -345,7 +361,7 @@ class _Prologue:
 
 def _hidden(lowered: Lowered) -> Callable[..., dict[str, torch.Tensor]]:
     """`dense_tables`, which works in NumPy, as a call that Dynamo leaves alone."""
-    if all(slot.tensor.dtype != "bool" for slot in lowered.givens):
+    if all(slot.tensor.dtype != "bool" or slot.tensor.name in lowered.handles for slot in lowered.givens):
         return dense_tables  # never called; `disable` would load all of Dynamo
     disable = torch.compiler.disable(reason="fuse: a Boolean input that is no dense bool tensor is read in NumPy")
     hidden: Callable[..., dict[str, torch.Tensor]] = disable(dense_tables)

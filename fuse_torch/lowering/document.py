@@ -181,8 +181,9 @@ def graph_from_json(data: object, plan: Plan, outputs: tuple[str, ...]) -> Lower
         raise NotAGraph("it takes and gives other values than it says")
     tensors = {tensor.name: tensor for tensor in plan.program.tensors}
     slots = [Slot(tensors[name], node.name, node) for name, node in zip([*givens, *states], placeholders, strict=True)]
+    kept = restricted(plan, givens)
     return Lowered(
-        plan=restricted(plan, givens),
+        plan=kept,
         graph=reader.graph,
         givens=tuple(slots[: len(givens)]),
         states=tuple(slots[len(givens) :]),
@@ -190,6 +191,7 @@ def graph_from_json(data: object, plan: Plan, outputs: tuple[str, ...]) -> Lower
         sources=held_sources,
         outputs=outputs,
         needs_precision=precision,
+        checked=kept,
     )
 
 

@@ -51,6 +51,9 @@ class Emitter:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.values: dict[str, Value] = {}
+        self.tuples: dict[str, Node] = {}  # relations as positions, (count, arity)
+        self.shapes: dict[str, Node] = {}  # what has the shape of a relation, where nothing else of the plan has it
+        self.handles: dict[str, Node] = {}  # given relations as they were given
         self.reference: Node | None = None  # a tensor of the run's precision, on the run's device
         self.anchor: Node | None = None  # the last placeholder or attribute: what all may use comes after it
         self.created: list[Node] = []  # all calls, in the order they were made
@@ -145,7 +148,8 @@ class Emitter:
             case Fixed(value):
                 return value
             case Extent(tensor, position):
-                return self.method("size", self.values[tensor].node, position)
+                holder = self.shapes[tensor] if tensor in self.shapes else self.values[tensor].node
+                return self.method("size", holder, position)
             case Linear(terms, offset):
                 total: Size = 0
                 for item, coefficient in terms:

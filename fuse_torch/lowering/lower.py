@@ -9,9 +9,12 @@ import torch
 from torch.fx import Graph, GraphModule, Node
 
 from fuse_ref.analysis.lengths import Length
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.logic import LogicCall, relations_of
 from fuse_ref.ir.nodes import Dtype, Tensor
 from fuse_ref.plan.finiteness import finite_checks
 from fuse_ref.plan.steps import (
+    Aggregate,
     Along,
     Attention,
     Concat,
@@ -29,6 +32,9 @@ from fuse_ref.plan.steps import (
     Whole,
     Write,
 )
+from fuse_torch.logic.crossing import Form
+from fuse_torch.logic.view import view_of
+from fuse_torch.lowering.aggregate import lower_aggregate
 from fuse_torch.lowering.along import lower_along
 from fuse_torch.lowering.attention import lower_attention
 from fuse_torch.lowering.concatenation import lower_concat
@@ -36,6 +42,7 @@ from fuse_torch.lowering.contract import Bias, biases, lower_contract
 from fuse_torch.lowering.convolution import lower_convolution
 from fuse_torch.lowering.emitter import Emitter, Value, identifier
 from fuse_torch.lowering.indexing import lower_index
+from fuse_torch.lowering.logical import Logic
 from fuse_torch.lowering.marks import Marks
 from fuse_torch.lowering.needed import extents, needed_for, restricted
 from fuse_torch.lowering.operations import lower_map
@@ -74,23 +81,42 @@ class Lowered:
     sources: tuple[tuple[str, str], ...]  # attribute name -> tensor that a file gives
     outputs: tuple[str, ...]  # one: the graph returns it; else a dict by name
     needs_precision: bool
+    checked: Plan  # what is to be checked before the graph runs
+    handles: tuple[str, ...] = ()  # of the givens, relations that the graph takes as they are given
+    listed: frozenset[str] = frozenset()  # attributes of `sources` that hold positions, (count, arity)
 
 
-def lower(plan: Plan, outputs: tuple[str, ...], taken: frozenset[str] = frozenset()) -> Lowered:
+def lower(
+    plan: Plan,
+    outputs: tuple[str, ...],
+    taken: frozenset[str] = frozenset(),
+    config: ExecutionConfig | None = None,
+    *,
+    form: Form = "dense",
+) -> Lowered:
     """The graph that computes `outputs`, tensors or values of `plan`, in that order.
 
     Attributes of the graph get names that are not in `taken`.
+
+    Args:
+        config: what limits relations; the defaults where there is none.
+        form: of relations among the outputs.
 
     Every node is a call into torch, so the graph runs where Fuse is not installed. Nodes are named
     after the tensors they compute; their meta has `fuse_tensor`, `fuse_lengths` (formulas of the sizes)
     and `fuse_span` (where it stands in the program); `fuse_result` marks the node that is the tensor itself.
     """
-    return _Lowering(plan, outputs, taken).run()
+    return _Lowering(plan, outputs, taken, config or ExecutionConfig(), form).run()
 
 
 class _Lowering:
-    def __init__(self, plan: Plan, outputs: tuple[str, ...], taken: frozenset[str]) -> None:
-        self.plan = plan
+    def __init__(
+        self, plan: Plan, outputs: tuple[str, ...], taken: frozenset[str], config: ExecutionConfig, form: Form
+    ) -> None:
+        self.view = view_of(plan)
+        self.plan = self.view.plan
+        self.config = config
+        self.form = form
         self.taken = set(taken)
         self.outputs = outputs
         self.graph = Graph()
@@ -100,32 +126,42 @@ class _Lowering:
         self.finite = finite_checks(plan)
         self.literals: dict[str, LiteralArray] = {}
         self.sources: dict[str, str] = {}
+        self.listed: set[str] = set()
         self.fresh: list[Node] = []  # made since the last tensor was finished
 
     def run(self) -> Lowered:
         plan = self.plan
         givens = tuple(self._placeholder(name) for name in plan.givens)
         states = tuple(self._placeholder(name) for name in (*plan.parameters, *plan.weights))
+        relations = relations_of(plan)
         for name in plan.sources:
             wanted = f"_source_{identifier(name)}"
             self.sources[self._attribute(name, wanted, plan.shape(name), self.tensors[name].dtype)] = name
+            if name in relations:
+                self._listed(name)
         needs_precision = self._set_reference([*states, *givens])
-        steps = needed_for(plan, self.outputs).operations
-        for operation in (item for _, operations in steps for item in operations):
+        needed = needed_for(plan, self.outputs)
+        for operation in (item for _, operations in needed.operations for item in operations):
             if isinstance(operation, LiteralArray):
                 output = operation.output
                 wanted = f"_literal_{identifier(output.out)}"
                 self.literals[self._attribute(output.out, wanted, output.lengths, output.dtype)] = operation
         self.emit.anchor = list(self.graph.nodes)[-1]
-        for _, operations in steps:
-            self._step(operations)
-        results = independent_outputs(self.emit, [self.emit.values[name].node for name in self.outputs])
+        logic = Logic(self.emit, self.view, needed, self.outputs, self.form, self.config)
+        for part in logic.parts():
+            if isinstance(part, LogicCall):
+                logic.call(part)
+            else:
+                self._step(part[1])
+        results = independent_outputs(self.emit, [self._output(name) for name in self.outputs])
         single = len(results) == 1
         self.graph.output(results[0] if single else dict(zip(self.outputs, results, strict=True)))
         self.graph.eliminate_dead_code()
         used = {slot.tensor.name for slot in givens if slot.node.users}
+        shapes = {item.tensor: item.lengths for item in plan.shapes}
         for name in self.outputs:
-            used.update(*(extents(length) for length in self.emit.values[name].lengths))
+            lengths = shapes[name] if name in shapes else self.emit.values[name].lengths
+            used.update(*(extents(length) for length in lengths))
         plan = restricted(plan, used)
         for slot in givens:
             if slot.tensor.name not in plan.givens:
@@ -142,7 +178,14 @@ class _Lowering:
             sources=tuple((name, tensor) for name, tensor in self.sources.items() if name in used),
             outputs=self.outputs,
             needs_precision=needs_precision and PRECISION in used,
+            checked=self.view.checked(plan),
+            handles=tuple(name for name in self.view.handles if name in plan.givens),
+            listed=frozenset(name for name in self.listed if name in used),
         )
+
+    def _output(self, name: str) -> Node:
+        tuples = self.emit.tuples.get(name) if self.form == "tuples" else None
+        return self.emit.values[name].node if tuples is None else tuples
 
     # What comes in -----------------------------------------------------------------------------
 
@@ -152,21 +195,37 @@ class _Lowering:
         node = self.graph.create_node("placeholder", wanted, name=wanted)
         node.target = node.name  # a name that Python has a meaning for was changed
         self.marks.put(node, name)
-        self.emit.define(name, Value(node, self.plan.shape(name), tensor.dtype))
+        if name in self.view.handles:
+            self.emit.handles[name] = node
+        else:
+            self.emit.define(name, Value(node, self.plan.shape(name), tensor.dtype))
         return Slot(tensor, node.name, node)
 
     def _attribute(self, name: str, wanted: str, lengths: tuple[Length, ...], dtype: Dtype) -> str:
         """A tensor that the graph's owner holds, as value `name`."""
-        attribute, count = wanted, 1
-        while attribute in self.taken:
-            count += 1
-            attribute = f"{wanted}_{count}"
-        self.taken.add(attribute)
+        attribute = self._unused(wanted)
         node = self.graph.get_attr(attribute)
         node._rename(identifier(name))
         self.marks.put(node, name)
         self.emit.define(name, Value(node, lengths, dtype))
         return attribute
+
+    def _unused(self, wanted: str) -> str:
+        attribute, count = wanted, 1
+        while attribute in self.taken:
+            count += 1
+            attribute = f"{wanted}_{count}"
+        self.taken.add(attribute)
+        return attribute
+
+    def _listed(self, name: str) -> None:
+        """The tuples of a relation of a file, beside its truth values: the graph keeps what it uses."""
+        attribute = self._unused(f"_tuples_{identifier(name)}")
+        node = self.graph.get_attr(attribute)
+        self.marks.put(node, name)
+        self.emit.tuples[name] = node
+        self.sources[attribute] = name
+        self.listed.add(attribute)
 
     def _set_reference(self, slots: list[Slot]) -> bool:
         """Choose the tensor that tells precision and device; whether it had to be an attribute of its own."""
@@ -243,6 +302,8 @@ class _Lowering:
                 return lower_convolution(emit, operation)
             case Attention():
                 return lower_attention(emit, operation)
+            case Aggregate():
+                return lower_aggregate(emit, operation)
             case _:
                 assert_never(operation)
 

@@ -10,6 +10,7 @@ from typing import assert_never
 from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum, Times
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import (
+    Aggregate,
     DenseOperation,
     Plan,
     Step,
@@ -39,6 +40,8 @@ def needed_for(plan: Plan, outputs: Iterable[str]) -> Needed:
                 if operation.output.out in wanted:
                     kept.append(operation)
                     wanted.update(reads(operation))
+                    if isinstance(operation, Aggregate):
+                        wanted.add(operation.relation)
             if kept:
                 steps.append(position)
                 operations.append((step, tuple(reversed(kept))))

@@ -19,7 +19,7 @@ from fuse_ref.plan.steps import Map, Operand
 from fuse_torch.lowering.emitter import Argument, Emitter, Value
 from fuse_torch.registered import apply_registered
 
-__all__ = ["ELEMENTWISE", "Elementwise", "lower_map"]
+__all__ = ["ELEMENTWISE", "KEEPS_TYPES", "Elementwise", "lower_map"]
 
 # (emitter, arguments, options) -> result. Arguments broadcast against each other; at least the first
 # is a node unless the row is listed in `_TAKES_NUMBERS`.
@@ -204,7 +204,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
 }
 
 # Functions whose operands keep their types: truth values, or the conversions themselves.
-_KEEPS_TYPES = {"and", "or", "not", "to_number", "to_boolean", "where"}
+KEEPS_TYPES = {"and", "or", "not", "to_number", "to_boolean", "where"}
 
 
 def lower_map(emit: Emitter, operation: Map) -> Value:
@@ -234,7 +234,7 @@ def lower_map(emit: Emitter, operation: Map) -> Value:
 
 
 def _converts(function: str) -> bool:
-    return function == "where" or function not in _KEEPS_TYPES
+    return function == "where" or function not in KEEPS_TYPES
 
 
 def _number(argument: Argument) -> int | float:

@@ -8,6 +8,7 @@ import torch
 from torch.fx import Node
 from torch.nn import functional
 
+from fuse_torch.logic.crossing import cross
 from fuse_torch.lowering.emitter import Emitter
 from fuse_torch.registered import apply_registered
 
@@ -47,4 +48,6 @@ def _base(node: Node) -> tuple[Node, bool]:
         repeats = repeats or node.target in ("expand", "unfold")
         source = node.args[0]
         assert isinstance(source, Node)
+        if source.target is cross:
+            return node, repeats  # what rules give is nobody else's
         node = source

@@ -1,0 +1,1 @@
+"""Logic in torch: rules run in the NumPy engine, between two graphs or behind an operator."""

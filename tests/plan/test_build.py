@@ -111,7 +111,7 @@ def test_a_schedule_keeps_reads_behind_writes() -> None:
         assert all(name in seen or name in "ax" for name in item.reads)
         seen.update(item.writes)
     changes = sum(a.route != b.route for a, b in itertools.pairwise(order))
-    assert changes == 4
+    assert changes == 3
 
 
 def test_a_step_that_cannot_run_stands_alone() -> None:

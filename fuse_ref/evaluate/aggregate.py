@@ -13,7 +13,7 @@ from fuse_ref.evaluate.operations import ELEMENTWISE, Elementwise
 from fuse_ref.plan.operations import Aggregate, InnerMap, InnerValue
 from fuse_ref.relations.tuples import Tuples
 
-__all__ = ["Combine", "combine"]
+__all__ = ["Combine"]
 
 _CHUNK: Final = 1 << 20  # elements of the values of tuples that are held at once
 _NEUTRAL: Final[dict[str, float]] = {"sum": 0.0, "max": -math.inf, "min": math.inf, "prod": 1.0}
@@ -128,6 +128,20 @@ class Combine:
         self, columns: Mapping[str, np.ndarray], arrays: Sequence[np.ndarray], dense: Sequence[str], count: int
     ) -> np.ndarray:
         """What each tuple gives: (count, dense labels), of length 1 along those that it does not depend on."""
+        values = self._all_values(columns, arrays, dense, count)
+        if self.operation.inner:
+            return values[-1]
+        if not values:
+            return np.ones((count, *(1 for _ in dense)), self.dtype)
+        result = values[0].astype(self.dtype, copy=False)
+        for value in values[1:]:
+            result = result * value
+        return result
+
+    def _all_values(
+        self, columns: Mapping[str, np.ndarray], arrays: Sequence[np.ndarray], dense: Sequence[str], count: int
+    ) -> list[np.ndarray]:
+        """The operands at each tuple, then what inner operations make of them."""
         values: list[np.ndarray] = []
         for operand, array in zip(self.operation.operands, arrays, strict=True):
             looked_up = [label for label in operand.labels if label in columns]
@@ -136,16 +150,17 @@ class Combine:
             picked = aligned[tuple(columns[label] for label in looked_up)] if looked_up else aligned[None]
             shape = [self.sizes[label] if label in rest else 1 for label in dense]
             values.append(picked.reshape(len(picked), *shape))
-        if self.operation.inner:
-            for item in self.operation.inner:
-                values.append(self._inner(item, values))
-            return values[-1]
-        if not values:
-            return np.ones((count, *(1 for _ in dense)), self.dtype)
-        result = values[0].astype(self.dtype, copy=False)
-        for value in values[1:]:
-            result = result * value
-        return result
+        for item in self.operation.inner:
+            values.append(self._inner(item, values))
+        return values
+
+    def values_at(
+        self, rows: np.ndarray, tuples: Tuples, arrays: Sequence[np.ndarray], wanted: InnerValue
+    ) -> np.ndarray:
+        """The value `wanted` of the tuples in `rows`, where no operand has dense labels: (rows,)."""
+        columns = {label: column[rows] for label, column in zip(self.operation.columns, tuples.columns, strict=True)}
+        values = self._all_values(columns, arrays, (), len(rows))
+        return np.broadcast_to(values[wanted.number], (len(rows),)).astype(self.dtype, copy=False)
 
     def _inner(self, item: InnerMap, values: Sequence[np.ndarray]) -> np.ndarray:
         row = ELEMENTWISE.get(item.function) or self.registered(item.function)
@@ -175,10 +190,3 @@ def _matrix(tuples: Tuples, row: int, column: int, shape: tuple[int, int], dtype
         return csr_array((np.ones(len(tuples), dtype), places), shape=shape)
 
     return tuples.kept((row, column, shape, dtype.str), make)
-
-
-def combine(
-    operation: Aggregate, sizes: Mapping[str, int], dtype: np.dtype, registered: Callable[[str], Elementwise]
-) -> Callable[..., np.ndarray]:
-    """What an Aggregate computes, for one set of sizes."""
-    return Combine(operation, sizes, dtype, registered)

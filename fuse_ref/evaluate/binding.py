@@ -12,9 +12,9 @@ from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.config import ExecutionConfig, Precision
 from fuse_ref.errors import FuseError, FuseWarning
 from fuse_ref.evaluate.engine import Array, Engine
-from fuse_ref.evaluate.logic import as_tuples, relations_of
+from fuse_ref.evaluate.logic import as_dense, as_tuples, relations_of
 from fuse_ref.evaluate.relation import Symbols
-from fuse_ref.evaluate.truth import SymbolTables, dense_relations
+from fuse_ref.evaluate.truth import SymbolTables, bound_relations
 from fuse_ref.evaluate.warn import warn
 from fuse_ref.ir.nodes import Dtype, Tensor
 from fuse_ref.mistakes import mistake
@@ -156,8 +156,9 @@ class Binder:
         for name, array in bound.items():
             for axis, size in zip(self._tensors[name].axes, array.shape, strict=False):
                 extents[axis] = max(extents.get(axis, 0), size)
-        for name, array in dense_relations(values, self._relations, tables, extents).items():
-            bound[name] = engine.asarray(as_tuples(array) if name in self._logical else array, "bool", config)
+        for name, value in bound_relations(values, self._relations, tables, extents).items():
+            kept = as_tuples(value) if name in self._logical else as_dense(value, name, config)
+            bound[name] = engine.asarray(kept, "bool", config)
         return tables.symbols()
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, assert_never
 
 import numpy as np
 
 from fuse_ref.analysis.lengths import Length
-from fuse_ref.evaluate.aggregate import combine
+from fuse_ref.evaluate.aggregate import Combine
 from fuse_ref.evaluate.attention import attend
 from fuse_ref.evaluate.contract import contract
 from fuse_ref.evaluate.convolution import Offset, convolve
@@ -46,7 +46,7 @@ from fuse_ref.plan.steps import (
     WriteIndex,
 )
 
-__all__ = ["write_operation"]
+__all__ = ["combine_of", "write_operation"]
 
 Sizes = Callable[[Length], int]
 
@@ -126,11 +126,19 @@ def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -
 
 def _aggregate(emitter: Emitter, operation: Aggregate, shape: tuple[int, ...], dtype: np.dtype) -> Register:
     registers = [emitter.names[operand.value] for operand in operation.operands]
-    sizes = dict(zip(operation.output.labels, shape, strict=True))
-    for operand, register in zip(operation.operands, registers, strict=True):
-        sizes.update(zip(operand.labels, emitter.infos[register].shape, strict=True))
-    function = combine(operation, sizes, dtype, _registered)
+    function = combine_of(
+        emitter, operation, emitter.names, dict(zip(operation.output.lengths, shape, strict=True)).__getitem__
+    )
     return emitter.call(function, (emitter.names[tuples_name(operation.relation)], *registers), shape, dtype)
+
+
+def combine_of(emitter: Emitter, operation: Aggregate, names: Mapping[str, Register], sizes: Sizes) -> Combine:
+    """What an Aggregate computes from the registers that `names` calls its operands."""
+    output = operation.output
+    found = {label: max(0, sizes(length)) for label, length in zip(output.labels, output.lengths, strict=True)}
+    for operand in operation.operands:
+        found.update(zip(operand.labels, emitter.infos[names[operand.value]].shape, strict=True))
+    return Combine(operation, found, emitter.float_type, _registered)
 
 
 def _spots(emitter: Emitter, indices: Sequence[ReadIndex] | Sequence[WriteIndex], sizes: Sizes) -> list[Spot]:

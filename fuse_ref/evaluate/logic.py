@@ -40,7 +40,10 @@ def relations_of(plan: Plan) -> frozenset[str]:
     tables = {operation.output.out for step in plan.steps for operation in step.operations}
     names = {name for step in plan.steps for rule in step.rules for name in (rule.head, *_relations(rule))}
     names.update(
-        operation.relation for step in plan.steps for operation in step.operations if isinstance(operation, Aggregate)
+        operation.relation
+        for step in plan.steps
+        for operation in (*step.operations, *step.relaxations)
+        if isinstance(operation, Aggregate)
     )
     return frozenset(names - numeric - tables)
 
@@ -117,17 +120,17 @@ class LogicCall:
         dense = {name: np.asarray(values[name]) for name in self.tensors}
         limits = Limits(config.memory_limit, config.time_limit)
         if config.mode != "demand":
-            return derive(self.rules, known, dense, shapes, length, limits, _apply)
+            return derive(self.rules, known, dense, shapes, length, limits, apply_function)
         sizes = {name: len(tuples) for name, tuples in known.items()}
         wanted = demand(self.rules, self.goals, given=tuple(known), sizes=sizes)
         made = wanted.shapes({**shapes, **{name: tuples.shape for name, tuples in known.items()}})
-        derived = derive(wanted.rules, known, dense, made, length, limits, _apply)
+        derived = derive(wanted.rules, known, dense, made, length, limits, apply_function)
         # What no goal needs has no tuples.
         empty = {name: Tuples.empty(shapes[name]) for name in self.heads}
         return replace(derived, relations=empty | dict(derived.relations))
 
 
-def _apply(function: str, arguments: Sequence[Any], options: tuple[tuple[str, str], ...]) -> np.ndarray:
+def apply_function(function: str, arguments: Sequence[Any], options: tuple[tuple[str, str], ...]) -> np.ndarray:
     """An elementwise function of the library, as dense steps compute it."""
     row = ELEMENTWISE[function]
     values = [np.asarray(argument) for argument in arguments]

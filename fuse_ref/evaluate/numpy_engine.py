@@ -14,15 +14,17 @@ import numpy as np
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions, spread
-from fuse_ref.evaluate.dense import write_operation
+from fuse_ref.evaluate.dense import combine_of, write_operation
 from fuse_ref.evaluate.entries import Kept
 from fuse_ref.evaluate.logic import LogicCall, as_dense, dense_reads, logic_calls, relations_of, tuples_name, with_goals
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
+from fuse_ref.evaluate.relaxation import Relaxing
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.finiteness import FiniteCheck, FiniteChecks, finite_checks
+from fuse_ref.plan.relaxing import base_name
 from fuse_ref.plan.steps import Along, DenseOperation, Index, Operand, Plan, ReadIndex, Step, Write, WriteIndex
 from fuse_ref.relations.derive import RuleRun
 from fuse_ref.relations.tuples import Tuples
@@ -118,7 +120,10 @@ class NumpyExecutable:
             self._last_use[operation.output.out] = position
             for name in reads(operation):
                 self._last_use[name] = position
-        for name in (*outputs, *(name for call in self._logic.values() for name in (*call.relations, *call.tensors))):
+        relaxed = (operand.value for step in plan.steps for item in step.relaxations for operand in item.operands)
+        bases = (base_name(name) for step in plan.steps if step.relaxations for name in step.writes)
+        logic = (name for call in self._logic.values() for name in (*call.relations, *call.tensors))
+        for name in (*outputs, *logic, *relaxed, *bases):
             self._last_use[name] = len(operations)
         given = (*plan.givens, *plan.parameters, *plan.weights, *plan.sources)
         self._given = tuple(dict.fromkeys(name for name in given if name not in made))
@@ -176,6 +181,8 @@ class NumpyExecutable:
                 emitter.now += 1
             if position in self._logic:
                 runs.append(self._write_logic(emitter, self._logic[position], sizes))
+            if step.relaxations:
+                self._write_relaxing(emitter, step, sizes)
             if emitter.instructions:
                 steps.append((position, _taken(emitter)))
         program = _Program(emitter.template, entries, tuple(runs), tuple(steps), tuple(self._results(emitter)))
@@ -242,6 +249,28 @@ class NumpyExecutable:
         for name in call.heads:
             self._open(emitter, name)
         return report
+
+    def _write_relaxing(self, emitter: Emitter, step: Step, sizes: Callable[[Length], int]) -> None:
+        """A cycle of `max=` or `min=` over relations."""
+        names = {operand.value for item in step.relaxations for operand in item.operands} - set(step.writes)
+        sources = {name: emitter.names[name] for name in names}
+        sources |= {name: emitter.names[base_name(name)] for name in step.writes}
+        relations = {item.relation: emitter.names[tuples_name(item.relation)] for item in step.relaxations}
+        combines = tuple(combine_of(emitter, item, {**emitter.names, **sources}, sizes) for item in step.relaxations)
+        targets = tuple(item.output.out.partition("~")[0] for item in step.relaxations)
+        relaxing = Relaxing(step, combines, targets)
+        outputs = {
+            name: emitter.given(name, emitter.infos[sources[name]].shape, emitter.float_type) for name in step.writes
+        }
+        config = self._config
+
+        def run(r: Registers) -> None:
+            values = {name: r[register] for name, register in sources.items()}
+            found, _, _ = relaxing.run(values, {name: r[k] for name, k in relations.items()}, config)
+            for name, register in outputs.items():
+                r[register] = found[name]
+
+        emitter.instructions.append(run)
 
     def _check_given(self, emitter: Emitter) -> None:
         tensors = {tensor.name: tensor for tensor in self._plan.program.tensors}

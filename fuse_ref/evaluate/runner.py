@@ -17,6 +17,7 @@ from fuse_ref.evaluate.answer import Answer, answer
 from fuse_ref.evaluate.binding import Binder, Bound, framework_of_inputs, gather_inputs, resolve_precision
 from fuse_ref.evaluate.engine import Array, Engine
 from fuse_ref.evaluate.engines import Backend, find_engine
+from fuse_ref.evaluate.explaining import explained
 from fuse_ref.evaluate.explanation import Explanation
 from fuse_ref.evaluate.plan_cache import plan_cache
 from fuse_ref.evaluate.planning import ask, axes_of_sink, hints_from, sinks_of
@@ -35,6 +36,7 @@ from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.checks import check_shapes
 from fuse_ref.plan.steps import Plan
 from fuse_ref.policies import RuntimePolicies
+from fuse_ref.relations.derivation import Derivation
 
 __all__ = ["BackendChoice", "ProgramLike", "Runner"]
 
@@ -288,13 +290,30 @@ class Runner(Unpicklable):
             return ()
         return (self._last_call() or self._run({})[0]).answers
 
-    def why(self, atom: str) -> Any:
-        """The derivation of a fact such as `"Ancestor(Alice, Carol)"`. RouteError until the logic engine is there."""
-        raise mistake("FUSE208", None, call=f"why({atom})")
+    def why(self, atom: str) -> Derivation:
+        """Why a fact such as `"Ancestor(Alice, Carol)"` holds in this thread's last call, or a run without inputs.
 
-    def why_not(self, atom: str) -> Any:
-        """Why a fact does not hold. RouteError until the logic engine is there."""
-        raise mistake("FUSE208", None, call=f"why_not({atom})")
+        A shortest derivation down to facts; `str()` of it is a proof tree. Of what does not hold, why not.
+
+        Raises:
+            InputError: `atom` is no relation with a constant for each argument.
+        """
+        return self._explained(atom, holds=True)
+
+    def why_not(self, atom: str) -> Derivation:
+        """Why a fact does not hold: of each rule for it, the first condition that fails.
+
+        Raises:
+            InputError: `atom` is no relation with a constant for each argument.
+        """
+        return self._explained(atom, holds=False)
+
+    def _explained(self, atom: str, *, holds: bool) -> Derivation:
+        call = self._last_call() or self._run({})[0]
+        plan = self._build(self._sources.extended(ask(self._program.ir, self._program.source, atom)))
+        engine = _engine(self._engine)
+        values = {name: engine.to_numpy(value) for name, value in {**call.prepared.fixed, **call.bound.values}.items()}
+        return explained(plan, call.prepared.config, values, call.bound.symbols, holds=holds)
 
     # What there is to know ------------------------------------------------------------------------
 

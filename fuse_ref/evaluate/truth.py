@@ -16,7 +16,7 @@ from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.relations.symbols import Coded, SymbolTable, in_order_of_appearance
 from fuse_ref.relations.tuples import Tuples
 
-__all__ = ["SymbolTables", "dense_relations", "sparse_relations"]
+__all__ = ["SymbolTables", "bound_relations", "dense_relations", "sparse_relations"]
 
 _SHOWN: Final = 20  # symbols in a message
 _COMPARED: Final = 5000  # symbols among which a similar one is looked for; that takes microseconds for each
@@ -82,7 +82,7 @@ def sparse_relations(
     """
     return {
         name: value if isinstance(value, Tuples) else Tuples.from_dense(value)
-        for name, value in _relations(given, tensors, tables, extents).items()
+        for name, value in bound_relations(given, tensors, tables, extents).items()
     }
 
 
@@ -96,14 +96,18 @@ def dense_relations(
     """
     return {
         name: value.dense() if isinstance(value, Tuples) else value
-        for name, value in _relations(given, tensors, tables, extents).items()
+        for name, value in bound_relations(given, tensors, tables, extents).items()
     }
 
 
-def _relations(
+def bound_relations(
     given: Mapping[str, object], tensors: Sequence[Tensor], tables: SymbolTables, extents: Mapping[str, int]
 ) -> dict[str, np.ndarray | Tuples]:
-    """Truth values that are dense stay so."""
+    """Each Boolean tensor of `tensors` as it is given: truth values stay dense, what lists tuples becomes tuples.
+
+    Raises:
+        DtypeError, AxisError: as `sparse_relations`.
+    """
     values: dict[str, Given] = {}
     listed: dict[str, list[np.ndarray]] = {}
     sizes = dict(extents)

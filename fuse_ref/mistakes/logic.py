@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuse_ref.errors import LimitError
+from fuse_ref.errors import DivergenceError, LimitError
 from fuse_ref.mistakes.row import Example, Mistake
 
 __all__ = ["LOGIC_MISTAKES"]
@@ -44,6 +44,22 @@ LOGIC_MISTAKES: tuple[Mistake, ...] = (
             Example(
                 "more than time_limit=0.0, at the rule Path(x) <- Edge(x), which derives Path",
                 python=_LATE,
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE268",
+        DivergenceError,
+        "a fixpoint of max= or min= that goes on",
+        "{name} still changes after max_iters={rounds} rounds; the last largest changes are {history}",
+        'a cycle of negative steps has no shortest path; else give a larger max_iters, or on_divergence="last"',
+        (
+            Example(
+                "D still changes after max_iters=1000 rounds; the last largest changes are 2, 2, 2",
+                python=(
+                    'Program("input Edge(x, y)\\nD[0] = 0\\nD[y] min= Edge(x, y), D[x] - 1\\nexport D").compile()'
+                    "(Edge=[(0, 1), (1, 0)])"
+                ),
             ),
         ),
     ),

@@ -123,14 +123,18 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "FUSE208",
-        RouteError,
-        "derivation without a logic engine",
-        "{call} cannot be answered yet: derivations come from the logic engine, which is not there yet",
-        "",
+        InputError,
+        "explanation of what is no fact",
+        "{atom} cannot be explained: {reason}",
+        "write a relation with a constant for each argument, such as Parent(Alice, Bob)",
         (
             Example(
-                "why(Y(1)) cannot be answered yet",
-                python='Program("Y[i] = 2 X[i]").compile().why("Y(1)")',
+                "Y(1) cannot be explained: Y holds numbers, and only facts of relations are derived",
+                python='Program("Y[i] = 2 X[i]").compile()(X=[1.0]) or Program("Y[i] = 2 X[i]").compile().why("Y(1)")',
+            ),
+            Example(
+                "Path(Ann, x) cannot be explained: x is a variable",
+                python='Program("Path(Ann, Bob)").compile().why("Path(Ann, x)")',
             ),
         ),
     ),

@@ -18,6 +18,7 @@ from fuse_ref.ir.variables import reads
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.bounds import find_bounds
 from fuse_ref.plan.estimates import OPEN_SIZE, Estimates
+from fuse_ref.plan.logic import contribution
 from fuse_ref.plan.lower import Definition, lower_sink, lower_tensor
 from fuse_ref.plan.passes import improve
 from fuse_ref.plan.references import Tensors
@@ -198,8 +199,8 @@ class _Planner:
                 raise mistake("FUSE162", span, tensors=" and ".join(group.tensors), reason=cycle.reason)
             if boolean:
                 return self.relational.logical(Step("Fixpoint", *common, "logical", cycle.reason, span=span))
-            what = "numeric fixpoints do not run yet"
-            return [Step("Fixpoint", *common, "numeric", cycle.reason, unsupported=what, span=span)]
+            step = Step("Fixpoint", *common, "numeric", cycle.reason, span=span)
+            return self.relational.relaxing(step) or [replace(step, unsupported="numeric fixpoints do not run yet")]
         (name,) = group.tensors
         spec = self.tensors.specs[name]
         if spec.virtual is not None:
@@ -218,6 +219,10 @@ class _Planner:
         definitions = [Definition(self.program.equations[i], self.checked.shapes.equations[i]) for i in group.equations]
         try:
             builder = lower_tensor(name, definitions, self.tensors, self.estimates.number)
+            told = tuple(
+                filter(None, (contribution(item, self.tensors) for item in definitions if self.tensors.sparse))
+            )
+            step = replace(step, contributions=told)
         except Unsupported as why:
             return [replace(step, unsupported=str(why))]
         return [*self.relational.joins(step, builder), self.relational.measured(step, builder)]
@@ -269,6 +274,7 @@ def _merged(steps: Sequence[Step]) -> list[Step]:
                 reason=last.reason if last.reason == step.reason else "acyclic, numeric head",
                 operations=(*last.operations, *step.operations),
                 contractions=(*last.contractions, *step.contractions),
+                contributions=(*last.contributions, *step.contributions),
                 flops=last.flops + step.flops,
                 largest=max(last.largest, step.largest),
             )

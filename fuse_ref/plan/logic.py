@@ -25,6 +25,7 @@ from fuse_ref.ir.nodes import (
     Not,
     Number,
     Or,
+    Product,
     Project,
     Read,
 )
@@ -32,6 +33,8 @@ from fuse_ref.ir.text import equation_text, expression_text
 from fuse_ref.ir.variables import free_variables
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.rule_values import NotByTuple, RuleValues, is_whole
+from fuse_ref.plan.steps import Condition, Contribution
+from fuse_ref.plan.values import Unsupported
 from fuse_ref.relations.rules import (
     Apply,
     Assignment,
@@ -53,7 +56,7 @@ from fuse_ref.source import Span
 if TYPE_CHECKING:
     from fuse_ref.plan.lower import Definition
 
-__all__ = ["Table", "join_rule", "lower_rules"]
+__all__ = ["Table", "contribution", "join_rule", "lower_rules"]
 
 _FLIPPED: Final[dict[Comparator, Comparator]] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 _WORDS: Final[dict[Comparator, str]] = {
@@ -74,6 +77,11 @@ class Table:
     body: Expr  # a truth value
     variables: tuple[str, ...]  # its dimensions
     shapes: ScopeShapes  # of the equation that it is for
+
+    @property
+    def condition(self) -> Condition:
+        """As explanations write it."""
+        return Condition(self.name, self.variables, expression_text(self.body))
 
 
 def lower_rules(
@@ -115,6 +123,39 @@ def join_rule(
     assert not terms
     found = Rule(name, tuple(map(Variable, variables)), tuple(rule.literals), 0, text, span)
     return None if scope.tables else found
+
+
+def contribution(definition: Definition, tensors: Tensors) -> Contribution | None:
+    """What an equation for numbers makes of relations; None where it is more than rules can say."""
+    equation = definition.equation
+    name, body = equation.target.tensor, equation.body
+    while isinstance(body, Project) and body.operator == "sum":
+        body = body.body
+    factors = body.factors if isinstance(body, Product) and not body.divisors else (body,)
+    conditions = [factor for factor in factors if _condition(factor, tensors)]
+    if not any(isinstance(factor, Read) for factor in conditions):
+        return None
+    scope = _Scope(name, 0, definition.shapes, tensors, 0)
+    rule = _Conjunction(scope, conditions)
+    try:
+        terms = rule.body(equation.target.indices)
+        numbers = [rule.values.value(factor) for factor in factors if factor not in conditions]
+    except (NotByTuple, Unsupported):
+        return None
+    value = rule.values.folded("multiply", numbers) if numbers else None
+    if scope.tables:
+        return None
+    return Contribution(name, tensors.specs[name].operator, terms, value, tuple(rule.literals))
+
+
+def _condition(expr: Expr, tensors: Tensors) -> bool:
+    match expr:
+        case Read(tensor):
+            return tensors.specs[tensor].boolean
+        case Not() | Compare():
+            return True
+        case _:
+            return False
 
 
 @dataclass
@@ -264,7 +305,8 @@ class _Conjunction:
                 self.literals.append(self._atom(read))
             case Compare() | Not(Compare()):
                 try:
-                    if not set(free_variables(expr)) <= own:
+                    # One variable alone is tested over its axis, which costs no more than a table of it.
+                    if not set(free_variables(expr)) <= own and len(free_variables(expr)) != 1:
                         raise NotByTuple
                     self.literals.append(self._filter(expr))
                 except NotByTuple:

@@ -31,14 +31,22 @@ class Definition:
 
 
 def lower_tensor(
-    name: str, definitions: Sequence[Definition], tensors: Tensors, estimate: Callable[[Length], int]
+    name: str,
+    definitions: Sequence[Definition],
+    tensors: Tensors,
+    estimate: Callable[[Length], int],
+    *,
+    called: str = "",
 ) -> Builder:
-    """The operations that compute the tensor `name` from all its definitions.
+    """The operations that compute the tensor `name` from `definitions`, all of them or some.
+
+    Args:
+        called: the name of the result where it is not the tensor's own.
 
     Raises:
         Unsupported: an engine cannot run it yet.
     """
-    builder = Builder(name)
+    builder = Builder(called or name)
     return _Tensor(name, tensors, estimate, builder).lower(definitions)
 
 
@@ -101,7 +109,7 @@ class _Tensor:
         self._begin_whole()
         # `Y[n, d] += 0` beside other equations only names axes.
         kept = [part for part in parts if isinstance(part, Value) or part != NEUTRAL[operator]]
-        result, *rest = kept or parts[:1]
+        result, *rest = kept or parts[:1] or [NEUTRAL[operator]]
         for part in rest:
             result = self.builder.arithmetic(COMBINE[operator], (result, part))
         return self._finish(result)
@@ -224,7 +232,7 @@ class _Tensor:
         else:
             value = lowered
         value = builder.expand(value, self.labels)
-        builder.finish(value, self.labels, self.lengths, self.name)
+        builder.finish(value, self.labels, self.lengths, builder.name)
         return builder
 
 

@@ -29,7 +29,7 @@ from fuse_ref.ir.nodes import (
     SymbolValue,
 )
 from fuse_ref.ir.operations import row_of
-from fuse_ref.ir.variables import children, free_variables
+from fuse_ref.ir.variables import children, free_variables, reads
 from fuse_ref.plan.logic import join_rule
 from fuse_ref.plan.operations import Aggregate, InnerMap, InnerValue, Operand
 from fuse_ref.plan.values import Lowered, Value
@@ -192,7 +192,7 @@ class Lift:
     def lift(self, expr: Expr, *, truth: bool = False) -> _Inner:
         """`expr` as a value of each tuple: what has more than one of their variables is made there."""
         builder = self.expressions.builder
-        if not needs_lift(expr, self.join):
+        if not needs_lift(self.expressions, expr, self.join):
             lowered = self.expressions.lower(expr)
             return self.number(builder.truth(lowered) if truth else builder.float(lowered))
         match expr:
@@ -284,9 +284,10 @@ class _Inner:
         return InnerValue(operands + self.inner)
 
 
-def needs_lift(expr: Expr, join: Join) -> bool:
-    """Whether an elementwise expression has more than one variable of the tuples, and no part of it has them all."""
-    if len(set(free_variables(expr)) & set(join.columns)) < 2:
+def needs_lift(expressions: Expressions, expr: Expr, join: Join) -> bool:
+    """Whether an elementwise expression has more than one variable of the tuples, or changes with a cycle at hand."""
+    cyclic = expressions.tensors.cyclic
+    if len(set(free_variables(expr)) & set(join.columns)) < 2 and not any(r.tensor in cyclic for r in reads(expr)):
         return False
     match expr:
         case Sum() | Product() | Negate() | Power() | Compare() | Not() | Case():

@@ -24,7 +24,7 @@ def lower_product(expressions: Expressions, product: Product, summed: tuple[str,
     factors, inner = _flattened(product, summed)
     gone = (*summed, *inner)
     join, factors = joined(expressions, factors)
-    lifted = [] if join is None else [factor for factor in factors if needs_lift(factor, join)]
+    lifted = [] if join is None else [factor for factor in factors if needs_lift(expressions, factor, join)]
     factors = [factor for factor in factors if factor not in lifted]
     over: int | float = 1
     times: int | float = 1

@@ -12,7 +12,8 @@ from fuse_ref.plan.estimates import Estimates
 from fuse_ref.plan.logic import Table, lower_rules
 from fuse_ref.plan.lower import Definition, lower_table
 from fuse_ref.plan.references import Tensors
-from fuse_ref.plan.steps import Output, Shape, Step
+from fuse_ref.plan.relaxing import base_name, relaxed
+from fuse_ref.plan.steps import Condition, Output, Shape, Step
 from fuse_ref.plan.values import Builder, Unsupported
 from fuse_ref.relations.rules import Rule, atoms, elements
 
@@ -43,10 +44,21 @@ def sparse_relations(
             made = cycle is not None or not kinds <= {"fact", "literal", "source"}
             if spec.boolean and name in needed and spec.virtual is None and (made or name in logical):
                 found.add(name)
-    for name in logical & needed:
+    for name in (logical | _read_by_relaxations(program, checked, tensors)) & needed:
         if tensors.specs[name].boolean and tensors.specs[name].role in ("input", "free"):
             found.add(name)
     return frozenset(found)
+
+
+def _read_by_relaxations(program: ProgramIR, checked: Checked, tensors: Tensors) -> set[str]:
+    """What numeric cycles of `max=` and `min=` read: they run tuple by tuple."""
+    found: set[str] = set()
+    for group in checked.dependencies.groups:
+        if group.tensors in checked.cycles and all(
+            tensors.specs[name].operator in ("max=", "min=") for name in group.tensors
+        ):
+            found.update(group.needs)
+    return found
 
 
 def is_positive(checked: Checked, tensors: Tensors, group: Group) -> bool:
@@ -70,6 +82,7 @@ class Relational:
         """A step of rules, after the truth tables that they read."""
         rules: list[Rule] = []
         tables: list[Step] = []
+        conditions: list[Condition] = []
         for name in step.writes:
             definitions = [
                 (i, Definition(self.program.equations[i], self.checked.shapes.equations[i]))
@@ -82,12 +95,13 @@ class Relational:
             except Unsupported as why:
                 return [replace(step, unsupported=str(why))]
             rules.extend(made)
+            conditions.extend(table.condition for table in wanted)
         own = tuple(name for table in tables for name in table.writes)
         read = {atom.relation for rule in rules for atom in atoms(rule)} | {
             tensor for rule in rules for tensor in elements(rule)
         }
         needs = tuple(name for name in (*step.reads, *own) if name in read)
-        return [*tables, replace(step, reads=needs, rules=tuple(rules))]
+        return [*tables, replace(step, reads=needs, rules=tuple(rules), tables=tuple(conditions))]
 
     def _table(self, tensor: str, table: Table) -> list[Step]:
         """The steps that make a truth table for the rules of `tensor`."""
@@ -96,6 +110,32 @@ class Relational:
         names = tuple(dict.fromkeys(read.tensor for read in reads(table.body)))
         step = Step("Dense", (), names, (table.name,), "dense", f"a truth table for {tensor}")
         return [*self.joins(step, builder), self.measured(step, builder)]
+
+    def relaxing(self, step: Step) -> list[Step] | None:
+        """A cycle of `max=` or `min=` over relations as what each change touches; None where it is something else."""
+        definitions: dict[str, list[tuple[Definition, bool]]] = {name: [] for name in step.writes}
+        for i in step.equations:
+            equation = self.program.equations[i]
+            cyclic = any(access.tensor in step.writes for access in self.checked.dependencies.reads[i])
+            definitions[equation.target.tensor].append((Definition(equation, self.checked.shapes.equations[i]), cyclic))
+        try:
+            found = relaxed(step.writes, definitions, self.tensors, self.estimates.number)
+        except Unsupported as why:
+            return [replace(step, unsupported=str(why))]
+        if found is None:
+            return None
+        before: list[Step] = []
+        for builder in found.builders:
+            dense = Step("Dense", (), step.reads, (), "dense", f"before the fixpoint of {', '.join(step.writes)}")
+            before.extend(self.joins(dense, builder))
+            made = tuple(operation.output.out for operation in builder.operations)
+            if made:
+                before.append(self.measured(replace(dense, writes=made), builder))
+        base = [base_name(name) for name in step.writes]
+        operands = (operand.value for item in found.relaxations for operand in item.operands)
+        relations = (item.relation for item in found.relaxations)
+        needs = dict.fromkeys(name for name in (*base, *operands, *relations) if name not in step.writes)
+        return [*before, replace(step, reads=tuple(needs), relaxations=found.relaxations)]
 
     def joins(self, step: Step, builder: Builder) -> list[Step]:
         """The step that makes the relations of a dense step's products."""

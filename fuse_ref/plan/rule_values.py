@@ -72,9 +72,9 @@ class RuleValues:
             case Negate(operand):
                 return Apply("negate", (self.value(operand),))
             case Sum(terms):
-                return self._folded("add", [self.value(term) for term in terms])
+                return self.folded("add", [self.value(term) for term in terms])
             case Product(factors, divisors):
-                product = self._folded("multiply", [self.value(factor) for factor in factors] or [Constant(1)])
+                product = self.folded("multiply", [self.value(factor) for factor in factors] or [Constant(1)])
                 for divisor in divisors:
                     product = Apply("divide", (product, self.value(divisor)))
                 return product
@@ -89,7 +89,8 @@ class RuleValues:
                 raise NotByTuple
 
     @staticmethod
-    def _folded(function: str, values: Sequence[Value]) -> Value:
+    def folded(function: str, values: Sequence[Value]) -> Value:
+        """`values` combined from the left."""
         result, *rest = values
         for value in rest:
             result = Apply(function, (result, value))

@@ -39,7 +39,9 @@ from fuse_ref.plan.operations import (
     Write,
     WriteIndex,
 )
+from fuse_ref.relations.rules import Literal as RuleLiteral
 from fuse_ref.relations.rules import Rule
+from fuse_ref.relations.rules import Value as RuleValue
 from fuse_ref.source import Span
 
 __all__ = [
@@ -48,8 +50,10 @@ __all__ = [
     "Attention",
     "Concat",
     "ConcatPart",
+    "Condition",
     "Contract",
     "Contraction",
+    "Contribution",
     "Convolve",
     "DenseOperation",
     "Expand",
@@ -99,6 +103,26 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """A truth table that a dense step makes for rules, as explanations write it."""
+
+    name: str
+    variables: tuple[str, ...]  # its dimensions
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What an equation for numbers makes of relations, as explanations tell it: a sum, a count, a largest value."""
+
+    tensor: str
+    operator: str  # as written: "=", "max=", …
+    terms: tuple[RuleValue, ...]  # of the element
+    value: RuleValue | None  # that each combination contributes; None: 1
+    body: tuple[RuleLiteral, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     kind: StepKind
     equations: tuple[int, ...]  # positions in program.equations; sinks and queries for Store and Answer
@@ -109,6 +133,9 @@ class Step:
     operations: tuple[DenseOperation, ...] = ()  # Dense (and Store of an expression) only
     contractions: tuple[Contraction, ...] = ()
     rules: tuple[Rule, ...] = ()  # Relation, Fixpoint with the route "logical"
+    tables: tuple[Condition, ...] = ()  # that the rules read
+    contributions: tuple[Contribution, ...] = ()  # of dense steps that read relations
+    relaxations: tuple[Aggregate, ...] = ()  # Fixpoint of max= or min= over relations: what each new value gives
     shapes: tuple[Shape, ...] = ()  # of relations that the planner made, which are no tensors of the program
     flops: int = 0  # with open sizes at their hints
     largest: int = 0  # elements of the largest value

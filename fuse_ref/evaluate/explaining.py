@@ -21,6 +21,7 @@ from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.steps import Plan
 from fuse_ref.relations.derivation import Derivation, Node
 from fuse_ref.relations.proofs import Aggregate, Fact, World, why, why_not
+from fuse_ref.relations.rules import body_atoms
 from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["explained"]
@@ -51,7 +52,14 @@ def explained(
         raise _refused(query, f"{spec.name} holds numbers, and only facts of relations are derived")
     rules = tuple(rule for step in plan.steps for rule in step.rules)
     calls = logic_calls(plan.steps).values()
-    names = dict.fromkeys((spec.name, *(name for call in calls for name in (*call.relations, *call.heads))))
+    told = [item for step in plan.steps for item in step.contributions]
+    names = dict.fromkeys(
+        (
+            spec.name,
+            *(name for call in calls for name in (*call.relations, *call.heads)),
+            *(atom.relation for item in told for atom in body_atoms(item.body)),
+        )
+    )
     tensors = dict.fromkeys(name for call in calls for name in call.tensors)
     whole = replace(config, mode="auto") if config.mode == "demand" else config
     found = NumpyExecutable(plan, whole, (*names, *tensors))(values)
@@ -82,11 +90,7 @@ def explained(
         length,
         dense={name: found[name] for name in tensors},
         names=table,
-        aggregates=[
-            Aggregate(item.tensor, item.operator, item.terms, item.value, item.body)
-            for step in plan.steps
-            for item in step.contributions
-        ],
+        aggregates=[Aggregate(item.tensor, item.operator, item.terms, item.value, item.body) for item in told],
         functions=apply_function,
         memory=config.memory_limit,
     )

@@ -7,7 +7,7 @@ beside it, and what is summed inside a comparison a dense tensor of its own. Pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -30,6 +30,7 @@ __all__ = [
     "Value",
     "Variable",
     "atoms",
+    "body_atoms",
     "elements",
     "literal_variables",
     "value_variables",
@@ -136,7 +137,12 @@ class Rule:
 
 def atoms(rule: Rule) -> Iterator[Atom]:
     """The atoms of the body, denied ones included."""
-    for item in rule.body:
+    return body_atoms(rule.body)
+
+
+def body_atoms(body: Iterable[Literal]) -> Iterator[Atom]:
+    """The atoms among literals, denied ones included."""
+    for item in body:
         if isinstance(item, Atom):
             yield item
         elif isinstance(item, Denial):

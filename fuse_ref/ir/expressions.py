@@ -108,7 +108,7 @@ class ExpressionReader:
                 sides = self._symbol_side(operator, left, right), self._symbol_side(operator, right, left)
                 return Compare(operator, sides[0], sides[1], span)
             case tree.Not(operand):
-                return Not(self.value(operand))
+                return Not(self._denied(self.value(operand)))
             case tree.And(operands):
                 return And(tuple(self.value(operand) for operand in operands))
             case tree.Or(operands):
@@ -131,6 +131,21 @@ class ExpressionReader:
                 raise mistake("FUSE121", item.span, text=item.span.text, reason=reason)
             case _:
                 assert_never(item)
+
+    def _denied(self, expr: Expr) -> Expr:
+        """What stands below `not`: a `_` there leaves its reference at once, since no tuple may fit."""
+        match expr:
+            case Read(boolean=True, span=span):
+                nameless = tuple(v for v in free_variables(expr) if v in self._indices.wildcards)
+                return Project("sum", nameless, expr, span) if nameless else expr
+            case And(operands):
+                return And(tuple(map(self._denied, operands)))
+            case Or(operands):
+                return Or(tuple(map(self._denied, operands)))
+            case Product(factors, (), span):
+                return Product(tuple(map(self._denied, factors)), (), span)
+            case _:
+                return expr
 
     def _name(self, item: tree.Name) -> Expr:
         name = item.name

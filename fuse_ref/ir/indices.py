@@ -20,7 +20,7 @@ class IndexReader:
     def __init__(self, names: Names, read: Callable[[tree.Reference | tree.Application], Read]) -> None:
         self._names = names
         self._read = read  # how a gather's inner reference is read
-        self._wildcards = 0
+        self.wildcards: dict[str, None] = {}  # what each `_` is called
 
     def indices(self, written: tuple[tree.Expression, ...]) -> tuple[Index, ...]:
         """All indices of one reference."""
@@ -58,8 +58,9 @@ class IndexReader:
             case tree.Normalised(name):
                 return plain(name)
             case tree.Name("_"):
-                self._wildcards += 1
-                return plain(f"_{self._wildcards}")
+                name = f"_{len(self.wildcards) + 1}"
+                self.wildcards[name] = None
+                return plain(name)
             case tree.Name(name) if not is_variable(name) and name not in self._names.constants:
                 return Symbol(name)
             case tree.Negate(tree.Number(int(value))) if value > 0:

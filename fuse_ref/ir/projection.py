@@ -6,13 +6,18 @@ inside another node was written in parentheses.
 
 Two notions carry the rules. A variable is *visible* in a node when the node shows it to the rest of
 its term (references and bare indices, but not function arguments, and not what a parenthesis has
-contracted by itself). It *stands* in a node when the node's value depends on it.
+contracted by itself). It *stands* in a node when the node's value depends on it: what no divisor of
+its term is projected from.
+
+Both are least fixpoints: of parts that would each keep a variable only because of the others, none
+does. Every variable is decided for itself, and one that a part shows or has by itself is seen by all
+the others, so what the parts do by themselves and then once more beside each other is the fixpoint.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from fuse_ref.ir.nodes import (
@@ -121,8 +126,10 @@ class _Projection:
     """One pass over one equation. Results are kept per node: the rules look at siblings twice."""
 
     def __init__(self) -> None:
-        self._terms: dict[tuple[int, Variables, Variables], Expr] = {}
+        self._terms: dict[tuple[int, Variables, Variables, Variables], Expr] = {}
         self._seen: dict[tuple[int, Variables], Variables] = {}
+        self._written: dict[int, Variables] = {}
+        self._divided: dict[int, Variables] = {}
         self._alive: list[Expr] = []  # ids stay unique only while their nodes live
 
     def scope(self, expr: Expr, kept: Variables) -> Expr:
@@ -133,7 +140,7 @@ class _Projection:
             case Negate(operand):
                 return _negate(self.scope(operand, kept))
             case Product():
-                term = self._product(expr, kept, _NONE, whole_term=True)
+                term = self._product(expr, kept, _NONE, _NONE, whole_term=True)
             case Call(function=function) if function == INLINED:
                 return self.scope(expr.arguments[0], kept - _own(expr))
             case _:
@@ -142,30 +149,39 @@ class _Projection:
         named = frozenset(v for v in lacking if not v.startswith(":"))
         if not named or len(named) == len(lacking):
             return _summed(lacking, term)
-        # Slices have no name to write down. Nested like this, the explicit text says the same again.
-        term = _summed((v for v in lacking if v in named), self.node(expr, kept | named, _NONE))
+        # Slices have no name to write down. Decided once more where the letters' sums are written out, as
+        # they are when the explicit text is read, they come out the same there.
+        term = self.node(_summed((v for v in lacking if v in named), term), kept, _NONE)
         return _summed((v for v in free_variables(term) if v not in kept), term)
 
-    def node(self, expr: Expr, kept: Variables, outside: Variables) -> Expr:
-        """A part of a term. `outside`: what is visible in the rest of the term."""
-        key = (id(expr), kept, outside)
+    def node(self, expr: Expr, kept: Variables, outside: Variables, beside: Variables = _NONE) -> Expr:
+        """A part of a term.
+
+        Args:
+            expr: as written.
+            kept: what survives.
+            outside: what is visible in the rest of the term.
+            beside: what stands in the rest of the term. Only divisors ask.
+        """
+        beside = beside & self.divided(expr)
+        key = (id(expr), kept, outside, beside)
         if key not in self._terms:
             self._alive.append(expr)
-            self._terms[key] = self._node(expr, kept, outside)
+            self._terms[key] = self._node(expr, kept, outside, beside)
         return self._terms[key]
 
-    def _node(self, expr: Expr, kept: Variables, outside: Variables) -> Expr:
+    def _node(self, expr: Expr, kept: Variables, outside: Variables, beside: Variables) -> Expr:
         match expr:
             case Negate(operand):
-                return _negate(self.node(operand, kept, outside))
-            case Not(operand):
-                return Not(self.truth(operand, kept, outside))
+                return _negate(self.node(operand, kept, outside, beside))
+            case Not():
+                return self.truth(expr, kept, outside)
             case Sum(terms, span):
-                return Sum(self._siblings(terms, kept, outside), span)
+                return Sum(self._siblings(terms, kept, outside, beside), span)
             case Product():
-                return self._product(expr, kept, outside, whole_term=False)
+                return self._product(expr, kept, outside, beside, whole_term=False)
             case Power(base, exponent):
-                left, right = self._siblings((base, exponent), kept, outside)
+                left, right = self._siblings((base, exponent), kept, outside, beside)
                 return Power(left, right)
             case And() | Or():
                 return self.truth(expr, kept, outside)
@@ -176,60 +192,69 @@ class _Projection:
             case Case(branches, default):
                 return self._case(branches, default, kept | outside)
             case Call(function=function) if function == INLINED:
-                return self._inlined(expr.arguments[0], kept - _own(expr), outside, _own(expr))
+                return self._inlined(expr.arguments[0], kept - _own(expr), outside, beside, _own(expr))
             case Call():
                 return self._call(expr, kept | outside)
             case Project(operator, variables, body, span):
-                inner = kept | frozenset(variables)
-                return Project(operator, variables, self.node(body, inner, outside - frozenset(variables)), span)
+                bound = frozenset(variables)
+                return Project(
+                    operator, variables, self.node(body, kept | bound, outside - bound, beside - bound), span
+                )
             case _:
                 return expr
 
-    def _inlined(self, expr: Expr, kept: Variables, outside: Variables, own: Variables) -> Expr:
+    def _inlined(self, expr: Expr, kept: Variables, outside: Variables, beside: Variables, own: Variables) -> Expr:
         """The body of a program's own function: a parenthesis in which its own variables are summed term by term."""
         match expr:
             case Sum(terms, span):
-                shown = _Rest([self.visible(term, kept) for term in terms])
-                parts = (self._inlined(t, kept, outside | shown.without(i), own) for i, t in enumerate(terms))
-                return Sum(tuple(parts), span)
+
+                def term_of(place: int, outside: Variables, beside: Variables) -> Expr:
+                    return self._inlined(terms[place], kept, outside, beside, own)
+
+                rest = self._rest(terms, kept, outside)
+                divided = any(map(self.divided, terms))
+                return Sum(_together(term_of, rest, outside, beside, divided=divided), span)
             case Negate(operand):
-                return _negate(self._inlined(operand, kept, outside, own))
+                return _negate(self._inlined(operand, kept, outside, beside, own))
             case _:
-                term = self.node(expr, kept, outside)
+                term = self.node(expr, kept, outside, beside)
                 return _summed((v for v in free_variables(term) if v in own), term)
 
-    def _siblings(self, parts: tuple[Expr, ...], kept: Variables, outside: Variables) -> tuple[Expr, ...]:
+    def _siblings(
+        self, parts: tuple[Expr, ...], kept: Variables, outside: Variables, beside: Variables
+    ) -> tuple[Expr, ...]:
         """Parts that see each other: terms of a parenthesis, base and exponent."""
-        rest = _Rest([self.visible(part, kept) for part in parts])
-        return tuple(self.node(part, kept, outside | rest.without(i)) for i, part in enumerate(parts))
 
-    def _product(self, expr: Product, kept: Variables, outside: Variables, *, whole_term: bool) -> Expr:
-        shown = [self.visible(part, kept) for part in (*expr.factors, *expr.divisors)]
+        def part_of(place: int, outside: Variables, beside: Variables) -> Expr:
+            return self.node(parts[place], kept, outside, beside)
+
+        rest = self._rest(parts, kept, outside)
+        return _together(part_of, rest, outside, beside, divided=any(map(self.divided, parts)))
+
+    def _product(
+        self, expr: Product, kept: Variables, outside: Variables, beside: Variables, *, whole_term: bool
+    ) -> Expr:
+        parts = (*expr.factors, *expr.divisors)
         count = len(expr.factors)
-        rest = _Rest(shown)
-        factors = tuple(self.node(factor, kept, outside | rest.without(i)) for i, factor in enumerate(expr.factors))
-        standing = [frozenset(free_variables(factor)) for factor in factors]
-        divisors = self._divisors(expr, kept | outside, rest, standing)
-        result = Product(factors, divisors, expr.span)
+
+        def part_of(place: int, outside: Variables, beside: Variables) -> Expr:
+            if place < count:
+                return self.node(parts[place], kept, outside, beside)
+            # A divisor is a scope that keeps every index standing elsewhere in the term.
+            return self.scope(parts[place], kept | outside | beside)
+
+        rest = self._rest(parts, kept, outside)
+        done = _together(part_of, rest, outside, beside, divided=bool(self.divided(expr)))
+        factors = done[:count]
+        result = Product(factors, done[count:], expr.span)
         if whole_term:
             return result  # the scope sums what is left, at the same place
-        # Rule 1. A divisor is no factor, but what it shows or depends on is "elsewhere in the term".
-        elsewhere = kept | outside | _NONE.union(*shown[count:], *(free_variables(d) for d in divisors))
-        counts = Counter(v for inside in standing for v in inside)
+        # Rule 1. A divisor is no factor, but what it shows is visible elsewhere in the term.
+        elsewhere = kept | outside | _NONE.union(*rest.shown[count:])
+        counts = Counter(v for factor in factors for v in free_variables(factor))
         repeated = [v for v in free_variables(result) if counts[v] >= 2 and v not in elsewhere]
         slices = _summed((v for v in repeated if v.startswith(":")), result)
         return _summed((v for v in repeated if not v.startswith(":")), slices)
-
-    def _divisors(self, expr: Product, kept: Variables, rest: _Rest, standing: list[Variables]) -> tuple[Expr, ...]:
-        """Each divisor is a scope that keeps every index standing elsewhere in the term."""
-        count = len(expr.factors)
-        in_factors = kept.union(*standing)
-        keeps = [in_factors | rest.without(count + i) for i in range(len(expr.divisors))]
-        first = [self.scope(divisor, keep) for divisor, keep in zip(expr.divisors, keeps, strict=True)]
-        if len(first) < 2:
-            return tuple(first)
-        depends = _Rest([frozenset(free_variables(divisor)) for divisor in first])
-        return tuple(self.scope(d, keeps[i] | depends.without(i)) for i, d in enumerate(expr.divisors))
 
     def _case(self, branches: tuple[tuple[Expr, Expr], ...], default: Expr, kept: Variables) -> Expr:
         parts = [part for branch in branches for part in branch] + [default]
@@ -271,7 +296,7 @@ class _Projection:
         They see each other: an index of the target is no contraction of the logits.
         """
         inner = kept if expr.axis is None else kept | {expr.axis}
-        arguments = self._siblings(expr.arguments, inner, _NONE)
+        arguments = self._siblings(expr.arguments, inner, _NONE, _NONE)
         value: Expr
         if expr.function == "mse":
             left, right = arguments
@@ -287,7 +312,7 @@ class _Projection:
         """`expr` as a truth value; conjuncts see each other, a numeric one is compared with 0."""
         match expr:
             case And(operands) | Product(operands, ()):
-                rest = _Rest([self.visible(operand, kept) for operand in operands])
+                rest = self._rest(operands, kept, outside)
                 done: list[Expr] = []
                 for i, operand in enumerate(operands):
                     part = self.truth(operand, kept, outside | rest.without(i))
@@ -297,6 +322,9 @@ class _Projection:
                 return Or(tuple(self.truth(operand, kept, outside) for operand in operands))
             case Not(operand):
                 return Not(self.truth(operand, kept, outside))
+            case Project("sum" | "max", variables, body, span) if _is_truth(body):
+                bound = frozenset(variables)
+                return Project("any", variables, self.truth(body, kept | bound, outside - bound), span)
             case Call(
                 function=function, arguments=(And() | Or() | Not() | Compare() | Read(boolean=True) as body,)
             ) if function == INLINED:
@@ -306,8 +334,18 @@ class _Projection:
             case _:
                 return Compare(">", self.scope(expr, kept | outside), Number(0))
 
+    def _rest(self, parts: Sequence[Expr], kept: Variables, outside: Variables) -> _Rest:
+        """What parts of one term show to each other: a parenthesis contracts nothing that it sees elsewhere."""
+        alone = _Rest([self.visible(part, kept) for part in parts])
+        return _Rest(
+            [
+                shown | (self.written(part) & (outside | alone.without(i)))
+                for i, (part, shown) in enumerate(zip(parts, alone.shown, strict=True))
+            ]
+        )
+
     def visible(self, expr: Expr, kept: Variables) -> Variables:
-        """What `expr`, as one part of a term, shows to the other parts."""
+        """What `expr`, as one part of a term of which it sees nothing else, shows to the other parts."""
         key = (id(expr), kept)
         if key not in self._seen:
             self._alive.append(expr)
@@ -338,18 +376,89 @@ class _Projection:
             case _:
                 return _NONE.union(*(self.visible(child, kept) for child in children(expr)))
 
+    def written(self, expr: Expr) -> Variables:
+        """What `expr` shows where its parentheses contract nothing."""
+        if id(expr) not in self._written:
+            self._alive.append(expr)
+            match expr:
+                case Call(function=function, arguments=arguments) if function == INLINED:
+                    found = self.written(arguments[0]) - _own(expr)
+                case Project(_, variables, body):
+                    found = self.written(body) - frozenset(variables)
+                case Call() | Read() | Position() | ArrayLiteral():
+                    found = self.visible(expr, _NONE)
+                case _:
+                    found = _NONE.union(*(self.written(child) for child in children(expr)))
+            self._written[id(expr)] = found
+        return self._written[id(expr)]
+
+    def divided(self, expr: Expr) -> Variables:
+        """What the divisors of `expr` have, as far as they see the rest of its term."""
+        if id(expr) not in self._divided:
+            self._alive.append(expr)
+            match expr:
+                case Product(factors, divisors):
+                    having = (frozenset(free_variables(divisor)) for divisor in divisors)
+                    found = _NONE.union(*map(self.divided, factors), *having)
+                case Sum() | Power() | Negate():
+                    found = _NONE.union(*map(self.divided, children(expr)))
+                case Project(_, variables, body):
+                    found = self.divided(body) - frozenset(variables)
+                case Call(function=function, arguments=arguments) if function == INLINED:
+                    found = self.divided(arguments[0]) - _own(expr)
+                case _:
+                    found = _NONE
+            self._divided[id(expr)] = found
+        return self._divided[id(expr)]
+
 
 class _Rest:
     """For parts of one term: what all the others show. Linear in the number of parts."""
 
     def __init__(self, shown: Sequence[Variables]) -> None:
         counts = Counter(v for variables in shown for v in variables)
-        self._shown = shown
+        self.shown = shown
         self._all = frozenset(counts)
         self._once = frozenset(v for v, count in counts.items() if count == 1)
 
     def without(self, position: int) -> Variables:
-        return self._all - (self._once & self._shown[position])
+        return self._all - (self._once & self.shown[position])
+
+
+def _is_truth(expr: Expr) -> bool:
+    """Whether an expression is a truth value: a sum or maximum of these, taken as one, is their OR."""
+    match expr:
+        case Read(boolean=True) | Not() | Compare() | And() | Or():
+            return True
+        case Product(factors, ()):
+            return all(map(_is_truth, factors))
+        case _:
+            return False
+
+
+def _together(
+    part_of: Callable[[int, Variables, Variables], Expr],
+    rest: _Rest,
+    outside: Variables,
+    beside: Variables,
+    *,
+    divided: bool,
+) -> tuple[Expr, ...]:
+    """Parts of one term, each beside what the others show and, where there are divisors, what stands in them.
+
+    Args:
+        part_of: makes the part at a place from what is visible, and what stands, in the rest of the term.
+        rest: what the parts show.
+        outside: what the rest of the term around the parts shows.
+        beside: what stands there.
+        divided: whether a divisor could ask.
+    """
+    seen = [outside | rest.without(i) for i in range(len(rest.shown))]
+    alone = tuple(part_of(i, visible, _NONE) for i, visible in enumerate(seen))
+    if not divided:
+        return alone
+    standing = _Rest([frozenset(free_variables(part)) for part in alone])
+    return tuple(part_of(i, visible, beside | standing.without(i)) for i, visible in enumerate(seen))
 
 
 def _negate(expr: Expr) -> Expr:

@@ -232,8 +232,8 @@ class _Writer:
             case Case(branches, default):
                 pairs = tuple((self._expression(c), self._expression(v)) for c, v in branches)
                 return tree.Case(pairs, self._expression(default), _NOWHERE)
-            case Project("any", _, body):
-                return self._expression(body)
+            case Project("any", variables, body):
+                return tree.Projection("sum", variables, self._expression(body), _NOWHERE)  # of truth values: OR
             case Project(operator, variables, body):
                 if variables[0].startswith(":"):
                     return self._expression(body)  # nameless: the sum is implied by the slice itself

@@ -9,6 +9,7 @@ tensors cost anyhow.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -30,7 +31,7 @@ from fuse_ref.ir.nodes import (
     Read,
 )
 from fuse_ref.ir.text import equation_text, expression_text
-from fuse_ref.ir.variables import free_variables
+from fuse_ref.ir.variables import children, free_variables, index_variables, target_variables
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.rule_values import NotByTuple, RuleValues, is_whole
 from fuse_ref.plan.steps import Condition, Contribution
@@ -56,7 +57,7 @@ from fuse_ref.source import Span
 if TYPE_CHECKING:
     from fuse_ref.plan.lower import Definition
 
-__all__ = ["Table", "contribution", "join_rule", "lower_rules"]
+__all__ = ["Table", "contribution", "denied_read", "join_rule", "lower_rules"]
 
 _FLIPPED: Final[dict[Comparator, Comparator]] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 _WORDS: Final[dict[Comparator, str]] = {
@@ -195,8 +196,10 @@ class _Equation:
         body = equation.body
         while isinstance(body, Project) and body.operator == "any":
             body = body.body
+        letters = Counter((*target_variables(equation.target), *free_variables(body), *_bound(body)))
+        once = frozenset(letter for letter, count in letters.items() if count == 1)
         facts = equation.kind == "fact"
-        conjunctions = [[]] if facts and _true(body) else [] if facts else _alternatives(body)
+        conjunctions = [[]] if facts and _true(body) else [] if facts else _alternatives(body, once)
         for conjuncts in conjunctions:
             rule = _Conjunction(scope, conjuncts)
             terms = rule.body(equation.target.indices)
@@ -218,24 +221,56 @@ def _true(body: Expr) -> bool:
     return not (isinstance(body, Number) and body.value <= 0)
 
 
-def _alternatives(body: Expr) -> list[list[Expr]]:
-    """The body as conjunctions of which one must hold."""
+def _bound(expr: Expr) -> Iterator[str]:
+    """The variables of every projection in `expr`."""
+    if isinstance(expr, Project):
+        yield from expr.variables
+    for child in children(expr):
+        yield from _bound(child)
+
+
+def _alternatives(body: Expr, once: frozenset[str]) -> list[list[Expr]]:
+    """The body as conjunctions of which one must hold.
+
+    Args:
+        once: letters that one projection binds and that stand nowhere else: it needs no place of its own.
+    """
     match body:
         case Or(operands):
-            return [item for operand in operands for item in _alternatives(operand)]
+            return [item for operand in operands for item in _alternatives(operand, once)]
         case And(operands):
-            parts = [_alternatives(operand) for operand in operands]
+            parts = [_alternatives(operand, once) for operand in operands]
             return [[item for group in choice for item in group] for choice in itertools.product(*parts)]
-        case Project("any", _, inner):
-            return _alternatives(inner)
+        case Project("any", variables, inner) if once.issuperset(variables):
+            return _alternatives(inner, once)
         case Not(And(operands)):
-            return _alternatives(Or(tuple(Not(operand) for operand in operands)))
+            return _alternatives(Or(tuple(Not(operand) for operand in operands)), once)
         case Not(Or(operands)):
-            return _alternatives(And(tuple(Not(operand) for operand in operands)))
+            return _alternatives(And(tuple(Not(operand) for operand in operands)), once)
         case Not(Not(operand)):
-            return _alternatives(operand)
+            return _alternatives(operand, once)
         case _:
             return [[body]]
+
+
+def denied_read(expr: Expr, shapes: ScopeShapes, tensors: Tensors) -> Read | None:
+    """The reference of which no tuple may fit: of `not R(x, y)`, and of `not R(_, y)`.
+
+    What the latter projects must stand alone in an index, and run over the whole axis.
+    """
+    match expr:
+        case Not(Read() as read):
+            return read
+        case Not(Project("any", variables, Read() as read)):
+            for index, length in zip(read.indices, tensors.shapes[read.tensor], strict=True):
+                local = set(index_variables(index)) & set(variables)
+                if local and not (isinstance(index, Affine) and index.variable in local):
+                    return None
+                if local and shapes.ranges[index_variables(index)[0]] != length:
+                    return None
+            return read
+        case _:
+            return None
 
 
 class _Conjunction:
@@ -251,6 +286,8 @@ class _Conjunction:
         self.assigned: dict[Value, Variable] = {}
         # Variables that run over a whole axis in some positive atom, and over no less.
         self.bound: set[str] = set()
+        # Variables that stand in one denial alone: no tuple may fit whatever they are.
+        self.local: set[str] = set()
 
     def body(self, target: Sequence[Index]) -> tuple[Value, ...]:
         """Find the literals; the values of the left-hand side's indices."""
@@ -281,17 +318,10 @@ class _Conjunction:
             used.update(dict.fromkeys(literal_variables(item)))
         for term in terms:
             used.update(dict.fromkeys(value_variables(term)))
-        local = self._local_wildcards()
         for name in used:
-            if name in self.bound or name not in self.shapes.ranges or name in local:
+            if name in self.bound or name not in self.shapes.ranges or name in self.local:
                 continue
             self.literals.append(Domain(Variable(name), self.shapes.ranges[name]))
-
-    def _local_wildcards(self) -> set[str]:
-        """Nameless variables below `not`: no tuple may fit whatever they are."""
-        elsewhere = {v for item in self.literals if not isinstance(item, Denial) for v in literal_variables(item)}
-        denied = {v for item in self.literals if isinstance(item, Denial) for v in literal_variables(item)}
-        return {v for v in denied if v.startswith("_") and v not in elsewhere}
 
     # Conjuncts ------------------------------------------------------------------------------------
 
@@ -299,8 +329,8 @@ class _Conjunction:
         match expr:
             case Read():
                 self.literals.append(self._atom(expr))
-            case Not(Read() as read):
-                self.literals.append(Denial(self._atom(read)))
+            case Not(Read() | Project("any")):
+                self._denial(expr)
             case Compare(">", Read() as read, Number(0)) if self.tensors.specs[read.tensor].boolean:
                 self.literals.append(self._atom(read))
             case Compare() | Not(Compare()):
@@ -316,6 +346,20 @@ class _Conjunction:
                     self.literals.append(Filter(">", Constant(value), Constant(0)))
             case _:
                 self._from_table(expr)
+
+    def _denial(self, expr: Not) -> None:
+        read = denied_read(expr, self.shapes, self.tensors)
+        if read is None:
+            self._from_table(expr)
+            return
+        atom = self._atom(read)
+        if isinstance(expr.operand, Project):
+            # Names of its own: the rule may call something else by the same letter.
+            own = {Variable(name): self.scope.fresh() for name in expr.operand.variables}
+            self.local.update(variable.name for variable in own.values())
+            terms = tuple(own.get(term, term) if isinstance(term, Variable) else term for term in atom.terms)
+            atom = Atom(atom.relation, terms, atom.span)
+        self.literals.append(Denial(atom))
 
     def _from_table(self, expr: Expr) -> None:
         table = self.scope.table(expr)

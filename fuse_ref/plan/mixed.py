@@ -24,13 +24,14 @@ from fuse_ref.ir.nodes import (
     Position,
     Power,
     Product,
+    Project,
     Read,
     Sum,
     SymbolValue,
 )
 from fuse_ref.ir.operations import row_of
 from fuse_ref.ir.variables import children, free_variables, reads
-from fuse_ref.plan.logic import join_rule
+from fuse_ref.plan.logic import denied_read, join_rule
 from fuse_ref.plan.operations import Aggregate, InnerMap, InnerValue, Operand
 from fuse_ref.plan.values import Lowered, Value
 
@@ -97,8 +98,9 @@ def _whole(expressions: Expressions, read: Read, variables: tuple[str, ...]) -> 
 def _on_tuples(expressions: Expressions, expr: Expr, variables: set[str]) -> bool:
     """Whether a factor is a condition on positions that the atoms bind."""
     match expr:
-        case Not(Read() as read):
-            return _sparse(expressions, read) and set(free_variables(expr)) <= variables
+        case Not(Read() | Project("any")):
+            read = denied_read(expr, expressions.shapes, expressions.tensors)
+            return read is not None and _sparse(expressions, read) and set(free_variables(expr)) <= variables
         case Compare() | Not(Compare()):
             return _positions(expr) and set(free_variables(expr)) <= variables
         case _:

@@ -43,6 +43,7 @@ _SAFE = [
     "Sibling(x, y) <- Parent(p, x), Parent(p, y), x != y",
     "Q(x) <- P(x), x != Bob",
     "Q(x) <- P(x), not (R(x) and S(x))",
+    "Q(x) <- P(x), not R(x, _)",
     "Q(x) <- P(x), sum(y: W[x, y]) > 2",
     "M[p, q] = q <= p\nN[p] = A[p]\nY[q] = M[p, q] N[p] B[q]",  # numeric heads range over their axes
     "N(x+1) <- N(x), P(x)",
@@ -60,6 +61,7 @@ def test_each_unsafe_rule_is_reported() -> None:
 
 
 _DENIALS = [
+    ("Win(x) <- Move(x, _), not Win(_)", "Win <- not Win"),
     ("Win(x) <- Move(x, y), not Win(y)", "Win <- not Win"),
     ("A(x) <- P(x), not B(x)\nB(x) <- P(x), A(x)", "A <- not B <- A"),
     ("A(x) <- P(x), not B(x)\nB(x) <- P(x), C(x)\nC(x) <- A(x)", "A <- not B <- C <- A"),

@@ -1,10 +1,9 @@
-"""Dense operations of a plan, run on JAX values: sizes are numbers while a function is traced."""
+"""The items of a schedule, run on JAX values: sizes are numbers while a function is traced."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import jax
@@ -13,18 +12,25 @@ import numpy as np
 from jax import lax
 
 from fuse_jax import gathering, indexing
+from fuse_jax.aggregate import aggregate
 from fuse_jax.attention import attend
 from fuse_jax.checked import Watch
 from fuse_jax.contract import align, contract, project
 from fuse_jax.convolution import convolve
-from fuse_jax.dtypes import Numbers
+from fuse_jax.dtypes import Numbers, numbers_of
+from fuse_jax.logic import Measure, derive
 from fuse_jax.noise import Noise
 from fuse_jax.operations import ALONG, ELEMENTWISE, WHOLE, Value
 from fuse_jax.registered import apply_registered
+from fuse_jax.relations import Held, dense, in_rows, limit_dense
+from fuse_jax.schedule import Schedule, needs
 from fuse_ref.analysis.lengths import Length, evaluate
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.logic import LogicCall
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import (
+    Aggregate,
     Along,
     Attention,
     Concat,
@@ -38,104 +44,94 @@ from fuse_ref.plan.steps import (
     Map,
     Operand,
     Permute,
-    Plan,
     ReadIndex,
     Reduce,
-    Step,
     Whole,
     Write,
     WriteIndex,
 )
 
-__all__ = ["Schedule", "run", "schedule"]
-
-Measure = Callable[[Length], int]  # the number that a length is in this call
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """What of a plan is needed for some outputs, in order."""
-
-    operations: tuple[DenseOperation, ...]
-    releases: tuple[tuple[str, ...], ...]  # per operation: values that nothing reads after it
-    routed: tuple[Step, ...]  # steps that are needed and are no straight-line operations
-
-    @property
-    def random(self) -> bool:
-        """Whether a training step draws random numbers."""
-        return any(isinstance(operation, Map) and operation.function == "dropout" for operation in self.operations)
-
-
-def schedule(plan: Plan, outputs: Iterable[str]) -> Schedule:
-    """The operations that `outputs` depend on; names that no operation makes must be given to `run`."""
-    kept = list(outputs)
-    needed = set(kept)
-    operations: list[DenseOperation] = []
-    routed: list[Step] = []
-    for step in reversed(plan.steps):
-        if step.operations:
-            for operation in reversed(step.operations):
-                if operation.output.out in needed:
-                    operations.append(operation)
-                    needed.update(reads(operation))
-        elif step.kind not in ("Load", "Store", "Answer") and needed.intersection(step.writes):
-            routed.append(step)
-            needed.update(step.reads)
-    operations.reverse()
-    routed.reverse()
-    return Schedule(tuple(operations), _releases(operations, kept), tuple(routed))
-
-
-def _releases(operations: Sequence[DenseOperation], kept: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    seen = set(kept)
-    releases: list[tuple[str, ...]] = []
-    for operation in reversed(operations):
-        last = [name for name in dict.fromkeys([operation.output.out, *reads(operation)]) if name not in seen]
-        seen.update(last)
-        releases.append(tuple(last))
-    return tuple(reversed(releases))
+__all__ = ["run"]
 
 
 def run(
     plan: Schedule,
-    values: Mapping[str, jax.Array],
-    numbers: Numbers,
+    values: Mapping[str, Held],
+    config: ExecutionConfig,
     watch: Watch | None = None,
     noise: Noise | None = None,
-) -> dict[str, jax.Array]:
-    """Every value that is still there after the last operation, by name.
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> dict[str, Held]:
+    """Every value that is still there after the last operation, by name; relations as they are kept.
 
     Args:
-        values: of every given tensor; their shapes have passed the plan's checks.
+        values: of every given tensor, arrays and relations; their shapes have passed the plan's checks.
+        config: its precision is resolved.
         watch: checks values while they are computed.
         noise: what random functions draw from; None for an evaluation.
+        shapes: of the given tensors, where `values` are not all of them.
+
+    Raises:
+        CapacityError: a relation with more tuples than there is room for, or too large to be dense.
     """
-    made = dict(values)
-    shapes = {name: value.shape for name, value in values.items()}
+    numbers = numbers_of(config)
+    arrays: dict[str, jax.Array] = {}
+    relations: dict[str, Held] = {}
+    for name, value in values.items():
+        if name in plan.relations or not isinstance(value, jax.Array):
+            relations[name] = value
+        else:
+            arrays[name] = value
+    known = {name: tuple(value.shape) for name, value in values.items()} if shapes is None else shapes
 
     def measure(length: Length) -> int:
-        return evaluate(length, lambda tensor, position: shapes[tensor][position])
+        return evaluate(length, lambda tensor, position: known[tensor][position])
 
-    for operation, released in zip(plan.operations, plan.releases, strict=True):
-        output = operation.output
-        shape = tuple(max(0, measure(length)) for length in output.lengths)
-        if watch is not None:
-            watch.before(operation, made, shape, measure)
-        # The scope puts the tensor's name into profiles and compiled code.
-        with jax.named_scope(output.out):
-            made[output.out] = _apply(operation, made, shape, measure, numbers, noise)
-        if made[output.out].shape != shape:
-            raise AssertionError(f"{output.out}: {made[output.out].shape} was computed, the plan says {shape}")
-        if watch is not None:
-            watch.after(operation, made)
+    for item, released in zip(plan.items, plan.releases, strict=True):
+        if isinstance(item, LogicCall):
+            given = {name: relations[name] if name in relations else arrays[name] for name in needs(item)}
+            with jax.named_scope(" ".join(item.heads)):
+                relations.update(derive(item, given, plan, measure, config))
+        else:
+            for name in reads(item):
+                if name not in arrays:
+                    limit_dense(name, tuple(relations[name].shape), config.dense_limit, plan.spans.get(name))
+                    arrays[name] = dense(relations[name])
+            _run_one(item, arrays, relations, measure, numbers, watch, noise)
         for name in released:
-            made.pop(name, None)
-    return made
+            arrays.pop(name, None)
+            relations.pop(name, None)
+    return {**arrays, **relations}
+
+
+def _run_one(
+    operation: DenseOperation,
+    values: dict[str, jax.Array],
+    relations: Mapping[str, Held],
+    measure: Measure,
+    numbers: Numbers,
+    watch: Watch | None,
+    noise: Noise | None,
+) -> None:
+    output = operation.output
+    shape = tuple(max(0, measure(length)) for length in output.lengths)
+    if watch is not None:
+        watch.before(operation, values, shape, measure)
+    # The scope puts the tensor's name into profiles and compiled code.
+    with jax.named_scope(output.out):
+        made = _apply(operation, values, relations, shape, measure, numbers, noise)
+    if made.shape != shape:
+        raise AssertionError(f"{output.out}: {made.shape} was computed, the plan says {shape}")
+    values[output.out] = made
+    if watch is not None:
+        watch.after(operation, values)
 
 
 def _apply(
     operation: DenseOperation,
     values: Mapping[str, jax.Array],
+    relations: Mapping[str, Held],
     shape: tuple[int, ...],
     measure: Measure,
     numbers: Numbers,
@@ -200,8 +196,29 @@ def _apply(
             return convolve(operation, image, weights, shape, measure, dtype)
         case Attention():
             return attend(operation, values, shape, dtype)
+        case Aggregate():
+            return _aggregate(operation, values, relations, shape, numbers, noise)
         case _:
             assert_never(operation)
+
+
+def _aggregate(
+    operation: Aggregate,
+    values: Mapping[str, jax.Array],
+    relations: Mapping[str, Held],
+    shape: tuple[int, ...],
+    numbers: Numbers,
+    noise: Noise | None,
+) -> jax.Array:
+    operands = [values[operand.value] for operand in operation.operands]
+    relation = relations[operation.relation] if operation.relation in relations else values[operation.relation]
+    traced = any(isinstance(value, jax.core.Tracer) for value in operands)
+
+    def apply(item: Map, named: Mapping[str, jax.Array]) -> jax.Array:
+        return _map(item, named, numbers.dtype(item.output.dtype), noise)
+
+    dtype = numbers.dtype(operation.output.dtype)
+    return aggregate(operation, in_rows(relation, traced=traced), operands, shape, dtype, apply)
 
 
 def _concat(operation: Concat, values: Mapping[str, jax.Array], dtype: np.dtype) -> jax.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -11,15 +12,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from fuse_jax.checked import Watch
-from fuse_jax.dense import run, schedule
+from fuse_jax.dense import run
 from fuse_jax.dtypes import numbers_of
 from fuse_jax.failures import on_one_device
 from fuse_jax.kept import KeptCode, can_be_kept
+from fuse_jax.parts import Part, parts, run_parts
+from fuse_jax.relations import Held, concrete, host
+from fuse_jax.schedule import schedule
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.entries import Kept
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Plan
+from fuse_ref.relations.derive import RuleRun
+from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["ENGINE", "JaxEngine", "JaxExecutable"]
 
@@ -27,16 +33,24 @@ _log = logging.getLogger("fuse.jax")
 
 
 class JaxExecutable:
-    """A plan made ready to run. Safe to call from several threads."""
+    """A plan made ready to run. Safe to call from several threads.
+
+    What lies between two calls of the logic engine is compiled as one; relations pass it on the host, or
+    as rows with room for more, so that other facts of about as many tuples run the same code.
+    """
 
     def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...], kept: Kept | None = None) -> None:
         self._config = config
         self._outputs = outputs
         self._schedule = schedule(plan, outputs)
+        self._local = threading.local()
         self._watch = Watch.of(plan) if config.checked else None
         # A checked run goes operation by operation, to stop at the first that is wrong.
-        self._call: Callable[[dict[str, jax.Array]], dict[str, jax.Array]]
+        self._call: Callable[[dict[str, Held]], dict[str, Held]]
         self._call = self._run if config.checked else jax.jit(self._trace)
+        self._parts: tuple[Part, ...] = ()
+        if not config.checked and (self._schedule.logical or self._schedule.counted):
+            self._parts = parts(self._schedule, config)
         if kept is not None:
             reason = can_be_kept(self._schedule, config)
             if reason:
@@ -45,18 +59,26 @@ class JaxExecutable:
                 settings = [config.precision, config.device]
                 self._call = KeptCode(self._trace, outputs, kept, settings)
 
-    def __call__(self, values: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    def __call__(self, values: Mapping[str, Held]) -> dict[str, Held]:
         """The outputs by name; every value is an argument of the compiled code, weights and sources too."""
         with on_one_device(values):
-            made = self._call(dict(values))
+            if self._parts and all(map(concrete, values.values())):
+                made, self._local.runs = run_parts(self._parts, values)
+            else:
+                made = self._call(dict(values))
         return {name: made[name] for name in self._outputs}
 
-    def _trace(self, values: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    @property
+    def rule_runs(self) -> tuple[RuleRun, ...]:
+        """What each rule did in this thread's last call, as far as rules ran on the host."""
+        return tuple(getattr(self._local, "runs", ()))
+
+    def _trace(self, values: dict[str, Held]) -> dict[str, Held]:
         _log.info("compiling for %s", ", ".join(f"{name}{list(value.shape)}" for name, value in values.items()))
         return self._run(values)
 
-    def _run(self, values: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        made = run(self._schedule, values, numbers_of(self._config), self._watch)
+    def _run(self, values: dict[str, Held]) -> dict[str, Held]:
+        made = run(self._schedule, values, self._config, self._watch)
         return {name: made[name] for name in self._outputs}
 
 
@@ -78,13 +100,15 @@ class JaxEngine:
         numbers_of(config)
         return JaxExecutable(plan, config, outputs, kept)
 
-    def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> jax.Array:
-        """`value` as a JAX array that shares no memory with it, on the run's device."""
+    def asarray(self, value: object, dtype: Dtype, config: ExecutionConfig) -> Held:
+        """`value` as a JAX array that shares no memory with it, on the run's device; tuples stay on the host."""
+        if isinstance(value, Tuples):
+            return value
         return numbers_of(config).array(value, dtype, "an input")
 
-    def to_numpy(self, array: jax.Array) -> np.ndarray:
-        """A read-only NumPy array of the same values."""
-        return np.asarray(array)
+    def to_numpy(self, array: Held) -> np.ndarray | Tuples:
+        """A read-only NumPy array of the same values, or the tuples of a relation."""
+        return np.asarray(array) if isinstance(array, jax.Array) else host(array)
 
     def concatenate(self, arrays: Sequence[jax.Array], axis: int) -> jax.Array:
         """Arrays one after another along `axis`."""

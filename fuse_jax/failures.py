@@ -6,8 +6,6 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 
-import jax
-
 from fuse_ref.errors import FuseError
 from fuse_ref.mistakes import mistake
 
@@ -35,7 +33,7 @@ def remember(error: FuseError) -> None:
 
 
 @contextlib.contextmanager
-def on_one_device(values: Mapping[str, jax.Array]) -> Iterator[None]:
+def on_one_device(values: Mapping[str, object]) -> Iterator[None]:
     """A computation on `values`, which JAX refuses with an error of its own where they lie on two devices.
 
     Raises:
@@ -46,11 +44,13 @@ def on_one_device(values: Mapping[str, jax.Array]) -> Iterator[None]:
     except ValueError as error:
         if isinstance(error, FuseError):
             raise
+        import jax  # here, since importing fuse_jax must not need it
+
         # Only arrays that were put somewhere stay there; the others go to where they are needed.
         put = {
             name: value.devices()
             for name, value in values.items()
-            if not isinstance(value, jax.core.Tracer) and value.committed
+            if isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer) and value.committed
         }
         for name, devices in put.items():
             other, expected = next(iter(put.items()))

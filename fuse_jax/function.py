@@ -6,20 +6,24 @@ import dataclasses
 from collections.abc import Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fuse_jax.binding import InputBinder, check_parameters
 from fuse_jax.checked import Watch
-from fuse_jax.dense import run, schedule
+from fuse_jax.dense import run
 from fuse_jax.dtypes import Numbers, numbers_of, resolved
 from fuse_jax.failures import on_one_device
 from fuse_jax.initialisers import initialise
 from fuse_jax.noise import Noise, noise_of
+from fuse_jax.relations import Held, arrays_of, dense, limit_dense, positions
+from fuse_jax.schedule import schedule
 from fuse_jax.sizes import Sizes, with_open_parameters
 from fuse_jax.splitting import run_in_blocks
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import gather_inputs
 from fuse_ref.evaluate.blocks import Blocks, blocks_for, splits_of
+from fuse_ref.evaluate.logic import as_dense, as_tuples
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sources import read_sources
@@ -31,6 +35,7 @@ from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.steps import Plan
 from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program
+from fuse_ref.relations.tuples import Tuples
 from fuse_ref.weights.arrays import numpy_array
 from fuse_ref.weights.manifest_store import ManifestWeightStore
 from fuse_ref.weights.store import WeightStore
@@ -66,7 +71,7 @@ class FuseFunction:
         self._store = self._policies.store
         self._tensors = {tensor.name: tensor for tensor in program.ir.tensors}
         self._parameters = tuple(tensor for tensor in program.ir.tensors if tensor.role == "param")
-        stored = _read_weights(program.ir, self._store)
+        stored: dict[str, np.ndarray | Tuples] = {**_read_weights(program.ir, self._store)}
         sources = read_sources(
             program.ir,
             Folders.of(program.path, self._policies.roots),
@@ -74,6 +79,7 @@ class FuseFunction:
             sizes=sizes,
             limit=self.config.dense_limit,
             strict=self._policies.strict_mmap,
+            tuples=True,
         )
         self._sources = sources
         stored |= sources.arrays
@@ -90,16 +96,24 @@ class FuseFunction:
         givens = tuple(name for name in self.plan.givens if name not in names)
         self._calls = dataclasses.replace(self.plan, program=sources.program, givens=givens, parameters=tuple(names))
         self._binder = InputBinder(self._calls)
-        self._first_values = {name: array for name, array in stored.items() if name in names}
-        self._constants = {name: array for name, array in stored.items() if name not in names}
-        self._arrays: dict[Numbers, dict[str, jax.Array]] = {}
+        self._first_values = {
+            name: array for name, array in stored.items() if name in names and not isinstance(array, Tuples)
+        }
         self._schedule = schedule(self.plan, program.ir.exports)
+        self._facts = {name: as_tuples(array) for name, array in stored.items() if name in self._schedule.relations}
+        self._constants = {
+            name: as_dense(array, name, self.config)
+            for name, array in stored.items()
+            if name not in names and name not in self._facts
+        }
+        self._arrays: dict[Numbers, dict[str, jax.Array]] = {}
         self._supported = self._without_unneeded()
         check_supported(self._supported, self.config, "jax", self._policies)
         self._splits = () if self.config.memory_limit is None else splits_of(self._supported, program.ir.exports)
         if self._policies.strict_mmap:  # said now, not by the first call
             for name, array in stored.items():
-                self._held(name, array, numbers_of(self.config))
+                if not isinstance(array, Tuples):
+                    self._held(name, array, numbers_of(self.config))
         self._watch = Watch.of(self.plan) if self.config.checked else None
         self._key = (program.digest, self.config, self._policies, plan_key(self.plan), _stamp(program, self._policies))
         self._hash = hash(self._key)
@@ -132,10 +146,12 @@ class FuseFunction:
         """
         noise = noise_of(key, training, random=self.random)
         given = gather_inputs(inputs, named)
-        params = check_parameters(params, [t.name for t in self._parameters], self._constants)
+        params = check_parameters(params, [t.name for t in self._parameters], (*self._constants, *self._facts))
         config = resolved(self.config, self._calls, given)
         numbers = numbers_of(config)
         values = self._binder.bind(given, config, numbers)
+        for name, facts in self._facts.items():
+            values[name] = facts if name not in params else self._binder.constant(name, params[name], facts.shape)
         for tensor in self._parameters:
             values[tensor.name] = numbers.parameter(params[tensor.name], tensor.name)
         for name, array in self._converted(numbers).items():
@@ -144,7 +160,7 @@ class FuseFunction:
             values[name] = array if given_array is None else numbers.array(given_array, dtype, name)
         blocks = self._checked_blocks(values, config)
         with on_one_device(values):
-            made = self._run(blocks, values, numbers, noise)
+            made = self._run(blocks, values, config, noise)
         return {name: self._exported(name, made[name]) for name in self.program.ir.exports}
 
     def init(self, key: jax.Array, inputs: Mapping[str, object] | None = None, **sizes: int) -> dict[str, jax.Array]:
@@ -189,8 +205,11 @@ class FuseFunction:
 
     @property
     def constants(self) -> dict[str, jax.Array]:
-        """Sources and stored weights by name, which calls use by themselves."""
-        return dict(self._converted(numbers_of(self.config)))
+        """Sources and stored weights by name, which calls use by themselves; relations as (count, arity) positions."""
+        return {
+            **self._converted(numbers_of(self.config)),
+            **{name: jnp.asarray(positions(facts)) for name, facts in self._facts.items()},
+        }
 
     def _converted(self, numbers: Numbers) -> Mapping[str, jax.Array]:
         """The constants as JAX arrays, converted once for each kind of numbers."""
@@ -257,20 +276,20 @@ class FuseFunction:
         return f"<FuseFunction ({takes}) -> {', '.join(self.program.ir.exports)}>"
 
     def _run(
-        self, blocks: Blocks | None, values: Mapping[str, jax.Array], numbers: Numbers, noise: Noise | None
-    ) -> Mapping[str, jax.Array]:
+        self, blocks: Blocks | None, values: Mapping[str, Held], config: ExecutionConfig, noise: Noise | None
+    ) -> Mapping[str, Held]:
         if blocks is None:
-            return run(self._schedule, values, numbers, self._watch, noise)
+            return run(self._schedule, values, config, self._watch, noise)
         return run_in_blocks(
             blocks,
-            lambda part, noise: run(self._schedule, part, numbers, self._watch, noise),
-            values,
+            lambda part, noise: arrays_of(run(self._schedule, part, config, self._watch, noise)),
+            arrays_of(values),
             noise,
             self.program.ir.exports,
             watched=self._watch is not None,
         )
 
-    def _checked_blocks(self, values: Mapping[str, jax.Array], config: ExecutionConfig) -> Blocks | None:
+    def _checked_blocks(self, values: Mapping[str, Held], config: ExecutionConfig) -> Blocks | None:
         """Whether the call must be split; refuses shapes that do not fit."""
         shapes = {name: tuple(value.shape) for name, value in values.items()}
         for name, array in self._constants.items():
@@ -278,15 +297,14 @@ class FuseFunction:
                 span = self._tensors[name].span
                 raise mistake("FUSE279", span, name=name, got=shapes[name], expected=array.shape)
         check_shapes(self.plan, shapes)
-        if config.memory_limit is None:
+        if config.memory_limit is None or self._schedule.logical or self._schedule.relations:
             return None
         return blocks_for(self._supported, self._splits, shapes, self.plan.program.exports, config)
 
-    def _exported(self, name: str, value: jax.Array) -> jax.Array:
-        limit = self.config.dense_limit
-        if value.dtype == bool and value.size > limit:
-            raise mistake("FUSE284", self._tensors[name].span, name=name, elements=value.size, limit=limit)
-        return value
+    def _exported(self, name: str, value: Held) -> jax.Array:
+        if self._tensors[name].boolean:
+            limit_dense(name, tuple(value.shape), self.config.dense_limit, self._tensors[name].span)
+        return dense(value)
 
     def _without_unneeded(self) -> Plan:
         # Steps that no export needs, such as queries, do not run here; the others keep their numbers.

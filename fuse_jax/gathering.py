@@ -18,7 +18,7 @@ from jax import lax
 from fuse_jax.contract import Projector, align, neutral, reduce
 from fuse_jax.extremes import ties
 
-__all__ = ["Spot", "gather", "repeated", "scatter"]
+__all__ = ["Spot", "gather", "put", "repeated", "scatter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +134,13 @@ def scatter(
     flat = jnp.where(indices[0] < sizes[picked[0]], flat, total).reshape(-1)
     rows = lax.transpose(value, [labels.index(label) for label in [*moved, *whole.values()]])
     rows = rows.reshape(flat.shape[0], *(sizes[k] for k in whole))
-    result = _put(operator, rows, flat, total).reshape([sizes[k] for k in (*picked, *whole)])
+    result = put(operator, rows, flat, total).reshape([sizes[k] for k in (*picked, *whole)])
     order = [*picked, *whole]
     return lax.transpose(result, [order.index(k) for k in range(len(sizes))])
 
 
-def _put(operator: Projector, rows: jax.Array, flat: jax.Array, total: int) -> jax.Array:
-    """`rows` combined into `total` places."""
+def put(operator: Projector, rows: jax.Array, flat: jax.Array, total: int) -> jax.Array:
+    """`rows` combined into `total` places; what goes to place `total` is dropped."""
     match operator:
         case "max" | "min":
             return _extreme(operator, total, rows, flat)

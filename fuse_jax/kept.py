@@ -20,8 +20,8 @@ import jax
 import jaxlib
 from jaxlib import xla_client
 
-from fuse_jax.dense import Schedule
 from fuse_jax.operations import ELEMENTWISE
+from fuse_jax.schedule import Schedule
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.entries import Kept, Kind, state_of
 from fuse_ref.ir.json import Json
@@ -44,6 +44,8 @@ def can_be_kept(plan: Schedule, config: ExecutionConfig) -> str:
     """Why the compiled code of `plan` cannot be kept; "" if it can."""
     if config.checked:
         return "a checked run is not compiled"
+    if plan.logical or plan.counted:
+        return "rules run between parts of it, and what comes of them has no fixed size"
     for operation in plan.operations:
         if isinstance(operation, Map) and operation.function not in ELEMENTWISE:
             return f"{operation.function} is a registered function, and no key tells what it does"

@@ -31,8 +31,7 @@ def check_supported(
         ConfigError: a temperature for a tensor that the program does not define.
     """
     for number, step in enumerate(plan.steps, 1):
-        logical = "rules run on the NumPy engine so far" if step.rules and engine != "numpy" else ""
-        if step.unsupported or logical:
+        if step.unsupported:
             raise mistake(
                 "FUSE201",
                 step.span,
@@ -40,7 +39,7 @@ def check_supported(
                 kind=step.kind,
                 tensors=_tensors(step),
                 engine=engine,
-                reason=step.unsupported or logical,
+                reason=step.unsupported,
             )
     _check_temperatures(plan, config)
     if config.precision in ("bfloat16", "float16"):

@@ -199,16 +199,16 @@ JAX_MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "FUSE287",
         DtypeError,
-        "positions of a relation inside jit",
-        "relation {name} is traced and holds {got}; inside jit it must be an array of bool with {arity} axes",
-        "make the truth values before the jit, or keep the positions out of its arguments",
+        "traced relation of another form",
+        "relation {name} is traced and is {got}; inside jit it must be bool with {arity} axes, or whole numbers (rows, {arity})",
+        "a row of positions that holds no tuple is marked by -1",
         (
             Example(
-                "relation Edge is traced and holds int32; inside jit it must be an array of bool with 2 axes",
+                "relation Edge is traced and is float32 of shape (1, 2); inside jit it must be bool with 2 axes",
                 python=(
                     "import fuse_jax, jax\n"
                     'fn = fuse_jax.compile("input Edge(x, y); Y[x] = Edge(x, y)")\n'
-                    "jax.jit(fn)({}, Edge=np.array([[0, 1]]))"
+                    "jax.jit(fn)({}, Edge=np.array([[0.0, 1.0]]))"
                 ),
             ),
         ),
@@ -226,6 +226,40 @@ JAX_MISTAKES: tuple[Mistake, ...] = (
                     "import fuse_jax\n"
                     'fn = fuse_jax.compile("P(Ann); P(Bob); input Q(x); Z[x] = P(x) Q(x)")\n'
                     'fn({}, Q=[("Anne",)])'
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE289",
+        CapacityError,
+        "more tuples than compiled code has room for",
+        "{name} has {count} tuples, but there is room for {capacity}",
+        "ExecutionConfig(capacity={{'{name}': {count}}}) makes room",
+        (
+            Example(
+                "Path has 3 tuples, but there is room for 2",
+                python=(
+                    "import fuse_jax\nconfig = ExecutionConfig(capacity={'Path': 2})\n"
+                    'text = "input Edge(x, y); Path(x, y) <- Edge(x, y); Path(x, z) <- Path(x, y), Edge(y, z)"\n'
+                    "fuse_jax.compile(text, config=config)({}, Edge=np.array([[0, 1], [1, 2]]))"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE290",
+        AxisError,
+        "traced positions on an axis of unknown size",
+        "positions of {name} are traced, so that they do not tell the size of axis {axis}",
+        "a line `axis {axis} = 100`, sizes={{'{axis}': 100}}, or another tensor on that axis gives it",
+        (
+            Example(
+                "positions of Edge are traced, so that they do not tell the size of axis x",
+                python=(
+                    "import fuse_jax, jax\n"
+                    'fn = fuse_jax.compile("input Edge(x, y); Y[x] = Edge(x, y)")\n'
+                    "jax.jit(fn)({}, Edge=np.array([[0, 1]]))"
                 ),
             ),
         ),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fuse_jax.contract import contract, project
-from fuse_jax.dense import Schedule, run
-from fuse_jax.dtypes import numbers_of
+from fuse_jax.dense import run
+from fuse_jax.schedule import Schedule
 from fuse_ref.analysis.lengths import Extent, Fixed, Length, linear
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.plan.steps import (
@@ -37,9 +37,8 @@ def out(name: str, lengths: dict[str, Length], dtype: str = "float") -> Output:
 
 
 def execute(operations: list[DenseOperation], wanted: str, jit: bool = True, **values: np.ndarray) -> np.ndarray:
-    plan = Schedule(tuple(operations), ((),) * len(operations), ())
-    numbers = numbers_of(ExecutionConfig())
-    call = lambda given: run(plan, given, numbers)[wanted]  # noqa: E731
+    plan, config = Schedule(tuple(operations), ((),) * len(operations)), ExecutionConfig()
+    call = lambda given: run(plan, given, config)[wanted]  # noqa: E731
     given = {name: jnp.asarray(value) for name, value in values.items()}
     return np.asarray(jax.jit(call)(given) if jit else call(given))
 

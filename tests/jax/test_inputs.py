@@ -98,8 +98,13 @@ def test_relations_are_given_as_truth_values_positions_or_symbols() -> None:
         fn({}, P=[("Anne",)], X=x)
     with pytest.raises(AxisError):
         fn({}, P=[5], X=x)
-    with pytest.raises(DtypeError, match="relation P is traced and holds int32"):
-        jax.jit(fn)({}, P=np.array([[2], [0]]), X=x)
+    for given in (np.array([[2], [0]]), np.array([[2], [-1], [0], [2]]), np.array([2, 0, -1, -1])):
+        assert jax.jit(fn)({}, P=given, X=x)["Y"].tolist() == [1, 0, 3]
+        assert fn({}, P=jnp.asarray(given), X=x)["Y"].tolist() == [1, 0, 3]
+    with pytest.raises(DtypeError, match="relation P is traced and is float32"):
+        jax.jit(fn)({}, P=np.array([2.0, 0.0]), X=x)
+    with pytest.raises(DtypeError, match=r"is int32 of shape \(1, 2\)"):
+        jax.jit(fn)({}, P=np.array([[2, 0]]), X=x)
     with pytest.raises(AxisError, match="axis x"):
         jax.jit(fn)({}, P=np.array([True]), X=x)  # would broadcast
 

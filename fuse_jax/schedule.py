@@ -1,0 +1,106 @@
+"""What of a plan some outputs need, in the order in which it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from fuse_ref.analysis.lengths import Length
+from fuse_ref.evaluate.logic import LogicCall, logic_calls, relations_of, with_goals
+from fuse_ref.plan.dataflow import reads
+from fuse_ref.plan.operations import Aggregate, DenseOperation, Map
+from fuse_ref.plan.steps import Plan, Step
+from fuse_ref.source import Span
+
+__all__ = ["Item", "Schedule", "needs", "schedule"]
+
+Item: TypeAlias = DenseOperation | LogicCall
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Operations, and calls of the logic engine between them."""
+
+    items: tuple[Item, ...]
+    releases: tuple[tuple[str, ...], ...]  # per item: values that nothing reads after it
+    outputs: tuple[str, ...] = ()
+    relations: frozenset[str] = frozenset()  # the values that are relations, whose tuples are kept
+    counted: frozenset[str] = frozenset()  # relations of which something reads the tuples one by one
+    read: frozenset[str] = frozenset()  # everything that an item reads, and the outputs
+    routed: tuple[Step, ...] = ()  # steps that are needed and that no engine runs
+    shapes: Mapping[str, tuple[Length, ...]] = field(default_factory=dict)  # of the heads of rules
+    spans: Mapping[str, Span | None] = field(default_factory=dict)  # where each tensor is declared, or first used
+
+    @property
+    def operations(self) -> tuple[DenseOperation, ...]:
+        """The dense operations alone."""
+        return tuple(item for item in self.items if not isinstance(item, LogicCall))
+
+    @property
+    def logical(self) -> bool:
+        """Whether rules are among what is needed."""
+        return any(isinstance(item, LogicCall) for item in self.items)
+
+    @property
+    def random(self) -> bool:
+        """Whether a training step draws random numbers."""
+        return any(isinstance(item, Map) and item.function == "dropout" for item in self.items)
+
+
+def needs(item: Item) -> tuple[str, ...]:
+    """The values that an item reads, relations among them."""
+    if isinstance(item, LogicCall):
+        return (*item.relations, *item.tensors)
+    return (*reads(item), item.relation) if isinstance(item, Aggregate) else reads(item)
+
+
+def _makes(item: Item) -> tuple[str, ...]:
+    return item.heads if isinstance(item, LogicCall) else (item.output.out,)
+
+
+def schedule(plan: Plan, outputs: Iterable[str]) -> Schedule:
+    """What `outputs` depend on; values that no item makes must be given to a run."""
+    kept = tuple(dict.fromkeys(outputs))
+    needed = set(kept)
+    calls = with_goals(logic_calls(plan.steps), plan, kept)
+    items: list[Item] = []
+    routed: list[Step] = []
+    for position, step in reversed(tuple(enumerate(plan.steps))):
+        own: list[Item] = [*step.operations]
+        if position in calls:
+            own.append(calls[position])
+        if not own and not step.rules and step.route != "logical":
+            if step.kind not in ("Load", "Store", "Answer") and needed.intersection(step.writes):
+                routed.append(step)
+                needed.update(step.reads)
+            continue
+        for item in reversed(own):
+            if needed.intersection(_makes(item)):
+                items.append(item)
+                needed.update(needs(item))
+    items.reverse()
+    routed.reverse()
+    counted = frozenset(item.relation for item in items if isinstance(item, Aggregate))
+    lengths = [call.lengths(plan) for call in calls.values()]
+    return Schedule(
+        tuple(items),
+        _releases(items, kept),
+        kept,
+        relations_of(plan),
+        counted,
+        frozenset(needed),
+        tuple(routed),
+        {name: own for heads in lengths for name, own in heads.items()},
+        {tensor.name: tensor.span for tensor in plan.program.tensors},
+    )
+
+
+def _releases(items: Sequence[Item], kept: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    seen = set(kept)
+    releases: list[tuple[str, ...]] = []
+    for item in reversed(items):
+        last = [name for name in dict.fromkeys([*_makes(item), *needs(item)]) if name not in seen]
+        seen.update(last)
+        releases.append(tuple(last))
+    return tuple(reversed(releases))

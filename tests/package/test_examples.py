@@ -122,3 +122,36 @@ def test_the_bayesian_network_by_counting_worlds() -> None:
     }
     assert script("bayes").main() == pytest.approx(expected, rel=1e-12)
     assert expected["both called"] == pytest.approx(0.284, abs=5e-4)
+
+
+def test_borders_of_south_america(capsys: pytest.CaptureFixture[str]) -> None:
+    found = script("borders").main()
+    assert {name: set(rows) for name, rows in found.items()} == {
+        "Landlocked": {"Bolivia", "Paraguay"},
+        "Shadowed": {"Bolivia", "Paraguay", "Uruguay", "French Guiana", "Guyana", "Suriname"},
+        "Far": {"French Guiana", "Guyana", "Suriname", "Venezuela"},
+    }
+    assert "not Coast(Peru)   Coast(Peru) holds" in capsys.readouterr().out
+
+
+def test_what_the_standard_library_says_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    library = script("library")
+    found = library.main("json/*.py")
+    given = library.facts("json/*.py")
+    assert set(found["Uses"].rows) == closure(given["Imports"])
+    below = closure(given["Inherits"]) | {(c, c) for c, _ in given["Defines"]}
+    has = {(c, f) for c, b in below for d, f in given["Defines"] if d == b}
+    next_to = {(f, g) for f, n in given["Calls"] for g, m in given["Named"] if m == n}
+    reached = {(c, f) for c, f in has if (f, "__init__") in given["Named"]}
+    while more := {(c, g) for c, f in reached for h, g in next_to if h == f and (c, g) in has} - reached:
+        reached |= more
+    assert set(found["Reaches"].rows) == reached
+    assert set(found["Inherited"].rows) == reached - given["Defines"]
+
+
+def closure(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    found = set(pairs)
+    while more := {(a, d) for a, b in found for c, d in pairs if b == c} - found:
+        found |= more
+    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from fuse_ref.relations.asked import Asked, denied_inside_groups
-from fuse_ref.relations.instances import Analysis, Pattern, analysed
+from fuse_ref.relations.instances import Analysis, Pattern, Site, analysed
 from fuse_ref.relations.rules import Rule
 
 __all__ = ["Adornment", "Choices", "Outcome", "adornment_of", "covers"]
@@ -59,7 +59,7 @@ class Choices:
         for name, pattern in outcome.constants:
             patterns.setdefault(name, []).append(pattern)
         for name, list_of in patterns.items():
-            covered = any(covers(one, adornment_of(pattern)) for pattern in list_of for one in adornments.get(name, ()))
+            covered = any(_makes_needless(one, pattern) for pattern in list_of for one in adornments.get(name, ()))
             if name not in self.shared and covered:
                 self.shared.add(name)
                 found = True
@@ -75,6 +75,13 @@ class Choices:
 def covers(one: Adornment, other: Adornment) -> bool:
     """Whether what is needed of the first includes what is needed of the second."""
     return all(a == "f" or b == "b" for a, b in zip(one, other, strict=True))
+
+
+def _makes_needless(one: Adornment, pattern: Pattern) -> bool:
+    """Whether a rewriting for constants should rather read what is needed anyway."""
+    # All answers together cost less than pairs, but nothing where the relation is derived whole.
+    several = any(isinstance(value, Site) for value in pattern)
+    return "b" not in one if several else covers(one, adornment_of(pattern))
 
 
 def adornment_of(pattern: Sequence[object]) -> Adornment:

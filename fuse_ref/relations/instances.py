@@ -11,21 +11,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from fuse_ref.relations.asked import Asked
 from fuse_ref.relations.literals import substituted, substituted_value, variables, variables_of
 from fuse_ref.relations.passing import bound_after, bound_arguments, ordered
 from fuse_ref.relations.rules import Apply, Assignment, Atom, Constant, Filter, Literal, Rule, Term, Value, Variable
 
-__all__ = ["Analysis", "Instance", "Key", "Pattern", "Piece", "analysed", "free_terms"]
+__all__ = ["Analysis", "Instance", "Key", "Pattern", "Piece", "Site", "analysed", "free_terms"]
 
 Analysis: TypeAlias = "dict[tuple[str, Pattern], Instance]"  # what an instance reads of its group, itself included
-Pattern: TypeAlias = tuple[Constant | None, ...]  # one per argument of a relation: its value, None where it is free
+Pattern: TypeAlias = "tuple[Constant | Site | None, ...]"  # one per argument of a relation; None where it is free
 
 Inside: TypeAlias = Callable[[Literal], bool]  # whether it is an atom of the recursive group
 
 MOST_INSTANCES = 64  # that one analysis looks into
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place in a rule that asks for several values of an argument, and needs no more than all answers together."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +120,9 @@ def _analysed_alone(relation: str, pattern: Pattern, asked: Asked, sizes: Mappin
             return instance
 
 
-def fixed(value: Constant | None) -> bool:
-    """Whether the constant is known before sizes are."""
-    return value is not None and isinstance(value.value, int) and value.value >= 0
+def fixed(value: Constant | Site | None) -> TypeGuard[Constant]:
+    """Whether it is a constant that is known before sizes are."""
+    return isinstance(value, Constant) and isinstance(value.value, int) and value.value >= 0
 
 
 def _called(instance: Instance, key: Key, terms: tuple[Term, ...]) -> None:
@@ -150,7 +157,7 @@ def _piece(rule: Rule, key: Key, instance: Instance, asked: Asked, sizes: Mappin
     again: list[int] = []
     for k, item in enumerate(order):
         if isinstance(item, Atom) and inside(item):
-            pattern = tuple(term if isinstance(term, Constant) else None for term in item.terms)
+            pattern: Pattern = tuple(term if isinstance(term, Constant) else None for term in item.terms)
             if _same_call(item, key, instance.root, terms) and start:
                 again.append(k)
                 calls[k] = instance.relation, instance.pattern
@@ -158,6 +165,8 @@ def _piece(rule: Rule, key: Key, instance: Instance, asked: Asked, sizes: Mappin
                 calls[k] = item.relation, pattern
             else:
                 return "other form"
+    if len(again) > 1 and any(isinstance(value, Site) for value in instance.pattern):
+        return "other form"  # both would have to be of one seed
     if again and not _seeds_only_in(again, order, start, answers, found):
         return "other form"
     return Piece(rule, None if again else start, tuple(order), answers, calls, found)

@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from fuse_ref.relations.asked import FACTS, GIVEN, Asked
 from fuse_ref.relations.choices import Adornment, Choices, Outcome, adornment_of
-from fuse_ref.relations.instances import Instance, Key, Pattern, free_terms
+from fuse_ref.relations.instances import Instance, Key, Pattern, Site, analysed, free_terms
 from fuse_ref.relations.literals import Names, places_of, variables, variables_of, written_rule
 from fuse_ref.relations.passing import bound_after, bound_arguments, ordered
+from fuse_ref.relations.pruning import pruned
 from fuse_ref.relations.rules import (
     Apply,
     Assignment,
@@ -42,6 +43,7 @@ class Rewriting:
         self.instances: dict[tuple[str, Pattern], tuple[str, Instance]] = {}
         self.crowded = False  # more constants than one relation gets rewritings for
         self._ways: dict[tuple[str, Pattern], Pattern | None] = {}
+        self._sites = 0
         self._of_relation: dict[str, int] = {}  # how many rewritings for constants it has
         self._magic: dict[str, str] = {}  # what is needed -> what for
         self._stored: set[str] = set()
@@ -73,23 +75,8 @@ class Rewriting:
 
     def finished(self) -> tuple[Rule, ...]:
         """The rules, each once, in the order in which they came up, without those that read what nothing derives."""
-        rules = list(dict.fromkeys(_given_by_name(rule) for rule in self.out))
-        while True:
-            heads = {rule.head for rule in rules}
-            empty = (self.asked.derived | self.origin.keys()) - heads - self.asked.given
-            kept = [found for rule in rules if (found := self._without(rule, empty)) is not None]
-            if kept == rules:
-                return tuple(rules)
-            rules = kept
-
-    def _without(self, rule: Rule, empty: Collection[str]) -> Rule | None:
-        """The rule where relations are empty; None where it gives nothing."""
-        if any(isinstance(item, Atom) and item.relation in empty for item in rule.body):
-            return None
-        body = tuple(item for item in rule.body if not isinstance(item, Denial) or item.atom.relation not in empty)
-        if body == rule.body:
-            return rule
-        return dataclasses.replace(rule, body=body, text=written_rule(rule.head, rule.terms, body, self._symbols))
+        derived = (self.asked.derived | self.origin.keys()) - self.asked.given
+        return pruned(self.out, derived, self._symbols)
 
     def outcome(self) -> Outcome:
         return Outcome(self.out, self.origin, self.seen, self.instances, self.crowded)
@@ -186,10 +173,56 @@ class Rewriting:
         for place, instance in (self.choices.analysed(self.asked, relation, best[1], self.sizes) or {}).items():
             if place not in self.instances:
                 self._register(place, instance)
+        self._crowd(relation)
+        return best[1]
+
+    def _union(
+        self,
+        atom: Atom,
+        bound: set[str],
+        before: Sequence[Literal],
+        rest: Sequence[Literal],
+        head: Sequence[Value],
+        rule: Rule,
+    ) -> Atom | None:
+        """The atom that reads all answers together, where nothing else is needed of what they are asked for.
+
+        `Live(y) <- Root(x), Reach(x, y)` needs no pairs: a search from all roots at once will do.
+        """
+        name = atom.relation
+        if name not in self.asked.recursive or name in self.choices.shared or name in self.choices.whole:
+            return None
+        own = [term.name for term in atom.terms if isinstance(term, Variable)]
+        free = [variable for variable in own if variable not in bound]
+        later = {v for item in rest for v in variables(item)} | {v for term in head for v in variables_of(term)}
+        known = {v for item in before for v in variables(item)}
+        if len(free) == len(own) or len(set(free)) < len(free) or known & later:
+            return None
+        self._sites += 1
+        pattern: Pattern = tuple(
+            term if isinstance(term, Constant) else Site(self._sites) if term.name in bound else None
+            for term in atom.terms
+        )
+        if (name, adornment_of(pattern)) in self.choices.weaker:
+            return None
+        found = analysed(name, pattern, self.asked, self.sizes)
+        if found is None:
+            return None
+        for place, instance in found.items():
+            if place not in self.instances:
+                self._register(place, instance)
+        made, instance = self.instances[name, pattern]
+        asked = [term for term, value in zip(atom.terms, pattern, strict=True) if value is not None]
+        seeds = _several(asked, instance, instance.root)
+        self._ask(self._seeds[id(instance), instance.root], seeds, before, rule)
+        self._crowd(name)
+        return Atom(made, free_terms(atom.terms, pattern), atom.span)
+
+    def _crowd(self, relation: str) -> None:
+        """Gives up rewritings for constants of a relation that has too many."""
         if self._of_relation.get(relation, 0) > MOST_CONSTANTS:
             self.choices.shared.add(relation)
             self.crowded = True
-        return best[1]
 
     # Relations needed for some arguments ----------------------------------------------------------
 
@@ -243,6 +276,10 @@ class Rewriting:
                     shorter = self._beginning(rule, head, now, [*body[k:]], terms)
                     reads_derived = shorter is now
                     now = shorter
+                union = self._union(atom, bound, now, body[k + 1 :], terms, rule) if item is atom else None
+                if union is not None:
+                    now, bound, reads_derived = [union], set(variables(union)), True
+                    continue
                 called = self._call(atom, bound, now, rule)
                 reads_derived = reads_derived or (called.relation in self.origin and isinstance(item, Atom))
                 now.append(Denial(called) if isinstance(item, Denial) else called)
@@ -294,8 +331,8 @@ class Rewriting:
         made = self.instances[instance.relation, instance.pattern][0]
         for key, pieces in instance.pieces.items():
             seeds = self._seeds.get((id(instance), key))
-            if seeds is not None and key == instance.root:
-                constants = [value for value in instance.pattern if value is not None]
+            constants = [value for value in instance.pattern if isinstance(value, Constant)]
+            if seeds is not None and key == instance.root and len(constants) == len(key.bound):
                 self._ask(seeds, _several(constants, instance, key), [], self._source(key.relation))
             for piece in pieces:
                 start = [Atom(seeds, piece.start)] if seeds is not None and piece.start is not None else []
@@ -354,14 +391,3 @@ class Rewriting:
 def _several(terms: Sequence[Term], instance: Instance, key: Key) -> list[Term]:
     """Of a call's bound arguments those that differ between calls."""
     return [term for term, value in zip(terms, instance.keys[key], strict=True) if value is None]
-
-
-def _given_by_name(rule: Rule) -> Rule:
-    """The rule with given relations under their own names."""
-    if not any(isinstance(item, Atom) and item.relation.endswith(GIVEN) for item in rule.body):
-        return rule
-    body = tuple(
-        dataclasses.replace(item, relation=item.relation.removesuffix(GIVEN)) if isinstance(item, Atom) else item
-        for item in rule.body
-    )
-    return dataclasses.replace(rule, body=body)

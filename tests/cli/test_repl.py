@@ -111,6 +111,17 @@ def test_commands(typed, tmp_path) -> None:
         assert does in result.out
 
 
+def test_why_and_why_not(typed) -> None:
+    result = typed(
+        ":why Ancestor(Bob, Charlie)", ":whynot Ancestor(Charlie, Bob)", ":why Ancestor(Bob, x)?", ":why Bob"
+    )
+    tree = "Ancestor(Bob, Charlie)   by Ancestor(x, y) <- Parent(x, y)\n└─ Parent(Bob, Charlie)   fact\n"
+    assert result.out.count(tree) == 2
+    assert "Ancestor(Charlie, Bob) does not hold\n" in result.out
+    assert "Ancestor(Bob, x)?\n  Charlie\n" in result.out
+    assert result.err.count("FUSE") == 1
+
+
 def test_a_session_without_a_program(typed) -> None:
     result = typed("Parent(A, B)", "Parent(x, y)?", program=None)
     assert (result.code, result.out, result.err) == (0, "Parent(x, y)?\n  A, B\n", "")

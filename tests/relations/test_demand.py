@@ -121,6 +121,25 @@ def test_mutual_recursion_is_searched_too() -> None:
     ]
 
 
+@pytest.mark.parametrize("rules", [(BASE, LEFT), (BASE, RIGHT), (BASE, BOTH), (BASE, LEFT, RIGHT)])
+@pytest.mark.parametrize("roots", [set(), {(4,)}, {(0,), (5,)}])
+def test_what_several_reach_together_needs_no_pairs(rules: tuple[Rule, ...], roots: set[tuple[int, ...]]) -> None:
+    live = rule(atom("Live", "y"), atom("Root", "x"), atom(PATH, "x", "y"), atom("Mark", "y"))
+    demanded = demand((*rules, live), [atom("Live", "y")])
+    assert all(len(item.terms) == 1 for item in demanded.rules)
+    shapes = {EDGE: (7, 7), PATH: (7, 7), "Root": (7,), "Mark": (7,), "Live": (7,)}
+    stored: Facts = {EDGE: {(0, 1), (1, 2), (2, 0), (4, 5), (5, 6), (3, 4)}, "Root": roots, "Mark": {(0,), (2,), (6,)}}
+    full = heights((*rules, live), stored, {}, shapes, int)[0]["Live"]
+    assert heights(demanded.rules, stored, {}, demanded.shapes(shapes), int)[0]["Live"] == full
+    assert bool(full) == bool(roots)
+
+
+def test_who_reaches_what_keeps_pairs() -> None:
+    live = rule(atom("Live", "x", "y"), atom("Root", "x"), atom(PATH, "x", "y"))
+    found = texts(demand((BASE, LEFT, live), [atom("Live", "x", "y")]))
+    assert "Live(x, y) <- Root(x), Path~bf(x, y)" in found
+
+
 def test_same_generation_uses_magic_sets() -> None:
     rules = (
         rule(atom("Same", "x", "y"), atom("Flat", "x", "y")),

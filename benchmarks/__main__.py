@@ -24,6 +24,7 @@ TOPICS = {
     "contractions": "benchmarks.contractions",
     "memory": "benchmarks.memory",
     "planning": "benchmarks.planning",
+    "facts": "benchmarks.facts",
     "logic": "benchmarks.logic",
 }
 

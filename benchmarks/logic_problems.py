@@ -17,7 +17,7 @@ __all__ = ["PROBLEMS", "PROGRAMS", "Problem", "write"]
 
 Facts: TypeAlias = dict[str, tuple[np.ndarray, ...]]  # of each relation, its columns
 
-# By family. Relations are read from files of their names; the first export is what is counted.
+# By family. Relations are read from files of their names. What is counted is the export.
 PROGRAMS: Final[dict[str, str]] = {
     "closure": """
 Edge(x, y) = "Edge.tsv"
@@ -58,7 +58,8 @@ export Answer
 Edge(x, y) = "Edge.tsv"
 Path(x, y) <- Edge(x, y)
 Path(x, z) <- Path(x, y), Edge(y, z)
-Path(0, x)?
+Reached(x) <- Path(0, x)
+export Reached
 """,
     "mutual": """
 Edge(x, y) = "Edge.tsv"
@@ -66,7 +67,8 @@ First(x, y) <- Edge(x, y)
 First(x, z) <- Third(x, y), Edge(y, z)
 Second(x, z) <- First(x, y), Edge(y, z), z != 7
 Third(x, z) <- Second(x, y), Edge(y, z)
-First(0, x)?
+Reached(x) <- First(0, x)
+export Reached
 """,
 }
 

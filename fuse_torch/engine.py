@@ -21,6 +21,7 @@ from fuse_ref.relations.tuples import Tuples
 from fuse_ref.weights.arrays import numpy_array
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.kept import kept_lowering
+from fuse_torch.logic.densely import densely, runs_densely
 from fuse_torch.logic.held import held_tensor
 from fuse_torch.lowering.checked import with_checks
 from fuse_torch.lowering.lower import PRECISION, Lowered, graph_module, literal_tensor
@@ -36,6 +37,9 @@ class TorchExecutable:
     """
 
     def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...], kept: Kept | None = None) -> None:
+        # The values of a run are those of the plan as it was made: relations come as tuples.
+        self._dense = relations_of(plan) if runs_densely(config) else frozenset()
+        plan = densely(plan, config)
         self._plan = plan
         self._outputs = outputs
         self._lowered = kept_lowering(plan, outputs, kept, config, "tuples")
@@ -54,6 +58,8 @@ class TorchExecutable:
         """The outputs by name; they share no memory with `values` or with each other."""
         if not self._outputs:
             return {}
+        if self._dense:
+            values = {**values, **{name: self._truth(name, values[name]) for name in self._dense if name in values}}
         device = self._where(values)
         graph = self._graphs.get(device)
         if graph is None:
@@ -69,6 +75,11 @@ class TorchExecutable:
         if self._relations:
             found = {name: self._relation(name, value, values) for name, value in found.items()}
         return found
+
+    def _truth(self, name: str, value: torch.Tensor | Tuples) -> torch.Tensor | Tuples:
+        if isinstance(value, Tuples):
+            return held_tensor(value, name, self._config, listed=False)
+        return value
 
     def _relation(self, name: str, value: torch.Tensor, given: Mapping[str, Any]) -> torch.Tensor | Tuples:
         """The tuples of a relation, of which the graph gives positions."""

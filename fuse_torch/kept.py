@@ -15,6 +15,7 @@ from fuse_ref.evaluate.entries import Kept, Kind, state_of
 from fuse_ref.evaluate.logic import relations_of
 from fuse_ref.plan.steps import Plan
 from fuse_torch.logic.crossing import Form
+from fuse_torch.logic.densely import runs_densely
 from fuse_torch.lowering.document import NotAGraph, graph_from_json, graph_to_json
 from fuse_torch.lowering.lower import Lowered, lower
 
@@ -27,7 +28,7 @@ def kept_lowering(
     plan: Plan, outputs: tuple[str, ...], kept: Kept | None, config: ExecutionConfig, form: Form = "dense"
 ) -> Lowered:
     """`lower(plan, outputs, …)`, from disk where an earlier process kept it; a graph with rules is not kept."""
-    if relations_of(plan):
+    if relations_of(plan) or runs_densely(config):
         return lower(plan, outputs, config=config, form=form)
     if kept is None:
         return lower(plan, outputs)

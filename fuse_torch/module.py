@@ -27,6 +27,7 @@ from fuse_ref.weights.manifest_store import ManifestWeightStore
 from fuse_ref.weights.store import WeightStore
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.initialise import initialise_
+from fuse_torch.logic.densely import runs_densely
 from fuse_torch.logic.held import held_relation
 from fuse_torch.logic.view import view_of
 from fuse_torch.lowering.code import Forward, forward_of
@@ -109,6 +110,7 @@ class FuseModule(nn.Module):
             given=shapes,
             mode=config.mode,
             disabled_passes=config.left_out_passes,
+            dense_logic=runs_densely(config),
         )
         check_supported(without_unneeded(plan, program.ir.exports), config, "torch", policies)
         by_name = {tensor.name: tensor for tensor in tensors}

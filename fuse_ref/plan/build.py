@@ -17,6 +17,7 @@ from fuse_ref.ir.nodes import ProgramIR, Read
 from fuse_ref.ir.variables import reads
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.bounds import find_bounds
+from fuse_ref.plan.dense_logic import doubled, loop_steps
 from fuse_ref.plan.estimates import OPEN_SIZE, Estimates
 from fuse_ref.plan.logic import contribution
 from fuse_ref.plan.lower import Definition, lower_sink, lower_tensor
@@ -24,7 +25,7 @@ from fuse_ref.plan.passes import improve
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.relational import Relational, is_positive, read_by_logic, sparse_relations
 from fuse_ref.plan.schedule import schedule
-from fuse_ref.plan.steps import Plan, RangeCheck, Shape, SizeCheck, Step
+from fuse_ref.plan.steps import DenseOperation, Plan, RangeCheck, Shape, SizeCheck, Step
 from fuse_ref.plan.values import Unsupported
 
 __all__ = ["build_plan"]
@@ -40,6 +41,7 @@ def build_plan(
     given: Mapping[str, Sequence[int]] | None = None,
     mode: Mode = "auto",
     disabled_passes: Collection[str] = (),
+    dense_logic: bool = False,
 ) -> Plan:
     """The plan of `program`; it serves every batch size.
 
@@ -50,6 +52,7 @@ def build_plan(
         given: tensor -> shape, for weights and sources whose shape is known now.
         mode: "single" refuses cycles that are no recurrence; "fixpoint" iterates every cycle.
         disabled_passes: names of `fuse_ref.plan.passes.NAMES` that do not run.
+        dense_logic: rules become dense operations on truth values.
 
     Raises:
         AxisError: sizes that do not fit each other or the text, or an index without a size.
@@ -59,7 +62,7 @@ def build_plan(
     """
     checked = check_program(program, sizes=sizes, given=given)
     _raise_first(checked.errors or checked.unsized)
-    planner = _Planner(program, checked, hints or {}, given or {}, mode)
+    planner = _Planner(program, checked, hints or {}, given or {}, mode, dense_logic)
     return improve(planner.plan(), planner.estimates, disabled=disabled_passes)
 
 
@@ -78,7 +81,9 @@ class _Planner:
         hints: Mapping[str, int],
         given: Mapping[str, Sequence[int]],
         mode: Mode,
+        dense_logic: bool,
     ) -> None:
+        self.dense_logic = dense_logic
         self.program = program
         self.checked = checked
         self.given = given
@@ -172,7 +177,9 @@ class _Planner:
     def _tensor_steps(self, needed: set[str]) -> list[Step]:
         logical = read_by_logic(self.program, self.checked, self.tensors, needed)
         sparse = sparse_relations(self.program, self.checked, self.tensors, needed, logical)
-        self.tensors = replace(self.tensors, sparse=sparse)
+        self.tensors = replace(
+            self.tensors, sparse=frozenset() if self.dense_logic else sparse, counts=self.dense_logic
+        )
         self.relational = Relational(self.program, self.checked, self.tensors, self.estimates)
         steps: list[Step] = []
         for group in self.checked.dependencies.groups:
@@ -197,6 +204,8 @@ class _Planner:
                 return [Step("Recurrence", *common, route, cycle.reason, unsupported=what, span=span)]
             if self.mode == "single":
                 raise mistake("FUSE162", span, tensors=" and ".join(group.tensors), reason=cycle.reason)
+            if boolean and self.dense_logic:
+                return self._loop(Step("Fixpoint", *common, "logical", cycle.reason, span=span))
             if boolean:
                 return self.relational.logical(Step("Fixpoint", *common, "logical", cycle.reason, span=span))
             step = Step("Fixpoint", *common, "numeric", cycle.reason, span=span)
@@ -207,7 +216,7 @@ class _Planner:
             reason = f"{name} is a stream"
             return [Step("Recurrence", *common, "streaming", reason, unsupported="streams do not run yet", span=span)]
         kinds = {self.program.equations[i].kind for i in group.equations}
-        if spec.boolean and (not kinds <= {"fact", "literal"} or name in logical):
+        if spec.boolean and not self.dense_logic and (not kinds <= {"fact", "literal"} or name in logical):
             reason = "facts of the text" if kinds <= {"fact", "literal"} else "acyclic, Boolean head"
             return self.relational.logical(Step("Relation", *common, "logical", reason, span=span))
         reason = "written in the text" if kinds <= {"fact", "literal"} else "acyclic, numeric head"
@@ -226,6 +235,23 @@ class _Planner:
         except Unsupported as why:
             return [replace(step, unsupported=str(why))]
         return [*self.relational.joins(step, builder), self.relational.measured(step, builder)]
+
+    def _loop(self, step: Step) -> list[Step]:
+        """Relations that need each other, as rounds of dense operations."""
+        equations = [self.program.equations[i] for i in step.equations]
+        operations: list[DenseOperation] = []
+        written = dict(zip(step.equations, doubled(equations), strict=True))
+        for name in step.writes:
+            definitions = [
+                Definition(equation, self.checked.shapes.equations[i])
+                for i, equation in written.items()
+                if equation.target.tensor == name
+            ]
+            try:
+                operations.extend(lower_tensor(name, definitions, self.tensors, self.estimates.number).operations)
+            except Unsupported as why:
+                return [replace(step, unsupported=str(why))]
+        return loop_steps(step, operations)
 
     def _answers(self) -> list[Step]:
         steps = []

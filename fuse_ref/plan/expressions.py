@@ -323,6 +323,15 @@ class Expressions:
                 body = Product((body,), ())
             if isinstance(body, Product):
                 return lower_product(self, body, variables)
+        if operator == "any" and self.tensors.counts:
+            if isinstance(body, Or):
+                return self._any_of([self.project("any", variables, operand) for operand in body.operands])
+            if isinstance(body, Project) and body.operator == "any" and not set(body.variables) & set(variables):
+                return self.project("any", (*variables, *body.variables), body.body)
+            if isinstance(body, And) and all(map(self._is_truth, body.operands)):
+                # Numbers of combinations are not negative: a sum of them is 0 only where there is none.
+                count = lower_product(self, Product(body.operands, ()), variables)
+                return builder.map("greater", (count, 0), "bool") if isinstance(count, Value) else count > 0
         lowered = self.lower(body)
         dtype: Dtype
         if operator == "any":
@@ -337,6 +346,28 @@ class Expressions:
                 return value * math.prod(length.value for length in lengths if isinstance(length, Fixed))
             value = builder.literal(value, dtype)
         return builder.reduce(operator, builder.expand(value, variables), variables)
+
+    def _any_of(self, parts: Sequence[Lowered]) -> Lowered:
+        values = [part for part in parts if isinstance(part, Value)]
+        if any(part for part in parts if not isinstance(part, Value)):
+            return True
+        if not values:
+            return False
+        result, *rest = values
+        for value in rest:
+            result = self.builder.map("or", (result, value), "bool")
+        return result
+
+    def _is_truth(self, expr: Expr) -> bool:
+        match expr:
+            case Read(tensor, _, boolean):
+                return boolean or self.tensors.specs[tensor].boolean
+            case And() | Or() | Not() | Compare():
+                return True
+            case Project("any"):
+                return True
+            case _:
+                return False
 
 
 def _is_whole(lowered: Lowered) -> bool:

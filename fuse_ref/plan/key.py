@@ -19,7 +19,9 @@ def plan_key(plan: Plan) -> str:
     parts = (
         # Its repr would hold the lines that sizes come from.
         digest(plan.program),
-        tuple((step.kind, step.equations, step.route, step.operations, step.unsupported) for step in plan.steps),
+        tuple(
+            (step.kind, step.equations, step.route, step.operations, step.loop, step.unsupported) for step in plan.steps
+        ),
         plan.shapes,
         tuple((c.tensor, c.position, c.relation, c.expected) for c in plan.size_checks),
         tuple(c.length for c in plan.range_checks),

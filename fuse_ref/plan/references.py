@@ -29,6 +29,7 @@ class Tensors:
     dtypes: Mapping[str, Dtype]
     bounds: Mapping[str, Bounds]  # of integer tensors whose values are known to keep to some
     sparse: frozenset[str] = frozenset()  # relations that there are tuples of
+    counts: bool = False  # whether what makes a conjunction true is counted, by contractions
     cyclic: frozenset[str] = frozenset()  # of the group at hand: what reads them is made tuple by tuple
 
 

@@ -137,6 +137,7 @@ class Step:
     contributions: tuple[Contribution, ...] = ()  # of dense steps that read relations
     relaxations: tuple[Aggregate, ...] = ()  # Fixpoint of max= or min= over relations: what each new value gives
     shapes: tuple[Shape, ...] = ()  # of relations that the planner made, which are no tensors of the program
+    loop: tuple[DenseOperation, ...] = ()  # Fixpoint with the route "dense": one round, `X~next` from `X`
     flops: int = 0  # with open sizes at their hints
     largest: int = 0  # elements of the largest value
     unsupported: str = ""  # why no engine can run this step yet; "" when they can

@@ -24,6 +24,7 @@ from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.steps import Plan
 from fuse_torch import refusal
 from fuse_torch.binding import ABSENT, Signature, bind, tables, widened
+from fuse_torch.logic.densely import runs_densely
 from fuse_torch.logic.hidden import hide_crossings
 from fuse_torch.lowering.checked import with_checks
 from fuse_torch.lowering.limit import over_limit, split_call
@@ -73,7 +74,8 @@ def forward_of(plan: Plan, attributes: Mapping[str, str], config: ExecutionConfi
         config: how the module executes.
         carry: the function takes `state=` and returns (result, new state).
     """
-    crossing = (config.breaks, config.dense_limit, config.time_limit) if relations_of(plan) else ()
+    logical = relations_of(plan) or runs_densely(config)
+    crossing = (config.breaks, config.dense_limit, config.time_limit, runs_densely(config)) if logical else ()
     variant = _Variant(plan_key(plan), carry, config.checked, config.memory_limit, crossing)
     with _LOCK:
         found = _FORWARDS.get(variant)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from torch.fx import Node
 
@@ -20,7 +21,8 @@ from fuse_torch.lowering.needed import Needed, restricted
 
 __all__ = ["Logic", "Parts"]
 
-Parts = Iterator[tuple[Step, tuple[DenseOperation, ...]] | LogicCall]
+Part: TypeAlias = tuple[Step, tuple[DenseOperation, ...]] | LogicCall | Step  # a step of rounds stands for itself
+Parts: TypeAlias = Iterator[Part]
 
 
 @dataclass
@@ -53,13 +55,15 @@ class Logic:
         steps = [
             plan.steps[position]
             for position in self.needed.steps
-            if plan.steps[position].operations or plan.steps[position].route == "logical"
+            if plan.steps[position].operations or plan.steps[position].loop or plan.steps[position].route == "logical"
         ]
         calls = logic_calls(steps)
-        order: list[tuple[Step, tuple[DenseOperation, ...]] | LogicCall] = []
+        order: list[Part] = []
         for position, step in enumerate(steps):
             if id(step) in dense:
                 order.append(dense[id(step)])
+            if step.loop:
+                order.append(step)
             if position in calls:
                 order.append(calls[position])
         self._plan_results(order)
@@ -73,7 +77,7 @@ class Logic:
 
     # What is needed -------------------------------------------------------------------------------
 
-    def _plan_results(self, order: Iterable[tuple[Step, tuple[DenseOperation, ...]] | LogicCall]) -> None:
+    def _plan_results(self, order: Iterable[Part]) -> None:
         relations = relations_of(self.view.plan)
         found: dict[tuple[str, Form], None] = {}
         first = True
@@ -85,7 +89,7 @@ class Logic:
                         found[name, "tuples"] = None
                 first = False
                 continue
-            for operation in part[1]:
+            for operation in _operations(part):
                 found.update(dict.fromkeys((name, "dense") for name in reads(operation) if name in relations))
                 if isinstance(operation, Aggregate):
                     found[operation.relation, "tuples"] = None
@@ -101,16 +105,17 @@ class Logic:
         shapes = tuple(plan.shape(name) for name in self.outputs if name in {item.tensor for item in plan.shapes})
         return {extent for extent in extents_of((needed, shapes)) if extent.tensor in self.view.handles}
 
-    def _opens_first(self, order: Iterable[tuple[Step, tuple[DenseOperation, ...]] | LogicCall]) -> bool:
+    def _opens_first(self, order: Iterable[Part]) -> bool:
         """Whether a given relation is needed before the first call of rules, or there is none."""
         handles = set(self.view.handles)
         wanted = {name for name, _ in self._later if name in handles}
         for part in order:
             if isinstance(part, LogicCall):
                 return False
-            used = {name for operation in part[1] for name in reads(operation)}
-            used.update(operation.relation for operation in part[1] if isinstance(operation, Aggregate))
-            used.update(extent.tensor for extent in extents_of(part[1]))
+            operations = _operations(part)
+            used = {name for operation in operations for name in reads(operation)}
+            used.update(operation.relation for operation in operations if isinstance(operation, Aggregate))
+            used.update(extent.tensor for extent in extents_of(operations))
             if used & handles:
                 return True
         return bool(wanted)
@@ -174,3 +179,7 @@ class Logic:
             emit.define(item.name, Value(node, lengths, "bool"))
         else:
             emit.shapes[item.name] = node
+
+
+def _operations(part: tuple[Step, tuple[DenseOperation, ...]] | Step) -> tuple[DenseOperation, ...]:
+    return part.loop if isinstance(part, Step) else part[1]

@@ -29,10 +29,12 @@ from fuse_ref.plan.steps import (
     Permute,
     Plan,
     Reduce,
+    Step,
     Whole,
     Write,
 )
 from fuse_torch.logic.crossing import Form
+from fuse_torch.logic.densely import runs_densely
 from fuse_torch.logic.view import view_of
 from fuse_torch.lowering.aggregate import lower_aggregate
 from fuse_torch.lowering.along import lower_along
@@ -43,6 +45,7 @@ from fuse_torch.lowering.convolution import lower_convolution
 from fuse_torch.lowering.emitter import Emitter, Value, identifier
 from fuse_torch.lowering.indexing import lower_index
 from fuse_torch.lowering.logical import Logic
+from fuse_torch.lowering.loop import lower_limits, lower_loop
 from fuse_torch.lowering.marks import Marks
 from fuse_torch.lowering.needed import extents, needed_for, restricted
 from fuse_torch.lowering.operations import lower_map
@@ -51,7 +54,7 @@ from fuse_torch.lowering.reduce import lower_expand, lower_permute, lower_reduce
 from fuse_torch.lowering.whole import lower_whole
 from fuse_torch.lowering.writing import lower_write
 
-__all__ = ["PRECISION", "Lowered", "Slot", "graph_module", "literal_tensor", "lower"]
+__all__ = ["PRECISION", "Lowered", "Slot", "graph_module", "literal_tensor", "lower", "lower_one"]
 
 PRECISION = "_precision"  # an empty float tensor: says which precision is meant where no other tensor does
 
@@ -109,6 +112,45 @@ def lower(
     return _Lowering(plan, outputs, taken, config or ExecutionConfig(), form).run()
 
 
+def lower_one(emit: Emitter, operation: DenseOperation) -> Value:
+    """Writes one operation that is no literal: those are attributes of the graph."""
+    match operation:
+        case LiteralArray():
+            raise AssertionError("a literal is an attribute")
+        case Iota():
+            length = emit.size(operation.output.lengths[0])
+            node = emit.arange(length, operation.output.dtype)
+            return Value(node, operation.output.lengths, operation.output.dtype)
+        case Index():
+            return lower_index(emit, operation)
+        case Map():
+            return lower_map(emit, operation)
+        case Along():
+            return lower_along(emit, operation)
+        case Concat():
+            return lower_concat(emit, operation)
+        case Whole():
+            return lower_whole(emit, operation)
+        case Contract():
+            return lower_contract(emit, operation)
+        case Reduce():
+            return lower_reduce(emit, operation)
+        case Permute():
+            return lower_permute(emit, operation)
+        case Expand():
+            return lower_expand(emit, operation)
+        case Write():
+            return lower_write(emit, operation)
+        case Convolve():
+            return lower_convolution(emit, operation)
+        case Attention():
+            return lower_attention(emit, operation)
+        case Aggregate():
+            return lower_aggregate(emit, operation)
+        case _:
+            assert_never(operation)
+
+
 class _Lowering:
     def __init__(
         self, plan: Plan, outputs: tuple[str, ...], taken: frozenset[str], config: ExecutionConfig, form: Form
@@ -147,10 +189,16 @@ class _Lowering:
                 wanted = f"_literal_{identifier(output.out)}"
                 self.literals[self._attribute(output.out, wanted, output.lengths, output.dtype)] = operation
         self.emit.anchor = list(self.graph.nodes)[-1]
+        if runs_densely(self.config):
+            made = {name for position in needed.steps for name in plan.steps[position].writes}
+            truths = [tensor.name for tensor in plan.program.tensors if tensor.boolean and tensor.name in made]
+            lower_limits(self.emit, plan, truths, self.config.dense_limit)
         logic = Logic(self.emit, self.view, needed, self.outputs, self.form, self.config)
         for part in logic.parts():
             if isinstance(part, LogicCall):
                 logic.call(part)
+            elif isinstance(part, Step):
+                lower_loop(self.emit, plan, part, lower_one)
             else:
                 self._step(part[1])
         results = independent_outputs(self.emit, [self._output(name) for name in self.outputs])
@@ -269,43 +317,15 @@ class _Lowering:
             node.meta["fuse_finite"] = (*node.meta.get("fuse_finite", ()), entry)
 
     def _value(self, operation: DenseOperation, joined: dict[str, Bias]) -> Value | None:
-        emit = self.emit
-        match operation:
-            case LiteralArray():
-                return None  # an attribute of the graph since the start
-            case Iota():
-                length = emit.size(operation.output.lengths[0])
-                node = emit.arange(length, operation.output.dtype)
-                return Value(node, operation.output.lengths, operation.output.dtype)
-            case Index():
-                return lower_index(emit, operation)
-            case Map():
-                bias = next((item for item in joined.values() if item.addition is operation), None)
-                return lower_map(emit, operation) if bias is None else self._with_bias(operation, bias)
-            case Along():
-                return lower_along(emit, operation)
-            case Concat():
-                return lower_concat(emit, operation)
-            case Whole():
-                return lower_whole(emit, operation)
-            case Contract():
-                return None if operation.output.out in joined else lower_contract(emit, operation)
-            case Reduce():
-                return lower_reduce(emit, operation)
-            case Permute():
-                return lower_permute(emit, operation)
-            case Expand():
-                return lower_expand(emit, operation)
-            case Write():
-                return lower_write(emit, operation)
-            case Convolve():
-                return lower_convolution(emit, operation)
-            case Attention():
-                return lower_attention(emit, operation)
-            case Aggregate():
-                return lower_aggregate(emit, operation)
-            case _:
-                assert_never(operation)
+        if isinstance(operation, LiteralArray):
+            return None  # an attribute of the graph since the start
+        if isinstance(operation, Map):
+            bias = next((item for item in joined.values() if item.addition is operation), None)
+            if bias is not None:
+                return self._with_bias(operation, bias)
+        if isinstance(operation, Contract) and operation.output.out in joined:
+            return None
+        return lower_one(self.emit, operation)
 
     def _with_bias(self, operation: Map, bias: Bias) -> Value:
         value = lower_contract(self.emit, bias.contract, bias)

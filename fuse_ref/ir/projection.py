@@ -17,8 +17,7 @@ the others, so what the parts do by themselves and then once more beside each ot
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
 
 from fuse_ref.ir.nodes import (
     And,
@@ -39,13 +38,22 @@ from fuse_ref.ir.nodes import (
     Sum,
 )
 from fuse_ref.ir.operations import INLINED, row_of
+from fuse_ref.ir.term import (
+    NONE,
+    Rest,
+    Variables,
+    Written,
+    all_variables,
+    bare_variables,
+    negate,
+    own_variables,
+    summed,
+    together,
+)
 from fuse_ref.ir.variables import children, free_variables, index_variables
 from fuse_ref.mistakes import mistake
 
 __all__ = ["project_boolean", "project_numeric", "project_sink", "project_whole"]
-
-Variables: TypeAlias = frozenset[str]
-_NONE: Variables = frozenset()
 
 
 def project_numeric(body: Expr, surviving: Iterable[str]) -> Expr:
@@ -61,20 +69,20 @@ def project_numeric(body: Expr, surviving: Iterable[str]) -> Expr:
 def project_whole(body: Expr) -> Expr:
     """The right-hand side of `max=`, `min=`, `avg=` or `prod=`: every index survives every scope."""
     body = _conjunction_as_product(body)
-    return _Projection().scope(body, _all_variables(body))
+    return _Projection().scope(body, all_variables(body))
 
 
 def project_boolean(body: Expr, surviving: Iterable[str]) -> Expr:
     """The body of a rule: a truth value; variables that the head lacks are projected with OR."""
     kept = frozenset(surviving)
-    result = _Projection().truth(body, kept, _NONE)
+    result = _Projection().truth(body, kept, NONE)
     lacking = tuple(v for v in free_variables(result) if v not in kept)
     return Project("any", lacking, result) if lacking else result
 
 
 def project_sink(body: Expr) -> Expr:
     """A sink's expression: what its products repeat is contracted, every other index is kept."""
-    return _Projection().node(_conjunction_as_product(body), _NONE, _NONE)
+    return _Projection().node(_conjunction_as_product(body), NONE, NONE)
 
 
 def _conjunction_as_product(body: Expr) -> Expr:
@@ -86,50 +94,13 @@ def _conjunction_as_product(body: Expr) -> Expr:
             return body
 
 
-def _all_variables(expr: Expr) -> Variables:
-    """Every variable of `expr`, bound ones included."""
-    found: set[str] = set()
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        found.update(free_variables(node))
-        if isinstance(node, Project):
-            found.update(node.variables)
-        elif isinstance(node, Call) and node.axis is not None:
-            found.add(node.axis)
-        stack.extend(children(node))
-    return frozenset(found)
-
-
-def _bare(expr: Expr) -> Variables:
-    """Variables of bare indices: these are visible even between the sides of a comparison."""
-    match expr:
-        case Position(variable):
-            return frozenset((variable,))
-        case Call(function=function):
-            return _bare(expr.arguments[0]) - _own(expr) if function == INLINED else _NONE
-        case _:
-            return _NONE.union(*(_bare(child) for child in children(expr)))
-
-
-def _summed(variables: Iterable[str], expr: Expr) -> Expr:
-    names = tuple(variables)
-    return Project("sum", names, expr) if names else expr
-
-
-def _own(expr: Call) -> Variables:
-    """The variables of a function of the program that its result lacks."""
-    return frozenset(dict(expr.options)["own"].split())
-
-
 class _Projection:
     """One pass over one equation. Results are kept per node: the rules look at siblings twice."""
 
     def __init__(self) -> None:
         self._terms: dict[tuple[int, Variables, Variables, Variables], Expr] = {}
         self._seen: dict[tuple[int, Variables], Variables] = {}
-        self._written: dict[int, Variables] = {}
-        self._divided: dict[int, Variables] = {}
+        self._written = Written()
         self._alive: list[Expr] = []  # ids stay unique only while their nodes live
 
     def scope(self, expr: Expr, kept: Variables) -> Expr:
@@ -138,23 +109,28 @@ class _Projection:
             case Sum(terms, span):
                 return Sum(tuple(self.scope(term, kept) for term in terms), span)
             case Negate(operand):
-                return _negate(self.scope(operand, kept))
-            case Product():
-                term = self._product(expr, kept, _NONE, _NONE, whole_term=True)
+                return negate(self.scope(operand, kept))
             case Call(function=function) if function == INLINED:
-                return self.scope(expr.arguments[0], kept - _own(expr))
+                return self.scope(expr.arguments[0], kept - own_variables(expr))
             case _:
-                term = self.node(expr, kept, _NONE)
+                term = self._whole(expr, kept)
         lacking = tuple(v for v in free_variables(term) if v not in kept)
-        named = frozenset(v for v in lacking if not v.startswith(":"))
+        named = tuple(v for v in lacking if not v.startswith(":"))
         if not named or len(named) == len(lacking):
-            return _summed(lacking, term)
-        # Slices have no name to write down. Decided once more where the letters' sums are written out, as
-        # they are when the explicit text is read, they come out the same there.
-        term = self.node(_summed((v for v in lacking if v in named), term), kept, _NONE)
-        return _summed((v for v in free_variables(term) if v not in kept), term)
+            return summed(lacking, term)
+        # Slices have no name to write down: they are decided where all other sums are written out, as they
+        # are when the explicit text is read.
+        explicit = summed(named, self._whole(expr, kept | {v for v in all_variables(expr) if v.startswith(":")}))
+        term = self.node(explicit, kept, NONE)
+        return summed((v for v in free_variables(term) if v not in kept), term)
 
-    def node(self, expr: Expr, kept: Variables, outside: Variables, beside: Variables = _NONE) -> Expr:
+    def _whole(self, expr: Expr, kept: Variables) -> Expr:
+        """A whole term of a scope, but for the scope's own sum."""
+        if isinstance(expr, Product):
+            return self._product(expr, kept, NONE, NONE, whole_term=True)
+        return self.node(expr, kept, NONE)
+
+    def node(self, expr: Expr, kept: Variables, outside: Variables, beside: Variables = NONE) -> Expr:
         """A part of a term.
 
         Args:
@@ -163,7 +139,7 @@ class _Projection:
             outside: what is visible in the rest of the term.
             beside: what stands in the rest of the term. Only divisors ask.
         """
-        beside = beside & self.divided(expr)
+        beside = beside & self._written.divided(expr)
         key = (id(expr), kept, outside, beside)
         if key not in self._terms:
             self._alive.append(expr)
@@ -173,7 +149,7 @@ class _Projection:
     def _node(self, expr: Expr, kept: Variables, outside: Variables, beside: Variables) -> Expr:
         match expr:
             case Negate(operand):
-                return _negate(self.node(operand, kept, outside, beside))
+                return negate(self.node(operand, kept, outside, beside))
             case Not():
                 return self.truth(expr, kept, outside)
             case Sum(terms, span):
@@ -187,12 +163,14 @@ class _Projection:
                 return self.truth(expr, kept, outside)
             case Compare(operator, left, right, span):
                 # A bare index is compared itself: the sum of its positions is never what `q <= p` means.
-                kept = kept | outside | _bare(left) | _bare(right)
+                kept = kept | outside | bare_variables(left) | bare_variables(right)
                 return Compare(operator, self.scope(left, kept), self.scope(right, kept), span)
             case Case(branches, default):
                 return self._case(branches, default, kept | outside)
             case Call(function=function) if function == INLINED:
-                return self._inlined(expr.arguments[0], kept - _own(expr), outside, beside, _own(expr))
+                return self._inlined(
+                    expr.arguments[0], kept - own_variables(expr), outside, beside, own_variables(expr)
+                )
             case Call():
                 return self._call(expr, kept | outside)
             case Project(operator, variables, body, span):
@@ -212,13 +190,13 @@ class _Projection:
                     return self._inlined(terms[place], kept, outside, beside, own)
 
                 rest = self._rest(terms, kept, outside)
-                divided = any(map(self.divided, terms))
-                return Sum(_together(term_of, rest, outside, beside, divided=divided), span)
+                divided = any(map(self._written.divided, terms))
+                return Sum(together(term_of, rest, outside, beside, divided=divided), span)
             case Negate(operand):
-                return _negate(self._inlined(operand, kept, outside, beside, own))
+                return negate(self._inlined(operand, kept, outside, beside, own))
             case _:
                 term = self.node(expr, kept, outside, beside)
-                return _summed((v for v in free_variables(term) if v in own), term)
+                return summed((v for v in free_variables(term) if v in own), term)
 
     def _siblings(
         self, parts: tuple[Expr, ...], kept: Variables, outside: Variables, beside: Variables
@@ -229,7 +207,7 @@ class _Projection:
             return self.node(parts[place], kept, outside, beside)
 
         rest = self._rest(parts, kept, outside)
-        return _together(part_of, rest, outside, beside, divided=any(map(self.divided, parts)))
+        return together(part_of, rest, outside, beside, divided=any(map(self._written.divided, parts)))
 
     def _product(
         self, expr: Product, kept: Variables, outside: Variables, beside: Variables, *, whole_term: bool
@@ -244,21 +222,21 @@ class _Projection:
             return self.scope(parts[place], kept | outside | beside)
 
         rest = self._rest(parts, kept, outside)
-        done = _together(part_of, rest, outside, beside, divided=bool(self.divided(expr)))
+        done = together(part_of, rest, outside, beside, divided=bool(self._written.divided(expr)))
         factors = done[:count]
         result = Product(factors, done[count:], expr.span)
         if whole_term:
             return result  # the scope sums what is left, at the same place
         # Rule 1. A divisor is no factor, but what it shows is visible elsewhere in the term.
-        elsewhere = kept | outside | _NONE.union(*rest.shown[count:])
+        elsewhere = kept | outside | NONE.union(*rest.shown[count:])
         counts = Counter(v for factor in factors for v in free_variables(factor))
         repeated = [v for v in free_variables(result) if counts[v] >= 2 and v not in elsewhere]
-        slices = _summed((v for v in repeated if v.startswith(":")), result)
-        return _summed((v for v in repeated if not v.startswith(":")), slices)
+        slices = summed((v for v in repeated if v.startswith(":")), result)
+        return summed((v for v in repeated if not v.startswith(":")), slices)
 
     def _case(self, branches: tuple[tuple[Expr, Expr], ...], default: Expr, kept: Variables) -> Expr:
         parts = [part for branch in branches for part in branch] + [default]
-        rest = _Rest([_bare(part) for part in parts])
+        rest = Rest([bare_variables(part) for part in parts])
         keeps = [kept | rest.without(i) for i in range(len(parts))]
         done = [
             self._condition(part, keeps[i]) if i % 2 == 0 and i < len(parts) - 1 else self.scope(part, keeps[i])
@@ -272,9 +250,9 @@ class _Projection:
 
         A bare index is visible from the values, so it stays.
         """
-        condition = self.truth(expr, kept, _NONE)
-        kept = kept | _bare(expr)
-        counted = _summed((v for v in free_variables(condition) if v not in kept), condition)
+        condition = self.truth(expr, kept, NONE)
+        kept = kept | bare_variables(expr)
+        counted = summed((v for v in free_variables(condition) if v not in kept), condition)
         return condition if counted is condition else Compare(">", counted, Number(0))
 
     def _call(self, expr: Call, kept: Variables) -> Expr:
@@ -284,7 +262,7 @@ class _Projection:
         assert row is not None, expr.function
         inner = kept if expr.axis is None or row.kind == "new_axis" else kept | {expr.axis}
         if row.kind == "concat":
-            arguments = tuple(self.scope(a, kept | _all_variables(a)) for a in expr.arguments)
+            arguments = tuple(self.scope(a, kept | all_variables(a)) for a in expr.arguments)
             return Call(expr.function, arguments, expr.axis, expr.options, expr.span)
         arguments = tuple(self.scope(argument, inner) for argument in expr.arguments)
         return Call(expr.function, arguments, expr.axis, expr.options, expr.span)
@@ -296,11 +274,11 @@ class _Projection:
         They see each other: an index of the target is no contraction of the logits.
         """
         inner = kept if expr.axis is None else kept | {expr.axis}
-        arguments = self._siblings(expr.arguments, inner, _NONE, _NONE)
+        arguments = self._siblings(expr.arguments, inner, NONE, NONE)
         value: Expr
         if expr.function == "mse":
             left, right = arguments
-            value = Power(Sum((left, _negate(right)), expr.span), Number(2))
+            value = Power(Sum((left, negate(right)), expr.span), Number(2))
         else:
             value = Call(expr.function, arguments, expr.axis, expr.options, expr.span)
         lacking = tuple(v for v in free_variables(value) if v not in kept)
@@ -328,18 +306,18 @@ class _Projection:
             case Call(
                 function=function, arguments=(And() | Or() | Not() | Compare() | Read(boolean=True) as body,)
             ) if function == INLINED:
-                return self.truth(body, kept - _own(expr), outside)
+                return self.truth(body, kept - own_variables(expr), outside)
             case Read(boolean=True) | Compare():
                 return self.node(expr, kept, outside)
             case _:
                 return Compare(">", self.scope(expr, kept | outside), Number(0))
 
-    def _rest(self, parts: Sequence[Expr], kept: Variables, outside: Variables) -> _Rest:
+    def _rest(self, parts: Sequence[Expr], kept: Variables, outside: Variables) -> Rest:
         """What parts of one term show to each other: a parenthesis contracts nothing that it sees elsewhere."""
-        alone = _Rest([self.visible(part, kept) for part in parts])
-        return _Rest(
+        alone = Rest([self.visible(part, kept) for part in parts])
+        return Rest(
             [
-                shown | (self.written(part) & (outside | alone.without(i)))
+                shown | (self._written.shown(part) & (outside | alone.without(i)))
                 for i, (part, shown) in enumerate(zip(parts, alone.shown, strict=True))
             ]
         )
@@ -359,14 +337,14 @@ class _Projection:
             case Position(variable):
                 return frozenset((variable,))
             case Call(function=function, arguments=arguments) if function == INLINED:
-                return self.visible(arguments[0], kept - _own(expr)) - _own(expr)
+                return self.visible(arguments[0], kept - own_variables(expr)) - own_variables(expr)
             case Call():
-                return _NONE
+                return NONE
             case Project(_, variables, body):
                 return self.visible(body, kept | frozenset(variables)) - frozenset(variables)
             case Product():
-                shown = _NONE.union(*(self.visible(child, kept) for child in children(expr)))
-                alone = self.node(expr, kept, _NONE)
+                shown = NONE.union(*(self.visible(child, kept) for child in children(expr)))
+                alone = self.node(expr, kept, NONE)
                 while isinstance(alone, Project):  # what rule 1 contracts in this parenthesis
                     shown -= frozenset(alone.variables)
                     alone = alone.body
@@ -374,55 +352,7 @@ class _Projection:
             case ArrayLiteral(indices=indices):
                 return frozenset(v for index in indices for v in index_variables(index))
             case _:
-                return _NONE.union(*(self.visible(child, kept) for child in children(expr)))
-
-    def written(self, expr: Expr) -> Variables:
-        """What `expr` shows where its parentheses contract nothing."""
-        if id(expr) not in self._written:
-            self._alive.append(expr)
-            match expr:
-                case Call(function=function, arguments=arguments) if function == INLINED:
-                    found = self.written(arguments[0]) - _own(expr)
-                case Project(_, variables, body):
-                    found = self.written(body) - frozenset(variables)
-                case Call() | Read() | Position() | ArrayLiteral():
-                    found = self.visible(expr, _NONE)
-                case _:
-                    found = _NONE.union(*(self.written(child) for child in children(expr)))
-            self._written[id(expr)] = found
-        return self._written[id(expr)]
-
-    def divided(self, expr: Expr) -> Variables:
-        """What the divisors of `expr` have, as far as they see the rest of its term."""
-        if id(expr) not in self._divided:
-            self._alive.append(expr)
-            match expr:
-                case Product(factors, divisors):
-                    having = (frozenset(free_variables(divisor)) for divisor in divisors)
-                    found = _NONE.union(*map(self.divided, factors), *having)
-                case Sum() | Power() | Negate():
-                    found = _NONE.union(*map(self.divided, children(expr)))
-                case Project(_, variables, body):
-                    found = self.divided(body) - frozenset(variables)
-                case Call(function=function, arguments=arguments) if function == INLINED:
-                    found = self.divided(arguments[0]) - _own(expr)
-                case _:
-                    found = _NONE
-            self._divided[id(expr)] = found
-        return self._divided[id(expr)]
-
-
-class _Rest:
-    """For parts of one term: what all the others show. Linear in the number of parts."""
-
-    def __init__(self, shown: Sequence[Variables]) -> None:
-        counts = Counter(v for variables in shown for v in variables)
-        self.shown = shown
-        self._all = frozenset(counts)
-        self._once = frozenset(v for v, count in counts.items() if count == 1)
-
-    def without(self, position: int) -> Variables:
-        return self._all - (self._once & self.shown[position])
+                return NONE.union(*(self.visible(child, kept) for child in children(expr)))
 
 
 def _is_truth(expr: Expr) -> bool:
@@ -434,32 +364,3 @@ def _is_truth(expr: Expr) -> bool:
             return all(map(_is_truth, factors))
         case _:
             return False
-
-
-def _together(
-    part_of: Callable[[int, Variables, Variables], Expr],
-    rest: _Rest,
-    outside: Variables,
-    beside: Variables,
-    *,
-    divided: bool,
-) -> tuple[Expr, ...]:
-    """Parts of one term, each beside what the others show and, where there are divisors, what stands in them.
-
-    Args:
-        part_of: makes the part at a place from what is visible, and what stands, in the rest of the term.
-        rest: what the parts show.
-        outside: what the rest of the term around the parts shows.
-        beside: what stands there.
-        divided: whether a divisor could ask.
-    """
-    seen = [outside | rest.without(i) for i in range(len(rest.shown))]
-    alone = tuple(part_of(i, visible, _NONE) for i, visible in enumerate(seen))
-    if not divided:
-        return alone
-    standing = _Rest([frozenset(free_variables(part)) for part in alone])
-    return tuple(part_of(i, visible, beside | standing.without(i)) for i, visible in enumerate(seen))
-
-
-def _negate(expr: Expr) -> Expr:
-    return Number(-expr.value) if isinstance(expr, Number) else Negate(expr)

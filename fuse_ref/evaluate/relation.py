@@ -13,7 +13,7 @@ import numpy as np
 from fuse_ref.errors import MissingFrameworkError
 from fuse_ref.files.arrow import arrow_table
 from fuse_ref.mistakes import mistake
-from fuse_ref.relations.symbols import named_column
+from fuse_ref.relations.symbols import SymbolTable, named_column
 from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["DENSE_LIMIT", "Relation", "Row", "Symbols", "named"]
@@ -148,20 +148,19 @@ class Relation:
         if len(cells) != len(self.shape):
             return False
         low, high = 0, len(self)
-        for cell, numbers, table, column in zip(cells, self._numbers, self._symbols, self.tuples.columns, strict=True):
-            position = (
-                numbers.get(cell) if isinstance(cell, str) else _position(cell, 0 if table is None else len(table))
-            )
-            if position is None:
+        for cell, known, size, column in zip(cells, self._tables, self.shape, self.tuples.columns, strict=True):
+            position = known.position(cell) if isinstance(cell, str) else _position(cell, len(known))
+            if position is None or position >= size:
                 return False
-            # The tuples are in order: those that begin as `row` does lie side by side.
-            part = column[low:high]
-            low, high = low + int(np.searchsorted(part, position)), low + int(np.searchsorted(part, position, "right"))
+            # The tuples are in order: those that begin as `row` does lie side by side. A number of another type
+            # would have the column copied.
+            part, wanted = column[low:high], column.dtype.type(position)
+            low, high = low + int(np.searchsorted(part, wanted)), low + int(np.searchsorted(part, wanted, "right"))
         return high > low
 
     @cached_property
-    def _numbers(self) -> tuple[dict[str, int], ...]:
-        return tuple({} if table is None else {name: k for k, name in enumerate(table)} for table in self._symbols)
+    def _tables(self) -> tuple[SymbolTable, ...]:
+        return tuple(SymbolTable.of(table or ()) for table in self._symbols)
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -188,7 +187,7 @@ def _position(cell: object, least: int) -> int | None:
     """`cell` as a position that has no name."""
     if isinstance(cell, bool | np.bool_) or not isinstance(cell, int | np.integer):
         return None
-    return int(cell) if least <= cell < 2**63 else None
+    return int(cell) if cell >= least else None
 
 
 def _package(name: str, call: str, cure: str) -> Any:

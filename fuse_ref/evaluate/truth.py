@@ -32,7 +32,9 @@ class SymbolTables:
     @classmethod
     def of(cls, program: ProgramIR) -> SymbolTables:
         axes = {axis.name: axis for axis in program.axes}
-        return cls(axes, {name: SymbolTable(axis.symbols) for name, axis in axes.items() if axis.symbols is not None})
+        return cls(
+            axes, {name: SymbolTable.of(axis.symbols) for name, axis in axes.items() if axis.symbols is not None}
+        )
 
     def fresh(self) -> SymbolTables:
         """Tables for one call, that begin with these; none of their symbols is looked at."""
@@ -44,7 +46,7 @@ class SymbolTables:
         Raises:
             AxisError: the axis is full.
         """
-        table = self.tables.setdefault(axis, SymbolTable())
+        table = self.table(axis)
         found = table.position(symbol)
         if found is not None:
             return found
@@ -57,6 +59,27 @@ class SymbolTables:
             raise mistake("FUSE306", tensor.span, cure=cure, value=repr(symbol), name=tensor.name, axis=axis, has=has)
         table.extend((symbol,))
         return len(table) - 1
+
+    def add(self, symbols: Sequence[str], tensor: Tensor, axis: str) -> None:
+        """Make sure that all of `symbols` have positions, in their order.
+
+        Raises:
+            AxisError: as `position`.
+        """
+        table, size = self.table(axis), self.axes[axis].size
+        new = [symbol for symbol in symbols if symbol not in table] if len(table) else symbols
+        # Tables that take no new symbols say so where one is asked for.
+        if type(self).position is SymbolTables.position and (size is None or len(table) + len(new) <= size):
+            table.extend(new)
+            return
+        for symbol in new:
+            self.position(symbol, tensor, axis)
+
+    def table(self, axis: str) -> SymbolTable:
+        found = self.tables.get(axis)
+        if found is None:
+            found = self.tables[axis] = SymbolTable()
+        return found
 
     def symbols(self) -> dict[str, Symbols]:
         """Axis -> its symbols, for what the run returns."""
@@ -170,12 +193,11 @@ def _positions(value: Listed, tensor: Tensor, tables: SymbolTables, kinds: _Kind
     if mixed:
         return _positions_one_by_one(value, tensor, tables)
     for axis, columns in named.items():
-        table = tables.tables.setdefault(axis, SymbolTable())
-        for name in in_order_of_appearance(columns):
-            if name not in table:
-                tables.position(name, tensor, axis)
+        found, new = in_order_of_appearance(columns), not len(tables.table(axis))
+        tables.add(found.names, tensor, axis)
+        tables.table(axis).learn(columns, found, new)
     return [
-        tables.tables[axis].positions(column) if isinstance(column, Coded) else np.asarray(column, np.int64)
+        tables.table(axis).positions(column) if isinstance(column, Coded) else np.asarray(column, np.int64)
         for column, axis in zip(value.columns, tensor.axes, strict=True)
     ]
 

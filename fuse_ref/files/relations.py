@@ -35,7 +35,7 @@ def with_symbols(program: ProgramIR, facts: Sequence[Facts]) -> ProgramIR:
         AxisError: more symbols than a declared axis has positions, or symbols and positions on one axis.
     """
     axes = {axis.name: axis for axis in program.axes}
-    tables = {axis.name: SymbolTable(axis.symbols) for axis in program.axes if axis.symbols is not None}
+    tables = {axis.name: SymbolTable.of(axis.symbols) for axis in program.axes if axis.symbols is not None}
     kinds: dict[str, tuple[str, str]] = {}  # axis -> what it holds, and where that is from
     for axis in program.axes:
         if axis.symbols:
@@ -49,7 +49,10 @@ def with_symbols(program: ProgramIR, facts: Sequence[Facts]) -> ProgramIR:
             if isinstance(column, Coded) and len(column):
                 columns.setdefault(name, []).append(column)
         for name, several in columns.items():
-            tables.setdefault(name, SymbolTable()).extend(in_order_of_appearance(several))
+            appeared, table = in_order_of_appearance(several), tables.setdefault(name, SymbolTable())
+            new = not len(table)
+            table.extend(appeared.names)
+            table.learn(several, appeared, new)
     found = []
     for axis in program.axes:
         if axis.name in tables and len(tables[axis.name]) != len(axis.symbols or ()):
@@ -140,7 +143,7 @@ def _columns_and_shapes(
 ) -> dict[str, tuple[Facts, list[np.ndarray], tuple[int, ...]]]:
     """Tensor -> its facts, one column of positions for each argument, and its shape."""
     axes = {axis.name: axis for axis in program.axes}
-    tables = {axis.name: SymbolTable(axis.symbols) for axis in program.axes if axis.symbols is not None}
+    tables = {axis.name: SymbolTable.of(axis.symbols) for axis in program.axes if axis.symbols is not None}
     positions = {item.tensor.name: _positions(item, axes, tables) for item in facts}
     lengths = {name: max(axis.size or 0, axis.least, sizes.get(name, 0)) for name, axis in axes.items()}
     shared = dict(lengths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from fuse_ref.files.content import read_content
 from fuse_ref.files.paths import Folders, Place
 from fuse_ref.files.relations import Facts, dense_facts, sparse_facts, with_symbols
 from fuse_ref.files.table import Table
-from fuse_ref.ir.nodes import ArrayLiteral, FileContent, ProgramIR, Tensor
+from fuse_ref.ir.nodes import ArrayLiteral, Axis, FileContent, ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
 from fuse_ref.relations.tuples import Tuples
 
@@ -29,6 +30,7 @@ class Sources:
     arrays: Mapping[str, np.ndarray | Tuples]  # by tensor, read-only; relations as truth values or as tuples
     facts: tuple[Facts, ...] = field(default=(), repr=False)  # of relations, as the files list them
     strict: bool = False  # whether memory maps must stay what they are
+    axes: tuple[Axis, ...] = field(default=(), repr=False)  # as they were without the symbols of files
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -59,6 +61,9 @@ class Sources:
 
     def extended(self, program: ProgramIR) -> ProgramIR:
         """Another program of the same text, such as one with a query, with the symbols of the files."""
+        if program.axes == self.axes:
+            # As it mostly is: no symbol is numbered again.
+            return dataclasses.replace(program, axes=self.program.axes)
         tensors = {tensor.name: tensor for tensor in program.tensors}
         return with_symbols(program, [Facts(tensors[f.tensor.name], f.table, f.place) for f in self.facts])
 
@@ -92,6 +97,7 @@ def read_sources(
     tensors = {tensor.name: tensor for tensor in program.tensors}
     arrays: dict[str, np.ndarray | Tuples] = {}
     facts: list[Facts] = []
+    axes = program.axes
     for equation in program.equations:
         if isinstance(equation.body, FileContent):
             tensor = tensors[equation.target.tensor]
@@ -108,7 +114,7 @@ def read_sources(
         program = with_symbols(program, facts)
         known = _lengths(program, {**(shapes or {}), **{name: array.shape for name, array in arrays.items()}}, sizes)
         arrays |= sparse_facts(program, facts, known) if tuples else dense_facts(program, facts, known, limit)
-    return Sources(program, arrays, tuple(facts), strict)
+    return Sources(program, arrays, tuple(facts), strict, axes)
 
 
 def _lengths(

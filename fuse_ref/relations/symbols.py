@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from typing import Final, TypeAlias
 
 import numpy as np
 
-__all__ = ["Coded", "Column", "SymbolTable", "coded", "in_order_of_appearance", "named_column"]
+__all__ = ["Appearance", "Coded", "Column", "Names", "SymbolTable", "coded", "in_order_of_appearance", "named_column"]
 
 _NEVER: Final = np.iinfo(np.int64).max
 
@@ -42,8 +42,17 @@ Column: TypeAlias = np.ndarray | Coded  # positions (int64), or symbols
 
 def coded(cells: Sequence[str]) -> Coded:
     """A list of symbols as a column."""
-    numbers = {name: k for k, name in enumerate(dict.fromkeys(cells))}
-    return Coded(np.fromiter(map(numbers.__getitem__, cells), np.int32, len(cells)), tuple(numbers))
+    # One look at each cell: the row in which its name stood first.
+    rows: dict[str, int] = {}
+    first = np.fromiter(map(rows.setdefault, cells, range(len(cells))), np.int64, len(cells))
+    numbers = np.cumsum(first == np.arange(len(cells)), dtype=np.int32) - np.int32(1)
+    return Coded(numbers[first], tuple(rows))
+
+
+class Names(tuple[str, ...]):
+    """Symbols in position order, as any tuple of them, and the table that they are in."""
+
+    table: SymbolTable
 
 
 class SymbolTable:
@@ -53,28 +62,49 @@ class SymbolTable:
         names: in position order; one that stands there twice counts once.
     """
 
-    __slots__ = ("_base", "_names", "_numbers")
+    __slots__ = ("_base", "_looked_up", "_names", "_numbers")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._base: SymbolTable | None = None  # what a child began with, never changed
-        # A dict keeps the order.
-        self._numbers: dict[str, int] = {name: k for k, name in enumerate(dict.fromkeys(names))}
-        self._names: tuple[str, ...] | None = None
+        self._numbers = _numbered(names, 0)  # a dict keeps the order
+        self._names: Names | None = None
+        self._looked_up: list[tuple[Sequence[str], np.ndarray]] = []  # names of columns, with their positions
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> SymbolTable:
+        """A table that begins with `names`. Where these come from a table, nothing is looked at again."""
+        if isinstance(names, Names) and len(names.table) == len(names):
+            return names.table.child()
+        return cls(names)
 
     def child(self) -> SymbolTable:
         """A table that begins with these symbols and grows by itself. This one must not grow any more."""
         found = SymbolTable()
         found._base = self if self._base is None else self._base
         found._numbers = {} if self._base is None else dict(self._numbers)
+        found._names = self._names
         return found
 
     def extend(self, names: Iterable[str]) -> None:
         """Add those of `names` that are new, at the end."""
-        self._names = None
-        begin = 0 if self._base is None else len(self._base)
-        for name in names:
-            if self._base is None or name not in self._base:
-                self._numbers.setdefault(name, begin + len(self._numbers))
+        new = [name for name in names if name not in self] if len(self) else names
+        added = _numbered(new, len(self))
+        if added:
+            self._numbers.update(added)
+            self._names = None
+
+    def learn(self, columns: Sequence[Coded], found: Appearance, new: bool) -> None:
+        """Keep the positions of `found`, what appears in `columns`, for the next time these columns are looked up.
+
+        Args:
+            new: the table has nothing else.
+        """
+        if found.places is None:
+            return
+        positions = np.arange(len(found.names)) if new else self.positions_of(found.names)
+        every = np.full(len(columns[0].names), -1, np.int64)
+        every[found.places] = positions
+        self._looked_up.append((columns[0].names, every))
 
     def position(self, name: str) -> int | None:
         """The position of `name`; None where there is none."""
@@ -83,25 +113,31 @@ class SymbolTable:
 
     def positions(self, column: Coded) -> np.ndarray:
         """Of each row of `column` the position (int64), -1 where its name is unknown."""
+        for table in (self,) if self._base is None else (self, self._base):
+            for names, every in table._looked_up:
+                if names is column.names and len(every):
+                    found = every[column.codes]
+                    if int(found.min(initial=0)) >= 0:
+                        return np.asarray(found)
         found = self.positions_of(column.names)
         return found[column.codes] if len(found) else np.empty(0, np.int64)
 
     def positions_of(self, names: Sequence[str]) -> np.ndarray:
         """The position (int64) of each of `names`, -1 where it is unknown."""
         first = self if self._base is None else self._base
-        get = first._numbers.get
-        found = np.fromiter((get(name, -1) for name in names), np.int64, len(names))
+        found = np.fromiter(map(first._numbers.get, names, repeat(-1)), np.int64, len(names))
         if first is not self and self._numbers:
             for place in np.flatnonzero(found < 0).tolist():
                 found[place] = self._numbers.get(names[place], -1)
         return found
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> Names:
         """The symbols in position order; the same object as long as none is added."""
         if self._names is None:
             first = () if self._base is None else self._base.names
-            self._names = (*first, *self._numbers) if self._numbers else first
+            self._names = Names((*first, *self._numbers)) if self._numbers or self._base is None else self._base.names
+            self._names.table = self
         return self._names
 
     def __len__(self) -> int:
@@ -121,7 +157,20 @@ class SymbolTable:
         return found
 
 
-def in_order_of_appearance(columns: Sequence[Coded]) -> list[str]:
+def _numbered(names: Iterable[str], begin: int) -> dict[str, int]:
+    distinct = dict.fromkeys(names)
+    return dict(zip(distinct, range(begin, begin + len(distinct)), strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Appearance:
+    """Names in the order in which they appear."""
+
+    names: list[str]
+    places: np.ndarray | None  # where they stand among the names that all columns share; None where they share none
+
+
+def in_order_of_appearance(columns: Sequence[Coded]) -> Appearance:
     """The names that stand in `columns`, which are equally long: row by row, in each row column by column."""
     groups: dict[int, list[int]] = {}  # by the identity of their names
     for k, column in enumerate(columns):
@@ -141,10 +190,13 @@ def in_order_of_appearance(columns: Sequence[Coded]) -> list[str]:
         firsts.append(first[present])
         names.append([known[place] for place in present.tolist()])
     if not firsts:
-        return []
-    order = np.argsort(np.concatenate(firsts), kind="stable").tolist()
+        return Appearance([], None)
+    order = np.argsort(np.concatenate(firsts), kind="stable")
     every = list(chain.from_iterable(names))
-    return list(dict.fromkeys(every[place] for place in order))
+    found = [every[place] for place in order.tolist()]
+    if len(groups) > 1:
+        return Appearance(list(dict.fromkeys(found)), None)
+    return Appearance(found, present[order])
 
 
 def named_column(positions: np.ndarray, names: Sequence[str]) -> np.ndarray:

@@ -30,7 +30,21 @@ def test_in_order_of_appearance(seed: int) -> None:
     for row in range(rows):
         for column in columns:
             expected.setdefault(column.cell(row))
-    assert in_order_of_appearance(columns) == list(expected)
+    found = in_order_of_appearance(columns)
+    assert found.names == list(expected)
+    if found.places is not None:
+        assert [columns[0].names[place] for place in found.places.tolist()] == found.names
+    # A table that has learned the columns says the same as one that looks each name up.
+    for begin in ([], ["n3", "z"]):
+        table = SymbolTable(begin)
+        table.extend(found.names)
+        plain = SymbolTable(table.names)
+        table.learn(columns, found, not begin)
+        for column in columns:
+            for known in (table, table.child()):
+                assert known.positions(column).tolist() == plain.positions(column).tolist()
+        other = Coded(np.arange(len(shared)), shared)
+        assert table.positions(other).tolist() == plain.positions(other).tolist()
 
 
 def test_tables_grow_and_have_children() -> None:

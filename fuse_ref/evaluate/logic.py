@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -118,7 +119,7 @@ class LogicCall:
         """
         known = {name: as_tuples(values[name]) for name in self.relations}
         dense = {name: np.asarray(values[name]) for name in self.tensors}
-        limits = Limits(config.memory_limit, config.time_limit)
+        limits = Limits(config.memory_limit or _memory(), config.time_limit)
         if config.mode != "demand":
             return derive(self.rules, known, dense, shapes, length, limits, apply_function)
         sizes = {name: len(tuples) for name, tuples in known.items()}
@@ -128,6 +129,14 @@ class LogicCall:
         # What no goal needs has no tuples.
         empty = {name: Tuples.empty(shapes[name]) for name in self.heads}
         return replace(derived, relations=empty | dict(derived.relations))
+
+
+def _memory() -> int | None:
+    """Bytes of the machine's memory, beyond which a relation cannot grow; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return None
 
 
 def apply_function(function: str, arguments: Sequence[Any], options: tuple[tuple[str, str], ...]) -> np.ndarray:

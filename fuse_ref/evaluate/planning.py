@@ -12,12 +12,12 @@ from fuse_ref.ir.nodes import ProgramIR, Read, Sink
 from fuse_ref.ir.text import explicit_text
 from fuse_ref.ir.variables import reads
 from fuse_ref.language.parser import parse
-from fuse_ref.language.syntax_tree import Import
+from fuse_ref.language.syntax_tree import Export, Import
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
 from fuse_ref.source import Source
 
-__all__ = ["ask", "axes_of_sink", "hints_from", "sinks_of"]
+__all__ = ["ask", "axes_of_sink", "hints_from", "on_demand", "sinks_of"]
 
 
 def hints_from(plan: Plan, shapes: Mapping[str, tuple[int, ...]], known: Mapping[str, int]) -> dict[str, int]:
@@ -67,6 +67,13 @@ def axes_of_sink(program: ProgramIR, sink: Sink) -> tuple[str | None, ...]:
             if isinstance(index, Affine) and index.variable is not None:
                 axes.setdefault(index.variable, axis)
     return tuple(axes.get(variable) for variable in sink.variables)
+
+
+def on_demand(program: ProgramIR, text: str) -> ProgramIR:
+    """The program as a run on demand computes it: with queries and no `export` line only answers are asked for."""
+    if not program.queries or any(isinstance(item, Export) for item in parse(Source(text, "<program>"), []).statements):
+        return program
+    return dataclasses.replace(program, exports=())
 
 
 def ask(program: ProgramIR, text: str, query: str) -> ProgramIR:

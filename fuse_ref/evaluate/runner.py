@@ -20,7 +20,7 @@ from fuse_ref.evaluate.engines import Backend, find_engine
 from fuse_ref.evaluate.explaining import explained
 from fuse_ref.evaluate.explanation import Explanation
 from fuse_ref.evaluate.plan_cache import plan_cache
-from fuse_ref.evaluate.planning import ask, axes_of_sink, hints_from, sinks_of
+from fuse_ref.evaluate.planning import ask, axes_of_sink, hints_from, on_demand, sinks_of
 from fuse_ref.evaluate.prepared import Call, Prepared, execute
 from fuse_ref.evaluate.relation import Relation
 from fuse_ref.evaluate.support import check_supported
@@ -88,8 +88,9 @@ class Runner(Unpicklable):
             self._folders.place(sink.path, sink.key, "written", sink.span)  # refused now, not after a long run
         self._sizes = dict(sizes or {})
         self._given = known_shapes(program.ir, self._policies.store)
+        ir = on_demand(program.ir, program.source) if self._config.mode == "demand" else program.ir
         self._sources = read_sources(
-            program.ir,
+            ir,
             self._folders,
             shapes=self._given,
             sizes=self._sizes,
@@ -101,7 +102,7 @@ class Runner(Unpicklable):
         self._hints = dict(hints or {})
         self._plan = self._build(self._sources.program)
         self._binder = Binder(self._plan)
-        exports = [program.ir.tensor(name) for name in program.ir.exports]
+        exports = [ir.tensor(name) for name in ir.exports]
         self._exports = tuple((tensor.name, tensor.boolean, tensor.axes) for tensor in exports)
         self._notes: tuple[str, ...] = ()
         self._lock = threading.RLock()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -139,6 +140,7 @@ class _Step:
         self.rounds = [0] * len(rules)
         self.algorithms = [""] * len(rules)
         self.joins: dict[tuple[int, int | None], tuple[tuple[int, ...], Join]] = {}
+        self.once: dict[tuple[int, int | None], bool] = {}  # `Plan.once` of each rule and atom
         self.growing: dict[str, Growing] = {}
 
     def run(self, stratum: Stratum) -> None:
@@ -153,20 +155,21 @@ class _Step:
         self._facts([k for k in stratum.rules if not self.rules[k].body])
         self.sources.update(self.growing)
         atoms = {k: self._own_atoms(k, stratum) for k in stratum.rules if self.rules[k].body}
+        # Per relation: how often rules are yet to add to it, rounds of one rule and atom counting once.
+        left = Counter(self.rules[k].head for k, own in atoms.items() for _ in own or (0,))
         for k, own in atoms.items():
             if not own:
-                self.algorithms[k] = "join"
                 self.rounds[k] = 1
-                self._work(k, None)
+                self._work(k, None, last=left[self.rules[k].head] == 1)
+                left[self.rules[k].head] -= 1
         while self._advance():
             for k, own in atoms.items():
                 for place in own:
-                    self._work(k, place)
+                    self._work(k, place, last=left[self.rules[k].head] == 1)
                 if own:
                     self.rounds[k] += 1
-                    self.algorithms[k] = "semi-naive"
         for head, growing in self.growing.items():
-            self.found[head] = growing.tuples()
+            self.found[head] = growing.finished()
             self.sources[head] = Still(self.found[head])
         self.growing = {}
 
@@ -174,14 +177,14 @@ class _Step:
         """Whether an algorithm made for the shape of the rules has derived the relations of a stratum."""
         rules = [self.rules[k] for k in stratum.rules]
         recursive = [k for k in stratum.rules if self._own_atoms(k, stratum)]
-        known = self.known | self.found
+        known = {**self.known, **self.found}
 
         def solve(
             parts: Sequence[Rule], more: Mapping[str, Tuples], shapes: Mapping[str, tuple[int, ...]]
         ) -> Mapping[str, Tuples]:
             numbers = self.numbers
             return derive(
-                parts, known | more, numbers.dense, shapes, numbers.length, self.limits, numbers.functions
+                parts, {**known, **more}, numbers.dense, shapes, numbers.length, self.limits, numbers.functions
             ).relations
 
         def room(needed: int) -> None:
@@ -231,8 +234,12 @@ class _Step:
             growing = self.growing[head]
             growing.keys.add(growing.packing.pack(list(columns), len(found)))
 
-    def _work(self, number: int, place: int | None) -> None:
-        """One rule, with what the last round found for the atom at `place`."""
+    def _work(self, number: int, place: int | None, *, last: bool) -> None:
+        """One rule, with what the last round found for the atom at `place`.
+
+        Args:
+            last: no other rule adds to the relation from now on.
+        """
         rule = self.rules[number]
         windows = [self._window(literal, k, place) for k, literal in enumerate(rule.body)]
         sizes = []
@@ -245,9 +252,19 @@ class _Step:
         join = self._join(number, place, windows, tuple(sizes))
         growing = self.growing[rule.head]
 
+        keys = growing.keys
+        once = last and self.once.setdefault((number, place), join.plan.once)
+        # Tuples that no other rule finds and that this one finds but once are not looked for again.
+        check = once and keys.entered
+        how = "no tuple comes twice" if once else f"tuples told apart by {keys.form}"
+        self.algorithms[number] = f"{'join' if place is None else 'semi-naive'}: {join.plan.text}; {how}"
+
         def emit(columns: list[np.ndarray], count: int) -> None:
-            self._check(rule, growing.keys.bytes_with(count) - growing.keys.nbytes)
-            self.made[number] += growing.keys.add(growing.packing.pack(columns, count))
+            self._check(rule, keys.bytes_with(count, entered=not once) - keys.nbytes)
+            packed = growing.packing.pack(columns, count)
+            if check:
+                packed = packed.take(np.flatnonzero(~keys.contains(packed)))
+            self.made[number] += keys.append(packed) if once else keys.add(packed)
 
         join.run(emit)
 
@@ -302,5 +319,5 @@ class _Step:
 
     def _stopped(self, error: FuseError) -> FuseError:
         assert isinstance(error, LimitError)
-        error.partial = self.found | {head: growing.tuples() for head, growing in self.growing.items()}
+        error.partial = {**self.found} | {head: growing.tuples() for head, growing in self.growing.items()}
         return error

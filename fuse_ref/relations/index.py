@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from fuse_ref.relations.keys import KeySet, Packing, distinct
 
 __all__ = ["Index", "Presence", "grouped", "without_repeats"]
 
+_Part: TypeAlias = tuple[Sequence[np.ndarray], np.ndarray]
+_FLAGS: Final = 1 << 26  # as many flags are quicker than a hash table where one in 64 is set
 _SMALL: Final = 2048  # below it a comparison sort is quicker than a counting sort
 
 
@@ -20,18 +23,39 @@ def grouped(groups: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     Args:
         groups: (n,) numbers below `count`.
     """
+    return _grouped(groups, count, np.arange(len(groups), dtype=_kind(max(len(groups), count))))
+
+
+def _grouped(groups: np.ndarray, count: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values group by group, and where groups begin."""
     n = len(groups)
-    kind = np.dtype(np.int32 if max(n, count) < 1 << 31 else np.int64)
+    kind = _kind(max(n, count))
     if n < _SMALL:
         bounds = np.zeros(count + 1, kind)
         np.cumsum(np.bincount(groups, minlength=count), out=bounds[1:])
-        return np.argsort(groups, kind="stable").astype(kind), bounds
+        return values.take(np.argsort(groups, kind="stable")), bounds
     from scipy import sparse
 
     # From rows to columns of a matrix is a counting sort.
-    line = sparse.csr_array((np.arange(n, dtype=kind), groups.astype(kind), np.array([0, n], kind)), shape=(1, count))
+    line = sparse.csr_array((values, groups.astype(kind, copy=False), np.array([0, n], kind)), shape=(1, count))
     turned = line.tocsc()
     return turned.data, turned.indptr
+
+
+def _ones(count: int) -> np.ndarray:
+    """Truth values for a matrix: one buffer for all of about one size."""
+    return _ones_of(count.bit_length())[:count]
+
+
+@functools.lru_cache(maxsize=2)
+def _ones_of(bits: int) -> np.ndarray:
+    ones = np.ones(1 << bits, np.bool_)
+    ones.flags.writeable = False
+    return ones
+
+
+def _kind(most: int) -> np.dtype:
+    return np.dtype(np.int32 if most < 1 << 31 else np.int64)
 
 
 class Index:
@@ -47,7 +71,7 @@ class Index:
     order in which keys come.
     """
 
-    __slots__ = ("_bounds", "_numbers", "_packing", "count", "most", "payload")
+    __slots__ = ("_bounds", "_matrix", "_numbers", "_packing", "count", "most", "payload")
 
     def __init__(
         self, keys: Sequence[np.ndarray], sizes: Sequence[int], payload: Sequence[np.ndarray], count: int
@@ -55,25 +79,67 @@ class Index:
         self.count = count
         self._packing = Packing(sizes)
         self._numbers: KeySet | None = None
+        self._matrix: Any = None
+        self.payload: tuple[np.ndarray, ...]
+        kind = _kind(count)
         if not keys:
             self.payload = tuple(payload)
-            self.most = count
-            self._bounds = np.array([0, count, count], np.int64)
+            self._finish(np.array([0, count], kind))
             return
-        packed = self._packing.pack(keys, count)
+        # One column is its own key.
+        packed = keys[0] if len(keys) == 1 else self._packing.pack(keys, count)
         space = self._packing.space
         if space > max(1 << 12, 8 * count):
-            self._numbers = KeySet(space, numbered=True)
+            packed = packed.astype(np.int64, copy=False)
+            self._numbers = KeySet(space, numbered=True, low=self._packing.low)
             self._numbers.add(packed)
             packed = self._numbers.find(packed)
             space = self._numbers.count
         if bool((packed[1:] >= packed[:-1]).all()):
-            bounds = np.zeros(space + 1, np.int64)
+            bounds = np.zeros(space + 1, kind)
             np.cumsum(np.bincount(packed, minlength=space), out=bounds[1:])
             self.payload = tuple(payload)
+        elif len(payload) == 1:
+            (column, bounds) = _grouped(packed, space, payload[0])
+            self.payload = (column,)
         else:
             order, bounds = grouped(packed, space)
             self.payload = tuple(column.take(order) for column in payload)
+        self._finish(bounds)
+
+    @classmethod
+    def of_parts(cls, parts: Callable[[], Iterator[_Part]], sizes: Sequence[int], count: int) -> Index | None:
+        """The same from parts of the tuples, with little memory beside the index; None where it must see all at once.
+
+        Args:
+            parts: gives the key columns and the one column of payload of each part, each time it is called.
+        """
+        found = cls.__new__(cls)
+        found.count = count
+        found._packing = Packing(sizes)
+        found._numbers = found._matrix = None
+        space = found._packing.space
+        if not sizes or space > 8 * count:
+            return None
+        bounds = np.zeros(space + 1, _kind(count))
+        payload: np.ndarray | None = None
+        for keys, _ in parts():
+            bounds[1:] += np.bincount(found._packing.pack(keys, len(keys[0])), minlength=space)
+        np.cumsum(bounds, out=bounds)
+        ahead = bounds[:-1].copy()  # where the next tuple of each group goes
+        for keys, values in parts():
+            line, starts = _grouped(found._packing.pack(keys, len(keys[0])), space, values)
+            counts = starts[1:] - starts[:-1]
+            if payload is None:
+                payload = np.empty(count, values.dtype)
+            payload[np.arange(len(line)) + np.repeat(ahead - starts[:-1], counts)] = line
+            ahead += counts
+        assert payload is not None
+        found.payload = (payload,)
+        found._finish(bounds)
+        return found
+
+    def _finish(self, bounds: np.ndarray) -> None:
         self.most = int((bounds[1:] - bounds[:-1]).max(initial=0))  # tuples of one group
         # One empty group more, for keys that are not there.
         self._bounds = np.append(bounds, bounds[-1:])
@@ -83,18 +149,39 @@ class Index:
         numbers = 0 if self._numbers is None else self._numbers.nbytes
         return self._bounds.nbytes + numbers + sum(column.nbytes for column in self.payload)
 
-    def find(self, keys: Sequence[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
-        """`(starts, ends)` of the tuples of each key in the payload; positions are inside of the sizes."""
+    def places(self, keys: Sequence[np.ndarray], count: int) -> np.ndarray:
+        """The group of each key, an empty one where it is not there; positions are inside of the sizes."""
         if not len(self._packing.shape):
-            return np.zeros(count, np.int64), np.full(count, self.count, np.int64)
-        places: np.ndarray
+            return np.zeros(count, np.int64)
         if self._numbers is None:
             # One column without a copy.
-            places = keys[0] if len(keys) == 1 else self._packing.pack(keys, count)
-        else:
-            places = self._numbers.find(self._packing.pack(keys, count))
-            places[places < 0] = len(self._bounds) - 2
+            places: np.ndarray = keys[0] if len(keys) == 1 else self._packing.pack(keys, count)
+            return places
+        places = self._numbers.find(self._packing.pack(keys, count))
+        places[places < 0] = len(self._bounds) - 2
+        return places
+
+    def bounds(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`(starts, ends)` of groups in the payload."""
         return self._bounds.take(places), self._bounds[1:].take(places)
+
+    def counts(self, places: np.ndarray) -> np.ndarray:
+        """The tuples of groups."""
+        starts, ends = self.bounds(places)
+        counts: np.ndarray = ends - starts
+        return counts
+
+    def matrix(self, size: int) -> Any:
+        """A SciPy CSR array: which group has which position in its one column of payload, of an axis of `size`."""
+        if self._matrix is None:
+            from scipy import sparse
+
+            (column,) = self.payload
+            self._matrix = sparse.csr_array(
+                (_ones(self.count), column.astype(self._bounds.dtype, copy=False), self._bounds),
+                shape=(len(self._bounds) - 1, size),
+            )
+        return self._matrix
 
 
 class Presence:
@@ -111,11 +198,11 @@ class Presence:
         space = self._packing.space
         self.count = count
         self._found: KeySet | np.ndarray
-        if space <= max(1 << 16, 8 * count):
+        if space <= max(1 << 16, min(64 * count, _FLAGS)):
             self._found = np.zeros(space, np.bool_)
             self._found[packed] = True
         else:
-            self._found = KeySet(space, numbered=True)
+            self._found = KeySet(space, numbered=True, low=self._packing.low)
             self._found.add(packed)
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 from fuse_ref.relations.index import Index
 from fuse_ref.relations.keys import Packing, distinct
 from fuse_ref.relations.order import Bind, Check, Compare, Distinct, Expand, Plan, Solve, Span, Step, Test, Within
+from fuse_ref.relations.product import products
 from fuse_ref.relations.rules import Constant, Term, Value, Variable
 from fuse_ref.relations.source import Source
 from fuse_ref.relations.tuples import position_type
@@ -18,6 +19,7 @@ from fuse_ref.relations.values import Numbers
 __all__ = ["Join"]
 
 BLOCK: Final = 1 << 17  # bindings that are worked off together, at most
+GATHER: Final = 1 << 19  # bindings that are gathered before a product, which finds more of them equal
 _Columns: TypeAlias = dict[str, np.ndarray]
 _Bindings: TypeAlias = tuple[_Columns, int]  # the columns of some variables, and how many bindings there are
 
@@ -46,28 +48,47 @@ class Join:
         # Per `Distinct` step: bindings that came and that stayed.
         self._came = [0] * len(plan.steps)
         self._stayed = [0] * len(plan.steps)
+        self._gathers = _gathers(plan.steps)
+        # Per step done as a product: how often, and the bindings that came and those that were different.
+        self._tried: dict[Expand, tuple[int, int, int]] = {}
 
     def run(self, emit: Callable[[list[np.ndarray], int], None]) -> None:
         """Gives `emit` the columns of head tuples, block by block; tuples may come more than once."""
         steps = self.plan.steps
-        waiting: list[tuple[int, Iterator[_Bindings]]] = [(0, iter([({}, 1)]))]
-        while waiting:
-            number, blocks = waiting[-1]
-            block = next(blocks, None)
-            if block is None:
-                waiting.pop()
+        levels = [_Level(0, iter([({}, 1)]))]
+        while levels:
+            level = levels[-1]
+            number = level.number
+            block = next(level.blocks, None)
+            if block is not None:
+                columns, count = block
+            elif level.gathered:
+                number = level.gathers
+                columns, count = level.taken()
+            else:
+                levels.pop()
                 continue
-            columns, count = block
+            gathered = block is None
             while count and number < len(steps):
                 step = steps[number]
+                if number in self._gathers and not gathered and self._worth_gathering(number):
+                    if level.gather(columns, count, number) < GATHER:
+                        break
+                    columns, count = level.taken()
+                gathered = gathered and number not in self._gathers
                 number += 1
                 if isinstance(step, Expand | Span):
-                    waiting.append((number, self._expanded(step, columns, count)))
+                    levels.append(_Level(number, self._expanded(step, columns, count)))
                     break
                 columns, count = self._kept(step, columns, count)
             else:
                 if count:
                     emit(*self._head(columns, count))
+
+    def _worth_gathering(self, number: int) -> bool:
+        step = self._gathers[number]
+        times, before, after = self._tried.get(step, (0, 0, 0))
+        return times < 2 or before > 1.5 * after
 
     def _head(self, columns: _Columns, count: int) -> tuple[list[np.ndarray], int]:
         found: list[np.ndarray] = []
@@ -180,9 +201,65 @@ class Join:
             keys = [key.take(places) for key in keys]
             columns = {name: columns[name].take(places) for name in step.keep}
             count = len(places)
+        product = len(step.keep) == 1 and len(step.binds) == 1 and len(columns) > 1
         for index in source.indexes(step.access, step.window):
-            starts, ends = index.find(keys, count)
-            yield from _continued(index, step.binds, step.keep, columns, starts, ends)
+            places = index.places(keys, count)
+            starts, ends = index.bounds(places)
+            if product and self._repeats(step, int(ends.sum(dtype=np.int64) - starts.sum(dtype=np.int64))):
+                yield from self._multiplied(step, columns[step.keep[0]], places, index)
+            else:
+                yield from _continued(index, step.binds, step.keep, columns, starts, ends)
+
+    def _repeats(self, step: Expand, work: int) -> bool:
+        """Whether a step is better done as a product: bindings come many times over, as far as is known."""
+        size = self._sources[step.relation].shape[step.access.payload[0]]
+        tried = self._tried.get(step, (0, 0, 0))
+        if work < max(size // 2, 1 << 13):
+            return False
+        return tried[1] > 1.5 * tried[2] or tried[0] < 2
+
+    def _multiplied(self, step: Expand, rows: np.ndarray, places: np.ndarray, index: Index) -> Iterator[_Bindings]:
+        size = self._sources[step.relation].shape[step.access.payload[0]]
+        for row, position, came in products(rows, places, index, size):
+            times, before, after = self._tried.get(step, (0, 0, 0))
+            self._tried[step] = times + 1, before + came, after + len(row)
+            yield {step.keep[0]: row, step.binds[0]: position}, len(row)
+
+
+class _Level:
+    """Blocks that one step gives, and what has been gathered of them for a later step."""
+
+    __slots__ = ("blocks", "gathered", "gathers", "number", "rows")
+
+    def __init__(self, number: int, blocks: Iterator[_Bindings]) -> None:
+        self.number = number  # of the step that comes next
+        self.blocks = blocks
+        self.gathers = 0  # the step that it is gathered for
+        self.gathered: list[_Bindings] = []
+        self.rows = 0
+
+    def gather(self, columns: _Columns, count: int, number: int) -> int:
+        self.gathers = number
+        self.gathered.append((columns, count))
+        self.rows += count
+        return self.rows
+
+    def taken(self) -> _Bindings:
+        """All that was gathered."""
+        parts, count = self.gathered, self.rows
+        self.gathered, self.rows = [], 0
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([columns[name] for columns, _ in parts]) for name in parts[0][0]}, count
+
+
+def _gathers(steps: Sequence[Step]) -> dict[int, Expand]:
+    """Steps before which blocks are gathered, since they, or what follows them, may be done as a product."""
+    found: dict[int, Expand] = {}
+    for number, step in enumerate(steps[1:], 1):
+        if isinstance(step, Expand) and len(step.keep) == 1 and len(step.binds) == 1 and step.keys:
+            found[number - isinstance(steps[number - 1], Distinct)] = step
+    return found
 
 
 def _continued(

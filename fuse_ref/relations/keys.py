@@ -18,18 +18,41 @@ _KEY_BITS: Final = 62
 _NUMBER_BITS: Final = 31  # of the numbers that a KeySet gives: there is no memory for more
 # Odd, and its bits are without pattern (the golden ratio in 64 bits): Knuth, The Art of Computer Programming 3, 6.4.
 _FACTOR: Final = np.uint64(0x9E3779B97F4A7C15)
+_STRIDE: Final = np.uint64(0xD1B54A32D192ED03)
 
 
-def spread(keys: np.ndarray, bits: int) -> np.ndarray:
-    """A number below 2**bits for each key, alike for equal keys and otherwise without pattern."""
-    mixed = keys.view(np.uint64) ^ (keys.view(np.uint64) >> np.uint64(29))
+def _where(truth: np.ndarray) -> np.ndarray:
+    # What np.flatnonzero does, without its overhead.
+    return truth.nonzero()[0]
+
+
+def spread(keys: np.ndarray, bits: int, low: int = 0) -> np.ndarray:
+    """A number below 2**bits for each key, alike for equal keys.
+
+    Keys that differ in their `low` last bits alone get numbers as far apart as the keys: what is looked up together
+    lies together in memory. Otherwise numbers are without pattern.
+    """
+    high = (keys >> low if low else keys).view(np.uint64)
+    mixed = high ^ (high >> np.uint64(29))
     mixed *= _FACTOR
     mixed >>= np.uint64(64 - bits)
-    return mixed.view(np.int64)
+    numbers = mixed.view(np.int64)
+    if low:
+        numbers += keys & ((1 << low) - 1)
+        numbers &= (1 << bits) - 1
+    return numbers
+
+
+def _onward(slots: np.ndarray, keys: np.ndarray, bits: int) -> np.ndarray:
+    """The slots after `slots` for keys that found theirs taken: a stride of their own, odd, so that it meets all."""
+    strides = keys.view(np.uint64) * _STRIDE
+    strides >>= np.uint64(64 - bits)
+    strides |= np.uint64(1)
+    return (slots + strides.view(np.int64)) & ((1 << bits) - 1)
 
 
 def distinct(keys: np.ndarray) -> np.ndarray:
-    """The places of one key of each kind, in no order.
+    """The places of one key of each kind, ascending.
 
     Keys write their place into a table at a number that their value gives; who then reads another key there has
     lost the place to it and tries another table. Equal keys always meet, so that all but one of them go.
@@ -38,7 +61,7 @@ def distinct(keys: np.ndarray) -> np.ndarray:
     if count < 2:
         return np.arange(count)
     if count <= 64:
-        return np.unique(keys, return_index=True)[1]
+        return np.sort(np.unique(keys, return_index=True)[1])
     bits = max(8, count.bit_length())
     owner = np.empty(1 << bits, np.int32 if count < 1 << 31 else np.int64)
     places: np.ndarray | None = None  # all at first
@@ -50,15 +73,20 @@ def distinct(keys: np.ndarray) -> np.ndarray:
         own = np.arange(len(left), dtype=owner.dtype)
         owner[slots] = own
         winner: np.ndarray = owner.take(slots)
-        won = np.flatnonzero(winner == own)
+        won = _where(winner == own)
         found.append(won if places is None else places.take(won))
         if len(won) == len(left):
             break
-        others = np.flatnonzero(left.take(winner) != left)
+        others = _where(left.take(winner) != left)
         places = others if places is None else places.take(others)
         left = left.take(others)
         salt = (salt * 2 + 0x5851F42D) & 0x3FFFFFFFFFFFFFFF
-    return found[0] if len(found) == 1 else np.concatenate(found)
+    if len(found) == 1:
+        return found[0]
+    chosen = np.zeros(count, np.bool_)
+    for won in found:
+        chosen[won] = True
+    return _where(chosen)
 
 
 class KeySet:
@@ -71,13 +99,15 @@ class KeySet:
     where these are few or many of them are there, else by a hash table of numbers (open addressing).
     """
 
-    __slots__ = ("_bits", "_flags", "_keys", "_numbered", "_space", "_table", "count")
+    __slots__ = ("_bits", "_flags", "_keys", "_low", "_numbered", "_space", "_table", "count", "entered")
 
-    def __init__(self, space: int, *, numbered: bool = False) -> None:
+    def __init__(self, space: int, *, numbered: bool = False, low: int = 0) -> None:
         self._space = space
+        self._low = low  # bits: see `spread`
         self._numbered = numbered  # whether `find` is called: flags tell no numbers
         self._keys = np.empty(1024, np.int64)
         self.count = 0
+        self.entered = 0  # how many of them are found again
         self._flags: np.ndarray | None = None
         self._table: np.ndarray | None = None
         self._bits = 0
@@ -102,9 +132,11 @@ class KeySet:
         table = self._flags if self._flags is not None else self._table
         return 8 * self.count + (0 if table is None else table.nbytes)
 
-    def bytes_with(self, more: int) -> int:
+    def bytes_with(self, more: int, *, entered: bool = True) -> int:
         """Bytes in use once there are `more` keys."""
         count = self.count + more
+        if not entered:
+            return self.nbytes + 8 * more
         if self._flags is not None:
             return 8 * count + self._flags.nbytes
         bits = self._bits
@@ -124,11 +156,15 @@ class KeySet:
         return self.count - before
 
     def append(self, fresh: np.ndarray) -> int:
-        """Adds keys that are known to be distinct and not there, without an entry in the table."""
+        """Adds keys that are known to be distinct and not there, without an entry: they are not found again."""
         self._make_room(len(fresh))
         self._keys[self.count : self.count + len(fresh)] = fresh
         self.count += len(fresh)
         return len(fresh)
+
+    def close(self) -> None:
+        """Forgets what tells whether a key is there; the keys stay."""
+        self._table = self._flags = None
 
     def contains(self, candidates: np.ndarray) -> np.ndarray:
         """(len(candidates),) bool."""
@@ -146,12 +182,12 @@ class KeySet:
     def _find(self, keys: np.ndarray, found: np.ndarray) -> None:
         table = self._table
         assert table is not None
-        slots = spread(keys, self._bits)
+        slots = spread(keys, self._bits, self._low)
         places: np.ndarray | None = None
         while len(keys):
             number = table.take(slots)
             # A free slot holds -1, which takes the last key of the buffer: whether it is equal does not matter.
-            other = np.flatnonzero((self._keys.take(number, mode="wrap") != keys) & (number >= 0))
+            other = _where((self._keys.take(number, mode="wrap") != keys) & (number >= 0))
             if places is None:
                 found[:] = number
             else:
@@ -160,18 +196,19 @@ class KeySet:
                 return
             places = other if places is None else places.take(other)
             keys = keys.take(other)
-            slots = (slots.take(other) + 1) & (len(table) - 1)
+            slots = _onward(slots.take(other), keys, self._bits)
 
     def _add_by_flags(self, batch: np.ndarray, flags: np.ndarray) -> None:
-        new = batch.take(np.flatnonzero(~flags.take(batch)))
+        new = batch.take(_where(~flags.take(batch)))
         if len(new):
             new = new.take(distinct(new))
             flags[new] = True
             self.append(new)
+            self.entered += len(new)
 
     def _add_by_table(self, batch: np.ndarray) -> None:
         if self.count + len(batch) > _capacity(self._bits):
-            batch = batch.take(np.flatnonzero(self.find(batch) < 0))
+            batch = batch.take(_where(self.find(batch) < 0))
             batch = batch.take(distinct(batch))
             if self.count + len(batch) > _capacity(self._bits):
                 self._grow(self.count + len(batch))
@@ -197,16 +234,16 @@ class KeySet:
         """Enters distinct keys, numbered from `start`, into a table that has none of them."""
         table = self._table
         assert table is not None
-        slots = spread(keys, self._bits)
+        slots = spread(keys, self._bits, self._low)
         numbers = np.arange(start, start + len(keys), dtype=table.dtype)
         while True:
-            free = np.flatnonzero(table.take(slots) < 0)
+            free = _where(table.take(slots) < 0)
             table[slots.take(free)] = numbers.take(free)
-            left = np.flatnonzero(table.take(slots) != numbers)
+            left = _where(table.take(slots) != numbers)
             if not len(left):
                 return
-            numbers = numbers.take(left)
-            slots = (slots.take(left) + 1) & (len(table) - 1)
+            numbers, keys = numbers.take(left), keys.take(left)
+            slots = _onward(slots.take(left), keys, self._bits)
 
     def _make_table(self, bits: int) -> None:
         self._bits = bits
@@ -216,12 +253,12 @@ class KeySet:
         table = self._table
         assert table is not None
         self._make_room(len(keys))
-        slots = spread(keys, self._bits)
+        slots = spread(keys, self._bits, self._low)
         while len(keys):
             number = table.take(slots)
-            free = np.flatnonzero(number < 0)
+            free = _where(number < 0)
             if len(free) < len(keys):
-                other = np.flatnonzero((self._keys.take(number, mode="wrap") != keys) & (number >= 0))
+                other = _where((self._keys.take(number, mode="wrap") != keys) & (number >= 0))
                 next_keys, next_slots = [keys.take(other)], [slots.take(other)]
                 keys, slots = keys.take(free), slots.take(free)
             else:
@@ -230,32 +267,34 @@ class KeySet:
             own = np.arange(len(keys), dtype=table.dtype)
             table[slots] = own
             winner = table.take(slots)
-            won = np.flatnonzero(winner == own)
+            won = _where(winner == own)
             if len(won) < len(keys):
-                lost = np.flatnonzero(keys.take(winner) != keys)
+                lost = _where(keys.take(winner) != keys)
                 next_keys.append(keys.take(lost))
                 next_slots.append(slots.take(lost))
                 keys, slots = keys.take(won), slots.take(won)
             table[slots] = np.arange(self.count, self.count + len(keys), dtype=table.dtype)
             self._keys[self.count : self.count + len(keys)] = keys
             self.count += len(keys)
+            self.entered += len(keys)
             if not next_keys:
                 return
             keys = np.concatenate(next_keys) if len(next_keys) > 1 else next_keys[0]
             slots = np.concatenate(next_slots) if len(next_slots) > 1 else next_slots[0]
-            slots = (slots + 1) & (len(table) - 1)
+            slots = _onward(slots, keys, self._bits)
 
     def _make_room(self, more: int) -> None:
         needed = self.count + more
         if needed > len(self._keys):
             # Pages of the new buffer that nothing is written to cost no memory.
-            longer = np.empty(max(needed, 2 * len(self._keys)), np.int64)
+            longer = np.empty(max(needed, 4 * len(self._keys)), np.int64)
             longer[: self.count] = self.keys
             self._keys = longer
 
 
 def _capacity(bits: int) -> int:
-    return (1 << bits) * 5 // 8
+    # Half of it; a quarter where the table is small enough to stay in the cache: then probes are few.
+    return 1 << bits >> (1 if bits > 21 else 2)
 
 
 class Packing:
@@ -265,7 +304,7 @@ class Packing:
     packed with the rest. Such numbers are given as tuples come.
     """
 
-    __slots__ = ("_stages", "shape", "space")
+    __slots__ = ("_stages", "low", "shape", "space")
 
     def __init__(self, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
@@ -279,6 +318,7 @@ class Packing:
             before = KeySet(1 << 62, numbered=True) if total + bits > _KEY_BITS else None
             self._stages.append(_Stage(bits, own, before))
             total = bits + (total if before is None else _NUMBER_BITS)
+        self.low = self._stages[-1].bits if len(self._stages) > 1 else 0  # bits of the last column
         # One axis needs no power of two.
         self.space = max(self.shape[0], 1) if len(self.shape) == 1 else 1 << total
 
@@ -306,17 +346,20 @@ class Packing:
 
     def columns(self, keys: np.ndarray) -> list[np.ndarray]:
         """The columns of packed tuples, each of `position_type`."""
-        found: list[np.ndarray] = []
-        for k in range(len(self.shape) - 1, -1, -1):
-            stage = self._stages[k]
-            column = keys & ((1 << stage.bits) - 1) if k else keys
-            if stage.own is not None:
-                column = stage.own.keys.take(column)
-            found.append(column.astype(position_type(self.shape[k])))
-            keys = keys >> stage.bits
-            if stage.before is not None:
-                keys = stage.before.keys.take(keys)
-        return found[::-1]
+        found = [np.empty(len(keys), position_type(size)) for size in self.shape]
+        for start in range(0, len(keys), _BATCH):
+            part = slice(start, start + _BATCH)
+            rest = keys[part]
+            for k in range(len(self.shape) - 1, 0, -1):
+                stage = self._stages[k]
+                column = rest & ((1 << stage.bits) - 1)
+                found[k][part] = column if stage.own is None else stage.own.keys.take(column)
+                rest = rest >> stage.bits
+                if stage.before is not None:
+                    rest = stage.before.keys.take(rest)
+            if found:
+                found[0][part] = rest if self._stages[0].own is None else self._stages[0].own.keys.take(rest)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ class Plan:
 
     steps: tuple[Step, ...]
     inside: tuple[bool, ...]  # per term of the head: surely a position of its axis
+    once: bool  # no tuple is derived twice, in no two rounds either
 
     @property
     def text(self) -> str:
@@ -176,7 +177,7 @@ class _Planner:
             or (isinstance(term, Constant) and isinstance(term.value, int) and 0 <= term.value < size)
             for term, size in zip(self.rule.terms, shape, strict=True)
         )
-        return Plan(self._with_lives(), inside)
+        return Plan(self._with_lives(), inside, self._once())
 
     def _below(self, name: str, size: int) -> bool:
         bound = self.bounds[name]
@@ -335,8 +336,36 @@ class _Planner:
             bound = keep | (set(_binds(step)) & needs)
         return tuple(found)
 
-    def _partial(self, step: Expand) -> bool:
-        """Whether equal tuples may come out, since columns are left out."""
+    def _once(self) -> bool:
+        """Whether a tuple of the head determines all variables; relations give each binding once."""
+        known = {name for term in self.rule.terms for name in _variables(term) if solvable(term, name)}
+        growing = True
+        while growing:
+            before = len(known)
+            for step in self.steps:
+                match step:
+                    case Expand(relation, _, access, keys, binds):
+                        names = [term.name if isinstance(term, Variable) else None for term in keys]
+                        placed = zip((*access.keys, *access.payload), (*names, *binds), strict=True)
+                        source = self.sources[relation]
+                        if any(name in known and source.unique(column) for column, name in placed):
+                            known.update(name for name in (*names, *binds) if name is not None)
+                    case Bind(name, value) | Check(name, value) | Solve(_, name, value):
+                        inner = _variables(value)
+                        if inner <= known:
+                            known.add(name)
+                        unknown = inner - known
+                        if name in known and len(unknown) == 1 and all(solvable(value, other) for other in unknown):
+                            known |= unknown
+                    case _:
+                        pass
+            growing = len(known) > before
+        return all(name in known for step in self.steps for name in _binds(step)) and not any(
+            isinstance(step, Expand | Test) and self._partial(step) for step in self.steps
+        )
+
+    def _partial(self, step: Expand | Test) -> bool:
+        """Whether one reading of a growing relation may come from many of its tuples: columns are left out."""
         source = self.sources[step.relation]
         used = len(step.access.keys) + len(step.access.payload) + len(step.access.equal)
         return isinstance(source, Growing) and used < len(source.shape)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
 from fuse_ref.relations.index import Index, Presence, without_repeats
-from fuse_ref.relations.keys import KeySet, Packing
+from fuse_ref.relations.keys import KeySet, Packing, distinct
 from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["Access", "Growing", "Source", "Still", "Window"]
 
+LARGE: Final = 1 << 22  # tuples that are sorted into an index part by part
 _T = TypeVar("_T")
 
 
@@ -46,8 +47,11 @@ class Source(Protocol):
     def kinds(self, column: int) -> int:
         """How many positions a column has, about."""
 
+    def unique(self, column: int) -> bool:
+        """Whether no two tuples have one position in a column, now and later."""
+
     def indexes(self, access: Access, window: Window) -> Sequence[Index]:
-        """Together they hold the tuples."""
+        """Together they hold the tuples, each once."""
 
     def presences(self, access: Access, window: Window) -> Sequence[Presence]: ...
 
@@ -64,6 +68,7 @@ class Still:
         self._indexes: dict[Access, Index] = {}
         self._presences: dict[Access, Presence] = {}
         self._kinds: dict[int, int] = {}
+        self._unique: dict[int, bool] = {}
 
     def count(self, window: Window) -> int:
         return len(self.tuples)
@@ -72,6 +77,16 @@ class Still:
         if column not in self._kinds:
             self._kinds[column] = _kinds(self.tuples.columns[column], self.shape[column])
         return self._kinds[column]
+
+    def unique(self, column: int) -> bool:
+        if column not in self._unique:
+            values = self.tuples.columns[column]
+            # A part of them tells it mostly.
+            self._unique[column] = all(
+                len(part) <= self.shape[column] and len(distinct(part.astype(np.int64))) == len(part)
+                for part in (values[: 1 << 10], values)
+            )
+        return self._unique[column]
 
     def indexes(self, access: Access, window: Window) -> Sequence[Index]:
         if access not in self._indexes:
@@ -111,11 +126,12 @@ class Growing:
     def __init__(self, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
         self.packing = Packing(shape)
-        self.keys = KeySet(self.packing.space)
+        self.keys = KeySet(self.packing.space, low=self.packing.low)
         self._old = 0  # tuples found before the last round
         self._seen = 0  # tuples found before this round
         self._columns: tuple[int, int, list[np.ndarray]] = (0, 0, [])
         self._indexes: dict[Access, list[tuple[int, int, Index]]] = {}
+        self._kinds: dict[int, tuple[int, int]] = {}  # how many tuples there were, and how many positions
         self._news: dict[Access, tuple[tuple[int, int], Index]] = {}
         self._presences: dict[Access, list[tuple[int, int, Presence]]] = {}
 
@@ -138,18 +154,36 @@ class Growing:
         return end - start
 
     def kinds(self, column: int) -> int:
-        return _kinds(self.columns(0, self._seen)[column], self.shape[column])
+        if column in self._kinds and self._kinds[column][0] > self._seen // 2:
+            return self._kinds[column][1]
+        part = self.packing.columns(self.keys.keys[: self._seen : max(self._seen >> 12, 1)])
+        kinds = _guessed(part[column], self._seen, self.shape[column])
+        self._kinds[column] = self._seen, kinds
+        return kinds
+
+    def unique(self, column: int) -> bool:
+        return False
 
     def columns(self, start: int, end: int) -> list[np.ndarray]:
-        """Of a stretch of the tuples."""
+        """Of a stretch of the tuples; those of the new ones are kept for a round."""
+        if (start, end) != (self._old, self._seen):
+            return self.packing.columns(self.keys.keys[start:end])
         if self._columns[:2] != (start, end) or not self._columns[2]:
             self._columns = (start, end, self.packing.columns(self.keys.keys[start:end]))
         return self._columns[2]
 
     def tuples(self) -> Tuples:
         """All that was found."""
-        columns = self.packing.columns(self.keys.keys)
-        return Tuples(columns, self.shape, count=self.keys.count)
+        return Tuples(self.packing.columns(self.keys.keys), self.shape, count=self.keys.count)
+
+    def finished(self) -> Tuples:
+        """All that was found; nothing is looked up any more."""
+        self._indexes.clear()
+        self._presences.clear()
+        self._news.clear()
+        self._columns = (0, 0, [])
+        self.keys.close()
+        return self.tuples()
 
     def indexes(self, access: Access, window: Window) -> Sequence[Index]:
         if window is Window.NEW:
@@ -175,8 +209,19 @@ class Growing:
         )
 
     def _index(self, access: Access, start: int, end: int) -> Index:
+        if end - start > LARGE and len(access.payload) == 1 and not access.equal:
+            found = Index.of_parts(
+                lambda: self._parts(access, start, end), [self.shape[k] for k in access.keys], end - start
+            )
+            if found is not None:
+                return found
         columns, count = _equal(self.columns(start, end), end - start, access)
         return _index(access, columns, self.shape, count)
+
+    def _parts(self, access: Access, start: int, end: int) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
+        for first in range(start, end, LARGE >> 2):
+            columns = self.packing.columns(self.keys.keys[first : min(first + (LARGE >> 2), end)])
+            yield [columns[k] for k in access.keys], columns[access.payload[0]]
 
     def _stretches(self, known: list[tuple[int, int, _T]], window: Window, build: Callable[[int, int], _T]) -> list[_T]:
         """What `build` gives for stretches that together are the window."""
@@ -226,6 +271,16 @@ def _index(access: Access, columns: dict[int, np.ndarray], shape: tuple[int, ...
 
 
 def _kinds(column: np.ndarray, size: int) -> int:
-    if size <= 4 * len(column) + (1 << 20):
-        return int(np.count_nonzero(np.bincount(column, minlength=1)))
-    return min(size, len(column))
+    """Different positions of a column, about: counted in a part of it where it is long."""
+    count = len(column)
+    if size <= max(count, 1 << 16) and count <= 1 << 22:
+        return int(np.count_nonzero(np.bincount(column)))
+    return _guessed(column[:: max(count >> 12, 1)], count, size)
+
+
+def _guessed(part: np.ndarray, count: int, size: int) -> int:
+    """Different positions of `count` of which `part` are some."""
+    line = np.sort(part)
+    kinds = 1 + int(np.count_nonzero(line[1:] != line[:-1]))
+    # Where most of the part occur once, so do most of all.
+    return min(size, kinds if kinds < len(part) // 2 else count * kinds // max(len(part), 1))

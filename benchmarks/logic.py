@@ -63,6 +63,9 @@ def rows(
         repetitions: of problems that take less than five seconds a round; others run once.
         limit: seconds of the clock that each process may take.
     """
+    for module in (_FUSE, *_RIVALS.values(), "scipy.sparse.csgraph"):
+        # Where nothing is kept beside the sources, an import compiles them: that is no time of theirs.
+        subprocess.run([sys.executable, "-c", f"import {module}"], env=_environment(), check=True)
     start = statistics.median(_child("benchmarks.rivals.logic_report", (), limit).seconds for _ in range(5))
     imported = _child(_FUSE, (), limit).peak
     ratios: dict[bool, list[float]] = {True: [], False: []}
@@ -100,10 +103,15 @@ def _measured(problem: Problem, folder: Path, repetitions: int, limit: float) ->
     return found
 
 
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def _child(module: str, arguments: tuple[str, ...], limit: float) -> _Run:
     """Run `module`; CPU seconds are those of its whole life, loading and exit included."""
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=output)
+        command = [sys.executable, "-m", module, *arguments]
+        process = subprocess.Popen(command, stdout=output, env=_environment())
         end = time.monotonic() + limit
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)

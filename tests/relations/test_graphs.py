@@ -45,8 +45,10 @@ def test_reachable(n: int, count: int, shallow: int, monkeypatch: pytest.MonkeyP
             assert set(np.flatnonzero(found).tolist()) == expected
 
 
+@pytest.mark.parametrize("turns", [0, 1, 12])
 @pytest.mark.parametrize(("n", "count"), CASES)
-def test_components(n: int, count: int) -> None:
+def test_components(n: int, count: int, turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "_TURNS", turns)
     for seed in range(3):
         edges = random_edges(n, count, seed)
         reach = closure(n, edges)
@@ -59,7 +61,8 @@ def test_components(n: int, count: int) -> None:
             assert found.tolist() == [sorted(set(expected)).index(leader) for leader in expected]
 
 
-def test_an_edge_that_stands_twice_ends() -> None:
+def test_an_edge_that_stands_twice_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "_LARGE", 0)
     edges = np.array([0, 0, 1, 1, 2]), np.array([1, 1, 0, 2, 1])
     assert graphs.strong_components(4, *edges).tolist() == [0, 0, 0, 1]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 
 from fuse_jax.failures import remember
+from fuse_jax.hostcall import host_call
 from fuse_jax.relations import Held, Padded, concrete, host, padded, position_type
 from fuse_jax.schedule import Schedule
 from fuse_ref.analysis.lengths import Length
@@ -98,16 +99,15 @@ def _called_back(
     # What is known already is no argument of the callback: it stays on the host as it is.
     known = {name: value for name, value in given.items() if isinstance(value, Tuples)}
     arguments = {name: value for name, value in given.items() if name not in known}
-    answer = _Answer(call, known, plan, shapes, rooms, measure, config)
-    results = {name: _form(shapes[name], capacity) for name, capacity in rooms.items()}
-    plain = {name: len(leaf.shape) for name, leaf in _leaves(arguments)}
-    made = jax.pure_callback(
-        lambda values: answer.batched(values, plain), results, arguments, vmap_method="expand_dims"
-    )
-    return {
-        name: made[name] if rooms[name] is None else Padded(tuple(made[name]), shapes[name], distinct=True)
-        for name in wanted
-    }
+    leaves, tree = jax.tree.flatten(arguments)
+    forms = [_forms(shapes[name], capacity) for name, capacity in rooms.items()]
+    answer = _Answer(call, known, plan, shapes, rooms, measure, config, tree, tuple(leaf.ndim for leaf in leaves))
+    made = iter(host_call(answer, [form for own in forms for form in own], leaves, vmap_method="expand_dims"))
+    found: dict[str, Held] = {}
+    for name, own in zip(rooms, forms, strict=True):
+        columns = tuple(next(made) for _ in own)
+        found[name] = columns[0] if rooms[name] is None else Padded(columns, shapes[name], distinct=True)
+    return found
 
 
 def _size(value: Held) -> int:
@@ -134,14 +134,11 @@ def _room(name: str, shape: tuple[int, ...], plan: Schedule, read: int, config: 
     return min(elements, max(_LEAST, _TIMES * read))
 
 
-def _form(shape: tuple[int, ...], capacity: int | None) -> object:
+def _forms(shape: tuple[int, ...], capacity: int | None) -> list[jax.ShapeDtypeStruct]:
+    """The arrays in which a relation comes back."""
     if capacity is None:
-        return jax.ShapeDtypeStruct(shape, bool)
-    return tuple(jax.ShapeDtypeStruct((capacity,), position_type(shape)) for _ in shape)
-
-
-def _leaves(values: Mapping[str, Held]) -> list[tuple[str, jax.Array]]:
-    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(dict(values))]
+        return [jax.ShapeDtypeStruct(shape, bool)]
+    return [jax.ShapeDtypeStruct((capacity,), position_type(shape)) for _ in shape]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,43 +153,43 @@ class _Answer:
     measure: Measure
     config: ExecutionConfig
 
-    def batched(self, values: Mapping[str, Held], plain: Mapping[str, int]) -> dict[str, object]:
-        """The results for values that `vmap` gave more dimensions, in front, than their `plain` ones."""
-        leaves, tree = jax.tree.flatten(dict(values))
-        # At once NumPy's: nothing of JAX may run while compiled code waits for this.
-        arrays = [np.asarray(leaf) for leaf in leaves]
-        fronts = [array.shape[: array.ndim - count] for array, count in zip(arrays, plain.values(), strict=True)]
+    tree: jax.tree_util.PyTreeDef  # of the arguments
+    plain: tuple[int, ...]  # their numbers of dimensions, without those that `vmap` puts in front
+
+    def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """The results, with the dimensions that `vmap` put in front of the arguments."""
+        fronts = [array.shape[: array.ndim - count] for array, count in zip(arrays, self.plain, strict=True)]
         batch = np.broadcast_shapes(*fronts)
         try:
             if not batch:
-                return self.one(jax.tree.unflatten(tree, arrays))
+                return self.one(arrays)
             found = []
             for place in np.ndindex(*batch):
                 own = [
                     array[tuple(0 if size == 1 else at for at, size in zip(place, front, strict=True))]
                     for array, front in zip(arrays, fronts, strict=True)
                 ]
-                found.append(self.one(jax.tree.unflatten(tree, own)))
+                found.append(self.one(own))
         except FuseError as error:
             remember(error)
             raise
         if not found:
-            empty = {name: _form(self.shapes[name], room) for name, room in self.rooms.items()}
-            return jax.tree.map(lambda form: np.empty((*batch, *form.shape), form.dtype), empty)
-        return jax.tree.map(lambda *parts: np.stack(parts).reshape(*batch, *parts[0].shape), *found)
+            forms = [form for name, room in self.rooms.items() for form in _forms(self.shapes[name], room)]
+            return [np.empty((*batch, *form.shape), form.dtype) for form in forms]
+        return [np.stack(parts).reshape(*batch, *parts[0].shape) for parts in zip(*found, strict=True)]
 
-    def one(self, values: Mapping[str, Held]) -> dict[str, object]:
-        """The results for one set of values."""
-        given = {**self.known, **values}
+    def one(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The results for one set of arguments."""
+        given: dict[str, Held] = {**self.known, **jax.tree.unflatten(self.tree, arrays)}
         known: dict[str, object] = {name: host(given[name]) for name in self.call.relations}
         known |= {name: given[name] for name in self.call.tensors}
         derived = self.call.run(known, self.shapes, self.measure, self.config)
-        made: dict[str, object] = {}
+        made: list[np.ndarray] = []
         for name, capacity in self.rooms.items():
             tuples = derived.relations[name]
             if capacity is None:
-                made[name] = tuples.dense()
+                made.append(tuples.dense())
                 continue
             check_capacity(name, len(tuples), capacity, self.plan.spans.get(name))
-            made[name] = padded(tuples, capacity)
+            made.extend(padded(tuples, capacity))
         return made

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fuse_jax.hostcall import host_call
 from fuse_ref.evaluate.registered import call_registered, check_shape, gradients_of
 from fuse_ref.evaluate.registration import find_registered
 from fuse_ref.mistakes import mistake
@@ -38,12 +39,12 @@ def _callback(name: str) -> Callable[..., jax.Array]:
 
     def run(*arguments: jax.Array) -> jax.Array:
         result = jax.ShapeDtypeStruct(arguments[0].shape, arguments[0].dtype)
-        value: jax.Array = jax.pure_callback(host, result, *arguments, vmap_method="broadcast_all")
+        (value,) = host_call(host, [result], arguments, vmap_method="broadcast_all")
         return value
 
-    def host(*arrays: jax.Array) -> np.ndarray:
+    def host(*arrays: np.ndarray) -> tuple[np.ndarray]:
         wide = [_wide(array) for array in arrays]
-        return call_registered(name, wide).astype(arrays[0].dtype)
+        return (call_registered(name, wide).astype(arrays[0].dtype),)
 
     if isinstance(gradient, str):
         derivative = gradient
@@ -55,7 +56,7 @@ def _callback(name: str) -> Callable[..., jax.Array]:
 
         return forward
 
-    def host_gradient(*arrays: jax.Array) -> tuple[np.ndarray, ...]:
+    def host_gradient(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         *arguments, last = (_wide(array) for array in arrays)
         return tuple(array.astype(arrays[0].dtype) for array in gradients_of(name, arguments, last))
 
@@ -66,17 +67,13 @@ def _callback(name: str) -> Callable[..., jax.Array]:
         if gradient is None:
             raise mistake("FUSE220", name=name, what="gradient")
         results = tuple(jax.ShapeDtypeStruct(item.shape, item.dtype) for item in arguments)
-        found: tuple[jax.Array, ...] = jax.pure_callback(
-            host_gradient, results, *arguments, last, vmap_method="broadcast_all"
-        )
-        return found
+        return host_call(host_gradient, results, (*arguments, last), vmap_method="broadcast_all")
 
     reverse = jax.custom_vjp(run)
     reverse.defvjp(keep, back)
     return reverse
 
 
-def _wide(array: jax.Array) -> np.ndarray:
+def _wide(array: np.ndarray) -> np.ndarray:
     """Types that NumPy lacks become float32."""
-    found = np.asarray(array)
-    return found if found.dtype in (np.float32, np.float64) else found.astype(np.float32)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)

@@ -9,8 +9,9 @@ import pytest
 
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.from_syntax import build_program
-from fuse_ref.ir.nodes import ProgramIR
+from fuse_ref.ir.nodes import Expr, ProgramIR, Project
 from fuse_ref.ir.text import equation_text, expression_text
+from fuse_ref.ir.variables import children, reads
 from fuse_ref.language.parser import parse
 from fuse_ref.source import Source
 
@@ -35,17 +36,49 @@ RULES = {
         ("Y = (A[j] B[j])**2", "Y = sum(j: A[j] B[j])**2"),
         ("Y = (A[j] B[j]) (C[j] D[j]) E[j]", "Y = sum(j: (A[j] B[j]) (C[j] D[j]) E[j])"),
         ("Y = (A[j] B[j]) f(C[j])".replace("f", "exp"), "Y = sum(j: A[j] B[j]) exp(sum(j: C[j]))"),
+        (
+            "Y = (A[j] B[j] / abs(G[j])) (A[j] B[j] / abs(G[j]))",
+            "Y = " + " ".join(2 * ["sum(j: A[j] B[j] / abs(G[j]))"]),
+        ),
+    ],
+    "a parenthesis contracts only what is visible nowhere else in its term": [
+        ("Y = (C[i] D[i]) (A[i] > 0)", "Y = sum(i: (C[i] D[i]) (A[i] > 0))"),
+        ("Y = C[i] D[i] (A[i] > 0)", "Y = sum(i: C[i] D[i] (A[i] > 0))"),
+        ("Y = (C[i] D[i]) (exp(A[i]) > 0)", "Y = sum(i: C[i] D[i]) (exp(sum(i: A[i])) > 0)"),
+        ("Y = (A[j] B[j]) (E[j] F[j] > 0)", "Y = sum(j: A[j] B[j]) (sum(j: E[j] F[j]) > 0)"),
+        ("Y = (C[i] D[i]) case { A[i] > 0 -> 2 }", "Y = sum(i: (C[i] D[i]) case { A[i] > 0 -> 2; default -> 0 })"),
+        ("Y = (2 / E[j]) (C[j] D[j])", "Y = sum(j: (2 / E[j]) (C[j] D[j]))"),
+        ("Y = (2 / exp(E[j])) (C[j] D[j])", "Y = (2 / exp(sum(j: E[j]))) sum(j: C[j] D[j])"),
+        ("Y = ((A[j] B[j]) (C[j] D[j])) (E[j] > 0)", "Y = sum(j: ((A[j] B[j]) (C[j] D[j])) (E[j] > 0))"),
+        ("Y = ((A[j] B[j]) (C[j] D[j]) + 1) E[k]", "Y = sum(k: (sum(j: A[j] B[j]) sum(j: C[j] D[j]) + 1) E[k])"),
+        ("R(x) <- (A[j] B[j])**2 > V[x], C[j]", "R(x) <- (A[j] B[j])**2 > V[x], C[j] > 0"),
     ],
     "divisors": [
         ("Y[i, j] = A[i, j] / A[i, k]", "Y[i, j] = A[i, j] / sum(k: A[i, k])"),
         ("Y[i] = A[i, j] X[j] / C[j]", "Y[i] = sum(j: A[i, j] X[j] / C[j])"),
         ("Y[i] = A[i, j] X[j] / C[k]", "Y[i] = sum(j: A[i, j] X[j] / sum(k: C[k]))"),
         ("Y[i] = (A[i, j] B[j] / C[j])**2", "Y[i] = sum(j: (A[i, j] B[j] / C[j])**2)"),
+        ("Y = (A[j] B[j] / abs(G[j]))**2", "Y = sum(j: A[j] B[j] / abs(G[j]))**2"),
+        ("Y = (A[j] B[j] / sqrt(C[j] D[j]))**2", "Y = sum(j: A[j] B[j] / sqrt(C[j] D[j]))**2"),
+        ("Y = (A[j] B[j] / (C[j] D[j]))**2", "Y = sum(j: (A[j] B[j] / (C[j] D[j]))**2)"),
+        ("Y = ((A[j] B[j]) / (C[j] D[j]))**2", "Y = (sum(j: A[j] B[j]) / sum(j: C[j] D[j]))**2"),
         ("Y[i] = exp(A[i, j]) / B[j]", "Y[i] = sum(j: exp(A[i, j]) / B[j])"),
         ("Y[i] = exp(X[i]) / exp(X[j])", "Y[i] = exp(X[i]) / exp(sum(j: X[j]))"),
         ("Y[i] = A[i] / (B[j] C[j])", "Y[i] = A[i] / sum(j: B[j] C[j])"),
         ("Y[i] = A[i, k] / exp(B[j]) / C[j]", "Y[i] = sum(k, j: A[i, k] / exp(B[j]) / C[j])"),
         ("Y[p] = X[p, d] / sqrt(X[p, d']**2)", "Y[p] = sum(d: X[p, d] / sqrt(sum(d': X[p, d']**2)))"),
+    ],
+    "a divisor sees all of its term, through parentheses": [
+        ("Y = abs(D[i]) * 2 / D[i]", "Y = sum(i: abs(D[i]) * 2 / D[i])"),
+        ("Y = abs(D[i]) (2 / D[i])", "Y = sum(i: abs(D[i]) (2 / D[i]))"),
+        ("Y = (abs(D[i]) + 2 / D[i])**2", "Y = sum(i: (abs(D[i]) + 2 / D[i])**2)"),
+        ("Y = abs(D[i]) (3 + 2 / D[i])**2", "Y = sum(i: abs(D[i]) (3 + 2 / D[i])**2)"),
+        ("Y = abs(D[i]) relu(2 / D[i])", "Y = abs(sum(i: D[i])) relu(2 / sum(i: D[i]))"),
+        ("Y = (2 / C[j]) / exp(D[j])", "Y = sum(j: (2 / C[j]) / exp(D[j]))"),
+        ("Y = (2 / exp(D[j])) (3 / exp(E[j]))", "Y = (2 / exp(sum(j: D[j]))) (3 / exp(sum(j: E[j])))"),
+        ("Y = softmax(A[j], axis=j) (2 / exp(D[j]))", "Y = sum(j: softmax(A[j], axis=j) (2 / exp(D[j])))"),
+        ("Y = (softmax(A[j], axis=j) (2 / exp(D[j])))**2", "Y = sum(j: softmax(A[j], axis=j) (2 / exp(D[j])))**2"),
+        ("Y = max(i: abs(D[i])) (2 / D[i])", "Y = max(i: abs(D[i])) (2 / sum(i: D[i]))"),
     ],
     "what survives a function's argument": [
         ("Y[i] = max(A[i, j], B[j])", "Y[i] = max(sum(j: A[i, j]), sum(j: B[j]))"),
@@ -139,6 +172,36 @@ def test_projection(rule: str, written: str, explicit: str) -> None:
     assert build(explicit).equations == program.equations
 
 
+SLICED = [
+    "Y = abs(D[i]) (C[s] / D[i])",
+    "Y = softmax(A[j], axis=j) exp(B[j]) C[s]",
+    "Y = (C[s] D[s]) (A[s, j] > 0)",
+    "Y = (A[s, j] B[s] / abs(C[s]))**2 G[j]",
+    "Y = abs(C[s]) (D[i] / C[s])",
+]
+
+
+@pytest.mark.parametrize("written", SLICED)
+def test_a_slice_is_summed_where_a_letter_is(written: str) -> None:
+    sliced = build(written.replace("[s", "[0:3"))
+    explicit = equation_text(sliced.equations[0])
+    assert build(explicit).equations == sliced.equations
+    assert _sums(sliced.equations[0].body) == _sums(build(written).equations[0].body)
+
+
+def _sums(expr: Expr) -> list[tuple[str, tuple[str, ...]]]:
+    """What every sum binds, a slice as `s`, and which tensors stand below it."""
+    found: list[tuple[str, tuple[str, ...]]] = []
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        stack.extend(children(node))
+        if isinstance(node, Project):
+            below = tuple(sorted(read.tensor for read in reads(node)))
+            found.extend(((v if v[0] != ":" else "s"), below) for v in node.variables)
+    return sorted(found, key=str)
+
+
 def test_a_sink_keeps_what_its_products_do_not_contract() -> None:
     program = build('"y.npy" = W[i, j] X[j]\n"z.npy" = W[i, j] + V[i]')
     assert [sink.variables for sink in program.sinks] == [("i",), ("i", "j")]
@@ -153,3 +216,8 @@ def test_many_terms_and_deep_nesting_stay_fast() -> None:
     for _ in range(24):
         nested = f"({nested} Z[j] + 1)**2"
     build(f"Y[i] = {nested}")
+    letters = "abcdefghklmn"
+    nested = f"X[{', '.join(letters)}]"
+    for letter in letters:
+        nested = f"(({nested} * 2 / exp(D[{letter}])) exp(E[{letter}]) (F[{letter}] > 1) + G[{letter}] G[{letter}])**2"
+    build(f"Y = {nested}")

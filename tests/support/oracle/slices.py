@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from fuse_ref.language import syntax_tree as tree
+from tests.support.oracle.errors import OracleError
 from tests.support.oracle.functions import FUNCTION_NAMES
 from tests.support.oracle.mapped import mapped
 from tests.support.oracle.program import children
@@ -52,27 +53,41 @@ def standing(expression: tree.Expression) -> Slices:
     return found - set(expression.variables) if isinstance(expression, tree.Projection) else found
 
 
-def _visible(expression: tree.Expression, kept: Slices) -> Slices:
-    """What a part of a term shows to the rest of it.
+def _visible(expression: tree.Expression, kept: Slices, outside: Slices) -> Slices:
+    """What a part of a term shows to the rest of it, which shows `outside`.
 
-    Not what stands in a function's argument, nor what a parenthesis contracts by itself.
+    Not what stands in a function's argument, nor what a parenthesis contracts.
     """
-    if _is_function(expression):
+    if _is_function(expression) or not standing(expression):
         return _NONE
-    found = _own(expression).union(*(_visible(child, kept) for child in children(expression)))
     match expression:
-        case tree.Projection(_, variables, _):
-            return found - set(variables)
-        case tree.Product():
-            return found - _product(expression, kept, _NONE)[1]
+        case tree.Projection(_, variables, body):
+            return _visible(body, kept.union(variables), outside.difference(variables)).difference(variables)
+        case tree.Compare() | tree.Case():
+            parts = children(expression)
+            return _NONE.union(*(_visible(part, kept | outside, _NONE) for part in parts))
+        case tree.Product(factors):
+            parts = tuple(part for _, part in factors)
+            found = _shown(parts, kept, outside)
+            return _NONE.union(*found) - _product(expression, kept, outside, _NONE)[1]
         case _:
-            return found
+            return _own(expression).union(*_shown(children(expression), kept, outside))
 
 
-def _beside(parts: tuple[tree.Expression, ...], kept: Slices, outside: Slices) -> list[Slices]:
-    """For each part of a term what the rest of the term shows to it."""
-    shown = [_visible(part, kept) for part in parts]
-    return [outside.union(*shown[:place], *shown[place + 1 :]) for place in range(len(parts))]
+def _shown(parts: tuple[tree.Expression, ...], kept: Slices, outside: Slices) -> list[Slices]:
+    """What each part of a term shows: as little as fits what the others show."""
+    shown = [_NONE for _ in parts]
+    while True:
+        beside = _others(shown)
+        now = [_visible(part, kept, outside | seen) for part, seen in zip(parts, beside, strict=True)]
+        if now == shown:
+            return shown
+        shown = now
+
+
+def _others(found: list[Slices]) -> list[Slices]:
+    """For each part what is found in all the others."""
+    return [_NONE.union(*found[:place], *found[place + 1 :]) for place in range(len(found))]
 
 
 def _summed(names: Slices, expression: tree.Expression) -> tree.Expression:
@@ -85,12 +100,14 @@ def _scope(expression: tree.Expression, kept: Slices) -> tree.Expression:
         case tree.Sum() | tree.Negate():
             return mapped(expression, lambda term: _scope(term, kept))
         case _:
-            term = _part(expression, kept, _NONE)
+            term = _part(expression, kept, _NONE, _NONE)
             return _summed(standing(term) - kept, term)
 
 
-def _part(expression: tree.Expression, kept: Slices, outside: Slices) -> tree.Expression:
-    """A part of a term; `outside` is what the rest of the term shows."""
+def _part(expression: tree.Expression, kept: Slices, outside: Slices, beside: Slices) -> tree.Expression:
+    """A part of a term; the rest of the term shows `outside`, and `beside` stands there."""
+    if not standing(expression):
+        return expression
     match expression:
         case tree.Application() if _is_function(expression):
             return mapped(expression, lambda argument: _scope(argument, kept | outside))
@@ -99,34 +116,48 @@ def _part(expression: tree.Expression, kept: Slices, outside: Slices) -> tree.Ex
             return mapped(expression, lambda side: _scope(side, kept | outside))
         case tree.Projection(_, variables, body):
             # What it leaves lives on as in a parenthesis.
-            return replace(expression, body=_part(body, kept.union(variables), outside.difference(variables)))
+            hidden = frozenset(variables)
+            return replace(expression, body=_part(body, kept | hidden, outside - hidden, beside - hidden))
         case tree.Product():
-            product, contracted = _product(expression, kept, outside)
+            product, contracted = _product(expression, kept, outside, beside)
             return _summed(contracted, product)
         case _:
             # Terms of a parenthesis, base and exponent, conjuncts: each sees the others.
-            seen = iter(_beside(children(expression), kept, outside))
-            return mapped(expression, lambda part: _part(part, kept, next(seen)))
+            parts = tuple(("*", part) for part in children(expression))
+            done = iter(_parts(parts, kept, outside, beside))
+            return mapped(expression, lambda _: next(done))
 
 
-def _product(product: tree.Product, kept: Slices, outside: Slices) -> tuple[tree.Expression, Slices]:
+def _parts(
+    parts: tuple[tuple[str, tree.Expression], ...], kept: Slices, outside: Slices, beside: Slices
+) -> list[tree.Expression]:
+    """The parts of a term: a divisor keeps what stands anywhere else in it, and nothing stands there for its sake."""
+    shown = _others(_shown(tuple(part for _, part in parts), kept, outside))
+    stands = [_NONE for _ in parts]
+    for _ in range(len(parts) + 2):
+        done = []
+        for (operator, part), seen, around in zip(parts, shown, _others(stands), strict=True):
+            if operator == "/":
+                done.append(_scope(part, kept | outside | seen | beside | around))
+            else:
+                done.append(_part(part, kept, outside | seen, beside | around))
+        now = [standing(part) for part in done]
+        if now == stands:
+            return done
+        stands = now
+    raise OracleError("what stands in the parts of a term does not settle")
+
+
+def _product(product: tree.Product, kept: Slices, outside: Slices, beside: Slices) -> tuple[tree.Expression, Slices]:
     """A product with its factors' and divisors' own sums, and what rule 1 sums over all of it.
 
     That is what two or more factors have, and what is neither kept nor visible elsewhere in the term.
     """
-    parts = tuple(part for _, part in product.factors)
-    shown = _beside(parts, kept, outside)
-    done = [
-        _part(part, kept, seen) if operator == "*" else _scope(part, kept | seen)
-        for (operator, part), seen in zip(product.factors, shown, strict=True)
-    ]
-    # A divisor is projected only from what stands nowhere else in its term, in another divisor neither.
-    stands = [standing(part) for part in done]
-    for place, (operator, part) in enumerate(product.factors):
-        if operator == "/":
-            done[place] = _scope(part, kept | shown[place].union(*stands[:place], *stands[place + 1 :]))
-    factors = [names for (operator, _), names in zip(product.factors, stands, strict=True) if operator == "*"]
+    done = _parts(product.factors, kept, outside, beside)
+    operators = [operator for operator, _ in product.factors]
+    factors = [standing(part) for operator, part in zip(operators, done, strict=True) if operator == "*"]
     repeated = {name for names in factors for name in names if sum(name in other for other in factors) > 1}
-    divisors = _NONE.union(*(_visible(part, kept) for operator, part in product.factors if operator == "/"))
-    rewritten = tuple((operator, part) for (operator, _), part in zip(product.factors, done, strict=True))
+    shown = _shown(tuple(part for _, part in product.factors), kept, outside)
+    divisors = _NONE.union(*(names for operator, names in zip(operators, shown, strict=True) if operator == "/"))
+    rewritten = tuple(zip(operators, done, strict=True))
     return replace(product, factors=rewritten), frozenset(repeated) - kept - outside - divisors

@@ -171,7 +171,7 @@ def _by_pivots(n: int, sources: np.ndarray, targets: np.ndarray) -> np.ndarray |
         ahead, behind = reachable(n, sources, targets, seeds), reachable(n, targets, sources, seeds)
         both = ahead & behind
         labels[both] = pivots[part[both]]
-        kind: np.ndarray = ahead + 2 * behind.astype(np.int8)
+        kind = np.add(ahead, 2 * behind.astype(np.int8), dtype=np.int8)
         left = (kind[sources] == kind[targets]) & (kind[sources] < 3)
         sources, targets = sources[left], targets[left]
     return None
@@ -187,7 +187,7 @@ def _trimmed(n: int, sources: np.ndarray, targets: np.ndarray) -> tuple[np.ndarr
         inner = np.zeros((2, n), np.bool_)
         inner[0, sources] = True
         inner[1, targets] = True
-        alive = inner.all(axis=0)
+        alive = inner[0] & inner[1]
         kept = alive[sources] & alive[targets]
     return sources[kept], targets[kept]
 

@@ -53,16 +53,17 @@ def explained(
     rules = tuple(rule for step in plan.steps for rule in step.rules)
     calls = logic_calls(plan.steps).values()
     told = [item for step in plan.steps for item in step.contributions]
+    # On demand nothing is derived whole: what the fact needs is derived again when it is explained.
+    left = {rule.head for rule in rules} if config.mode == "demand" else set()
+    read = (spec.name, *(name for call in calls for name in (*call.relations, *call.heads)))
     names = dict.fromkeys(
         (
-            spec.name,
-            *(name for call in calls for name in (*call.relations, *call.heads)),
+            *(name for name in read if name not in left),
             *(atom.relation for item in told for atom in body_atoms(item.body)),
         )
     )
     tensors = dict.fromkeys(name for call in calls for name in call.tensors)
-    whole = replace(config, mode="auto") if config.mode == "demand" else config
-    found = NumpyExecutable(plan, whole, (*names, *tensors))(values)
+    found = NumpyExecutable(plan, config, (*names, *tensors))(values)
     shapes = {
         name: np.shape(values[name]) if not isinstance(values[name], Tuples) else values[name].shape for name in values
     }
@@ -77,7 +78,10 @@ def explained(
         return None if own is None else symbols.get(own[argument])
 
     relations = {name: as_tuples(found[name]) for name in names}
-    places = zip(query.target.indices, relations[spec.name].shape, spec.axes, strict=True)
+    lengths = {name: own for call in calls for name, own in call.lengths(plan).items()}
+    heads = {name: tuple(max(0, length(item)) for item in own) for name, own in lengths.items()}
+    shape = relations[spec.name].shape if spec.name in relations else heads[spec.name]
+    places = zip(query.target.indices, shape, spec.axes, strict=True)
     position: list[int] = []
     for index, size, axis in places:
         found_place = _place(query, index, size, axis, symbols.get(axis))
@@ -93,6 +97,7 @@ def explained(
         aggregates=[Aggregate(item.tensor, item.operator, item.terms, item.value, item.body) for item in told],
         functions=apply_function,
         memory=config.memory_limit,
+        shapes=heads,
     )
     return _with_tables((why if holds else why_not)(world, Fact(spec.name, tuple(position))), plan, table)
 

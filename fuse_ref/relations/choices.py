@@ -30,6 +30,7 @@ class Outcome:
 class Choices:
     """What earlier attempts have shown."""
 
+    tuples: bool = False  # what is made holds whole tuples: no argument is left out
     whole: set[str] = field(default_factory=set)  # derived by their own rules, and so is all that they need
     weaker: dict[tuple[str, Adornment], Adornment] = field(default_factory=dict)  # one that covers it is needed anyway
     shared: set[str] = field(default_factory=set)  # relations that get no rewriting for single constants

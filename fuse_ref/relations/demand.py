@@ -35,6 +35,7 @@ class Demanded:
     rules: tuple[Rule, ...]
     # For each relation that was made, and each of its arguments, an argument of an original one with the same positions.
     places: Mapping[str, tuple[tuple[str, int], ...]]
+    parts: Mapping[str, tuple[str, ...]]  # relation -> those that hold whole tuples of it
 
     def shapes(self, shapes: Mapping[str, tuple[Size, ...]]) -> dict[str, tuple[Size, ...]]:
         """The shape of every head.
@@ -56,6 +57,7 @@ def demand(
     given: Collection[str] = (),
     sizes: Mapping[str, int] | None = None,
     names: Names | None = None,
+    tuples: bool = False,
 ) -> Demanded:
     """Rules that derive the tuples which fit the goals, and little else.
 
@@ -65,17 +67,18 @@ def demand(
         given: relations that have tuples of their own, besides those that rules derive.
         sizes: numbers of tuples of relations, as far as known: they guide the order within rules.
         names: the symbols of a relation's argument, for the texts of rules.
+        tuples: whether all that a derivation of the goals could use is to be there as whole tuples, in `parts`.
 
     Returns:
         Rules whose relations of the goals' names hold exactly those of the original tuples that fit some goal
         (more of them where a goal or another rule needs the relation whole).
     """
     asked = Asked(rules, given)
-    choices = Choices()
+    choices = Choices(tuples)
     while True:
         build = Rewriting(asked, choices, sizes, names)
         for goal in goals:
             build.goal(goal)
         build.run()
         if not choices.revised(asked, build.outcome()):
-            return Demanded(build.finished(), build.places)
+            return Demanded(build.finished(), build.places, build.parts)

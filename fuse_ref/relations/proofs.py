@@ -33,6 +33,8 @@ from fuse_ref.relations.rules import (
     Variable,
 )
 from fuse_ref.relations.shortest import Step, parts, shortest, shown
+from fuse_ref.relations.supply import supplied
+from fuse_ref.relations.values import Numbers
 from fuse_ref.relations.world import Aggregate, Bindings, Fact, Finder, World
 
 __all__ = ["Aggregate", "Derivation", "Fact", "World", "why", "why_not"]
@@ -47,9 +49,11 @@ def why(world: World, fact: Fact) -> Derivation:
         LimitError: it would take more memory than allowed to find.
     """
     asked = Asked(world.rules, world.given)
+    before = world
+    world = supplied(world, asked, [_atom(fact)])
     finder = Finder(world)
     if not finder.has(fact):
-        return why_not(world, fact)
+        return why_not(before, fact)
     steps = shortest(world, asked, fact) if fact.relation in asked.derived else {}
     drawing = _Drawing(world, finder)
     nodes = drawing.tree(fact, steps)
@@ -65,23 +69,30 @@ def why_not(world: World, fact: Fact) -> Derivation:
     Conditions are taken as the rule has them, each after those that bind its variables. Of all ways through
     the rule the one is shown that gets farthest.
     """
-    finder = Finder(world)
-    drawing = _Drawing(world, finder)
-    if finder.has(fact):
+    asked = Asked(world.rules, world.given)
+    if Finder(supplied(world, asked, [_atom(fact)])).has(fact):
         found = why(world, fact)
         return replace(found, title=f"{found.fact} holds:")
-    rules = [rule for rule in world.rules if rule.head == fact.relation and rule.body]
+    numbers = world.numbers
+    ways = [_Way.of(rule, fact, numbers) for rule in world.rules if rule.head == fact.relation and rule.body]
+    beginnings = [made for number, way in enumerate(ways) for made in way.beginnings(number)]
+    goals = [Atom(made.head, ()) for made in beginnings]
+    world = supplied(world, asked, [_atom(fact), *goals], beginnings)
+    drawing = _Drawing(world, Finder(world))
     facts = sum(rule.head == fact.relation and not rule.body for rule in world.rules)
     root = drawing.add(Node("absent", f"{drawing.text(fact)} does not hold", "", "", (), *_place(fact)))
     children: list[int] = []
-    if facts or not rules:
-        count = len(world.relations[fact.relation]) if not rules else facts
+    if facts or not ways:
+        count = facts if ways else len(world.relations[fact.relation])
         known = f"it is none of the {count} facts of {fact.relation}" if count else f"{fact.relation} has no facts"
         children.append(drawing.add(Node("missing", known, "", "", ())))
-    for rule in rules:
-        children.append(_failure(rule, fact, world, drawing))
+    children += [_failure(way, number, drawing) for number, way in enumerate(ways)]
     drawing.nodes[root] = replace(drawing.nodes[root], because=tuple(children))
     return Derivation(drawing.text(fact), False, tuple(drawing.nodes), 0, len(drawing.nodes))
+
+
+def _atom(fact: Fact) -> Atom:
+    return Atom(fact.relation, tuple(Constant(position) for position in fact.position))
 
 
 def _place(fact: Fact) -> tuple[str, tuple[int, ...]]:
@@ -198,51 +209,66 @@ def _short(number: int | float) -> str:
 # Why not --------------------------------------------------------------------------------------
 
 
-def _failure(rule: Rule, fact: Fact, world: World, drawing: _Drawing) -> int:
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A rule that could give a fact: its conditions where its head is the fact."""
+
+    rule: Rule
+    bindings: Bindings  # of the head's variables
+    body: tuple[Literal, ...]  # as the rule has it, each after what binds its variables
+    extra: tuple[Literal, ...]  # conditions among them that the head's computed arguments are the fact's
+    differs: bool  # a constant of the head is another one
+
+    @classmethod
+    def of(cls, rule: Rule, fact: Fact, numbers: Numbers) -> _Way:
+        bindings: Bindings = {}
+        extra: list[Literal] = []
+        differs = False
+        for term, position in zip(rule.terms, fact.position, strict=True):
+            match term:
+                case Variable(name):
+                    differs = differs or bindings.setdefault(name, position) != position
+                case Constant():
+                    differs = differs or numbers.constant(term) != position
+                case _:
+                    extra.append(Filter("==", term, Constant(position)))
+        body = ordered([*rule.body, *extra], bindings, as_written=True)
+        return cls(rule, bindings, () if differs else tuple(body), tuple(extra), differs)
+
+    def beginnings(self, number: int) -> list[Rule]:
+        """Rules that say how many of the conditions, in order, can hold together."""
+        values = {name: Constant(position) for name, position in self.bindings.items()}
+        rule = self.rule
+        return [
+            Rule(f"begins~{number}~{k}", (), tuple(substituted(self.body[:k], values)), rule.equation, rule.text)
+            for k in range(1, len(self.body) + 1)
+        ]
+
+
+def _failure(way: _Way, number: int, drawing: _Drawing) -> int:
     """The node of a rule that does not give the fact."""
+    rule, world = way.rule, drawing.world
     place = drawing.add(Node("failed", rule.text, "", "", ()))
-    bindings: Bindings = {}
-    extra: list[Literal] = []
-    for term, position in zip(rule.terms, fact.position, strict=True):
-        if isinstance(term, Variable) and bindings.setdefault(term.name, position) == position:
-            continue
-        if isinstance(term, Constant) and drawing.finder.numbers.constant(term) == position:
-            continue
-        if isinstance(term, Variable | Constant):
-            head = written_rule(rule.head, rule.terms, (), world.names)
-            return _fails(place, [drawing.add(Node("missing", f"gives {head} only", "", "", ()))], drawing)
-        extra.append(Filter("==", term, Constant(position)))
-    body = ordered([*rule.body, *extra], bindings, as_written=True)
-    count = _farthest(body, bindings, rule, world)
-    found = drawing.finder.first(body[:count], bindings)
-    assert found is not None, "so many conditions hold together"
-    children = [_met(item, rule, found, drawing) for item in body[:count] if shown(item) and item not in extra]
-    if count < len(body):
-        children.append(_missing(body[count], rule, found, extra, drawing))
-    return _fails(place, children, drawing)
-
-
-def _fails(place: int, children: list[int], drawing: _Drawing) -> int:
+    if way.differs:
+        head = written_rule(rule.head, rule.terms, (), world.names)
+        children = [drawing.add(Node("missing", f"gives {head} only", "", "", ()))]
+    else:
+        count = _farthest(way.beginnings(number), world)
+        found = drawing.finder.first(way.body[:count], way.bindings)
+        assert found is not None, "so many conditions hold together"
+        met = [item for item in way.body[:count] if shown(item) and item not in way.extra]
+        children = [_met(item, rule, found, drawing) for item in met]
+        if count < len(way.body):
+            children.append(_missing(way.body[count], rule, found, way.extra, drawing))
     drawing.nodes[place] = replace(drawing.nodes[place], because=tuple(children))
     return place
 
 
-def _farthest(body: Sequence[Literal], bindings: Bindings, rule: Rule, world: World) -> int:
-    """How many conditions of the body, in order, can hold together."""
-    values = {name: Constant(position) for name, position in bindings.items()}
-    rules = [
-        Rule(f"begins~{k}", (), tuple(substituted(body[:k], values)), rule.equation, rule.text, rule.span)
-        for k in range(1, len(body) + 1)
-    ]
-    found = derive(
-        rules,
-        world.relations,
-        world.dense,
-        {made.head: () for made in rules},
-        world.length,
-        Limits(world.memory),
-        world.functions,
-    ).relations
+def _farthest(rules: Sequence[Rule], world: World) -> int:
+    """How many conditions can hold together."""
+    shapes: dict[str, tuple[int, ...]] = {made.head: () for made in rules}
+    limits = Limits(world.memory)
+    found = derive(rules, world.relations, world.dense, shapes, world.length, limits, world.functions).relations
     return sum(1 for made in rules if len(found[made.head]))
 
 

@@ -73,6 +73,14 @@ class Rewriting:
                 case name, adornment:
                     self._needed(name, adornment)
 
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """Relation -> those that hold whole tuples of it."""
+        found: dict[str, dict[str, None]] = {}
+        for (name, _), made in self.seen.items():
+            found.setdefault(name, {name: None})[made] = None
+        return {name: tuple(several) for name, several in found.items()}
+
     def finished(self) -> tuple[Rule, ...]:
         """The rules, each once, in the order in which they came up, without those that read what nothing derives."""
         derived = (self.asked.derived | self.origin.keys()) - self.asked.given
@@ -140,7 +148,7 @@ class Rewriting:
             term if letter == "b" and isinstance(term, Constant) else None
             for term, letter in zip(atom.terms, adornment, strict=True)
         )
-        if atom.relation in self.choices.shared or adornment_of(constants) != adornment:
+        if self.choices.tuples or atom.relation in self.choices.shared or adornment_of(constants) != adornment:
             return None
         place = (atom.relation, constants)
         if place not in self._ways:
@@ -190,7 +198,12 @@ class Rewriting:
         `Live(y) <- Root(x), Reach(x, y)` needs no pairs: a search from all roots at once will do.
         """
         name = atom.relation
-        if name not in self.asked.recursive or name in self.choices.shared or name in self.choices.whole:
+        if (
+            self.choices.tuples
+            or name not in self.asked.recursive
+            or name in self.choices.shared
+            or name in self.choices.whole
+        ):
             return None
         own = [term.name for term in atom.terms if isinstance(term, Variable)]
         free = [variable for variable in own if variable not in bound]

@@ -58,7 +58,8 @@ class World:
 
     Attributes:
         rules: of the run, facts among them.
-        relations: all that the rules read or derive, whole.
+        relations: all that the rules read, whole. Those that they derive may lack: then of them is derived again
+            what an explanation needs.
         length: the number that a length of the plan was in the run.
         dense: the tensors that rules read.
         given: the tuples that relations with rules had before the rules.
@@ -66,6 +67,7 @@ class World:
         aggregates: of which dense tensors were made.
         functions: of values beyond whole-number arithmetic.
         memory: bytes that an explanation may take.
+        shapes: of what is derived and lacks in `relations`.
     """
 
     rules: Sequence[Rule]
@@ -77,6 +79,7 @@ class World:
     aggregates: Sequence[Aggregate] = ()
     functions: Functions | None = None
     memory: int | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def numbers(self) -> Numbers:

@@ -162,12 +162,19 @@ class _Step:
                 self.rounds[k] = 1
                 self._work(k, None, last=left[self.rules[k].head] == 1)
                 left[self.rules[k].head] -= 1
-        while self._advance():
-            for k, own in atoms.items():
-                for place in own:
-                    self._work(k, place, last=left[self.rules[k].head] == 1)
-                if own:
-                    self.rounds[k] += 1
+        readers: dict[str, list[tuple[int, int]]] = {head: [] for head in stratum.heads}
+        for k, own in atoms.items():
+            for place in own:
+                readers[self._relation(k, place)].append((k, place))
+        changed = list(stratum.heads)
+        while changed := self._advance(changed):
+            # Only rules that read what the last round found; there may be many others.
+            works = sorted(work for head in changed for work in readers[head])
+            for k, place in works:
+                self._work(k, place, last=left[self.rules[k].head] == 1)
+            for k in {k for k, _ in works}:
+                self.rounds[k] += 1
+            changed = list(dict.fromkeys((*changed, *(self.rules[k].head for k, _ in works))))
         for head, growing in self.growing.items():
             self.found[head] = growing.finished()
             self.sources[head] = Still(self.found[head])
@@ -190,7 +197,12 @@ class _Step:
         def room(needed: int) -> None:
             self._check(self.rules[recursive[-1]], needed)
 
-        found = special(rules, Setting(known, {head: self.shapes[head] for head in stratum.heads}, solve, room))
+        shapes = {head: self.shapes[head] for head in stratum.heads}
+        try:
+            found = special(rules, Setting(known, shapes, solve, room))
+        except LimitError as error:
+            error.partial = self.found | {head: Tuples.empty(shape) for head, shape in shapes.items()}
+            raise
         if found is None:
             return False
         self.found.update(found.relations)
@@ -204,9 +216,14 @@ class _Step:
             self.made[last] = len(tuples)
         return True
 
-    def _advance(self) -> bool:
-        """Begins a round, and whether the last one found anything."""
-        return sum(growing.advance() for growing in self.growing.values()) > 0
+    def _advance(self, changed: Sequence[str]) -> list[str]:
+        """Begins a round for relations that may have changed; those that have."""
+        return [head for head in changed if self.growing[head].advance()]
+
+    def _relation(self, number: int, place: int) -> str:
+        atom = self.rules[number].body[place]
+        assert isinstance(atom, Atom)
+        return atom.relation
 
     def _own_atoms(self, number: int, stratum: Stratum) -> list[int]:
         """The places in the body of atoms of the stratum's own relations."""
@@ -319,5 +336,5 @@ class _Step:
 
     def _stopped(self, error: FuseError) -> FuseError:
         assert isinstance(error, LimitError)
-        error.partial = {**self.found} | {head: growing.tuples() for head, growing in self.growing.items()}
+        error.partial = self.found | {head: growing.tuples() for head, growing in self.growing.items()}
         return error

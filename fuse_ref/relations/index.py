@@ -198,7 +198,7 @@ class Presence:
         space = self._packing.space
         self.count = count
         self._found: KeySet | np.ndarray
-        if space <= max(1 << 16, min(64 * count, _FLAGS)):
+        if space <= min(max(1 << 16, 64 * count), _FLAGS):
             self._found = np.zeros(space, np.bool_)
             self._found[packed] = True
         else:

@@ -20,6 +20,7 @@ __all__ = ["Join"]
 
 BLOCK: Final = 1 << 17  # bindings that are worked off together, at most
 GATHER: Final = 1 << 19  # bindings that are gathered before a product, which finds more of them equal
+PRODUCT: Final = 1 << 13  # bindings for which a product is worth its start
 _Columns: TypeAlias = dict[str, np.ndarray]
 _Bindings: TypeAlias = tuple[_Columns, int]  # the columns of some variables, and how many bindings there are
 
@@ -214,7 +215,7 @@ class Join:
         """Whether a step is better done as a product: bindings come many times over, as far as is known."""
         size = self._sources[step.relation].shape[step.access.payload[0]]
         tried = self._tried.get(step, (0, 0, 0))
-        if work < max(size // 2, 1 << 13):
+        if work < max(size // 2, PRODUCT):
             return False
         return tried[1] > 1.5 * tried[2] or tried[0] < 2
 

@@ -13,7 +13,8 @@ from fuse_ref.relations.tuples import position_type
 __all__ = ["KeySet", "Packing", "distinct", "spread"]
 
 # A batch of this many keys stays in the cache while it is looked up.
-_BATCH: Final = 1 << 17
+BATCH: Final = 1 << 17
+FLAGS: Final = 1 << 16  # as many flags are quicker than a hash table, however few of them are set
 _KEY_BITS: Final = 62
 _NUMBER_BITS: Final = 31  # of the numbers that a KeySet gives: there is no memory for more
 # Odd, and its bits are without pattern (the golden ratio in 64 bits): Knuth, The Art of Computer Programming 3, 6.4.
@@ -111,7 +112,7 @@ class KeySet:
         self._flags: np.ndarray | None = None
         self._table: np.ndarray | None = None
         self._bits = 0
-        if not numbered and space <= 1 << 16:
+        if not numbered and space <= FLAGS:
             self._flags = np.zeros(space, np.bool_)
         else:
             self._make_table(11)
@@ -147,8 +148,8 @@ class KeySet:
     def add(self, candidates: np.ndarray) -> int:
         """Adds those that are not there yet; the number of them. Some may stand twice in `candidates`."""
         before = self.count
-        for start in range(0, len(candidates), _BATCH):
-            batch = candidates[start : start + _BATCH]
+        for start in range(0, len(candidates), BATCH):
+            batch = candidates[start : start + BATCH]
             if self._flags is not None:
                 self._add_by_flags(batch, self._flags)
             else:
@@ -175,8 +176,8 @@ class KeySet:
     def find(self, candidates: np.ndarray) -> np.ndarray:
         """The number of each candidate, -1 where it is not there; (len(candidates),) int64."""
         found = np.empty(len(candidates), np.int64)
-        for start in range(0, len(candidates), _BATCH):
-            self._find(candidates[start : start + _BATCH], found[start : start + _BATCH])
+        for start in range(0, len(candidates), BATCH):
+            self._find(candidates[start : start + BATCH], found[start : start + BATCH])
         return found
 
     def _find(self, keys: np.ndarray, found: np.ndarray) -> None:
@@ -227,8 +228,8 @@ class KeySet:
         while count > _capacity(bits):
             bits += 1
         self._make_table(bits)
-        for start in range(0, self.count, _BATCH):
-            self._place(self.keys[start : start + _BATCH], start)
+        for start in range(0, self.count, BATCH):
+            self._place(self.keys[start : start + BATCH], start)
 
     def _place(self, keys: np.ndarray, start: int) -> None:
         """Enters distinct keys, numbered from `start`, into a table that has none of them."""
@@ -347,8 +348,8 @@ class Packing:
     def columns(self, keys: np.ndarray) -> list[np.ndarray]:
         """The columns of packed tuples, each of `position_type`."""
         found = [np.empty(len(keys), position_type(size)) for size in self.shape]
-        for start in range(0, len(keys), _BATCH):
-            part = slice(start, start + _BATCH)
+        for start in range(0, len(keys), BATCH):
+            part = slice(start, start + BATCH)
             rest = keys[part]
             for k in range(len(self.shape) - 1, 0, -1):
                 stage = self._stages[k]

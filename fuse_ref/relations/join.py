@@ -9,10 +9,10 @@ import numpy as np
 
 from fuse_ref.relations.index import Index
 from fuse_ref.relations.keys import Packing, distinct
-from fuse_ref.relations.order import Bind, Check, Compare, Distinct, Expand, Plan, Solve, Span, Step, Test, Within
 from fuse_ref.relations.product import products
 from fuse_ref.relations.rules import Constant, Term, Value, Variable
 from fuse_ref.relations.source import Source
+from fuse_ref.relations.steps import Bind, Check, Compare, Distinct, Expand, Plan, Solve, Span, Step, Test, Within
 from fuse_ref.relations.tuples import position_type
 from fuse_ref.relations.values import Numbers
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias, assert_never
+from dataclasses import replace
+from typing import assert_never
 
-from fuse_ref.analysis.lengths import Length
 from fuse_ref.relations.rules import (
     Assignment,
     Atom,
@@ -24,120 +23,24 @@ from fuse_ref.relations.rules import (
     value_variables,
 )
 from fuse_ref.relations.source import Access, Growing, Source, Window
+from fuse_ref.relations.steps import (
+    Bind,
+    Check,
+    Compare,
+    Distinct,
+    Expand,
+    Plan,
+    Solve,
+    Span,
+    Step,
+    Test,
+    Within,
+    binds,
+    reads,
+)
 from fuse_ref.relations.values import Numbers, solvable
 
-__all__ = ["Bind", "Check", "Compare", "Distinct", "Expand", "Plan", "Solve", "Span", "Step", "Test", "Within", "plan"]
-
-
-@dataclass(frozen=True, slots=True)
-class Expand:
-    """Every binding is continued by the tuples that fit."""
-
-    relation: str
-    window: Window
-    access: Access
-    keys: tuple[Term, ...]  # of access.keys
-    binds: tuple[str, ...]  # by access.payload
-    guards: tuple[int, ...]  # keys (places in `keys`) that may lie outside of their column's axis
-    keep: tuple[str, ...] = ()  # variables bound before that are needed after
-
-
-@dataclass(frozen=True, slots=True)
-class Test:
-    """Bindings stay for which there is a fitting tuple, or none."""
-
-    relation: str
-    window: Window
-    access: Access
-    keys: tuple[Term, ...]
-    guards: tuple[int, ...]
-    absent: bool  # stays where there is none
-    keep: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Compare:
-    literal: Filter
-    keep: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """The variable is the value."""
-
-    name: str
-    value: Value
-    keep: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Bindings stay in which the variable is the value."""
-
-    name: str
-    value: Value
-    keep: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Solve:
-    """The variable is the number, 0 or more, for which `value` is what `known` is bound to."""
-
-    name: str
-    known: str
-    value: Value
-    keep: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Within:
-    """Bindings stay in which the variable is below the length, and not negative."""
-
-    name: str
-    length: Length
-    keep: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Every binding is continued by all positions below the length."""
-
-    name: str
-    length: Length
-    keep: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Distinct:
-    """Of equal bindings one stays."""
-
-    names: tuple[str, ...]
-    sizes: tuple[int, ...]  # every position of names[k] is below sizes[k]
-    number: int  # which of the plan's
-    keep: tuple[str, ...] = ()
-
-
-Step: TypeAlias = Expand | Test | Compare | Bind | Check | Solve | Within | Span | Distinct
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How one rule is worked off, with the last round's tuples of one of its atoms."""
-
-    steps: tuple[Step, ...]
-    inside: tuple[bool, ...]  # per term of the head: surely a position of its axis
-    once: bool  # no tuple is derived twice, in no two rounds either
-
-    @property
-    def text(self) -> str:
-        """The relations in the order in which they are read."""
-        return ", ".join(
-            ("not " if isinstance(step, Test) and step.absent else "")
-            + step.relation
-            + {"new": " (new)", "old": " (old)"}.get(step.window.value, "")
-            for step in self.steps
-            if isinstance(step, Expand | Test)
-        )
+__all__ = ["plan"]
 
 
 def plan(
@@ -283,9 +186,9 @@ class _Planner:
         match step:
             case Span(name, positions):
                 self.bounds[name] = self.numbers.length(positions)
-            case Expand(binds=binds):
+            case Expand(binds=names):
                 shape = self.sources[step.relation].shape
-                for name, column in zip(binds, step.access.payload, strict=True):
+                for name, column in zip(names, step.access.payload, strict=True):
                     self.bounds[name] = shape[column]
         if isinstance(literal, Atom):
             self._narrow(literal)
@@ -315,7 +218,7 @@ class _Planner:
         after: list[set[str]] = []
         for step in reversed(self.steps):
             after.append(set(needed))
-            needed = (needed - set(_binds(step))) | _reads(step)
+            needed = (needed - set(binds(step))) | reads(step)
         after.reverse()
         found: list[Step] = []
         bound: set[str] = set()
@@ -333,7 +236,7 @@ class _Planner:
             keep = bound & needs
             lost = lost or keep != bound or (isinstance(step, Expand) and self._partial(step))
             found.append(replace(step, keep=tuple(sorted(keep))))
-            bound = keep | (set(_binds(step)) & needs)
+            bound = keep | (set(binds(step)) & needs)
         return tuple(found)
 
     def _once(self) -> bool:
@@ -344,12 +247,12 @@ class _Planner:
             before = len(known)
             for step in self.steps:
                 match step:
-                    case Expand(relation, _, access, keys, binds):
-                        names = [term.name if isinstance(term, Variable) else None for term in keys]
-                        placed = zip((*access.keys, *access.payload), (*names, *binds), strict=True)
+                    case Expand(relation, _, access, keys, new):
+                        names = [term.name if isinstance(term, Variable) else None for term in keys] + list(new)
+                        placed = zip((*access.keys, *access.payload), names, strict=True)
                         source = self.sources[relation]
                         if any(name in known and source.unique(column) for column, name in placed):
-                            known.update(name for name in (*names, *binds) if name is not None)
+                            known.update(name for name in names if name is not None)
                     case Bind(name, value) | Check(name, value) | Solve(_, name, value):
                         inner = _variables(value)
                         if inner <= known:
@@ -360,7 +263,7 @@ class _Planner:
                     case _:
                         pass
             growing = len(known) > before
-        return all(name in known for step in self.steps for name in _binds(step)) and not any(
+        return all(name in known for step in self.steps for name in binds(step)) and not any(
             isinstance(step, Expand | Test) and self._partial(step) for step in self.steps
         )
 
@@ -382,35 +285,3 @@ def _variables(value: Value) -> frozenset[str]:
 def _times(atom: Atom, name: str) -> int:
     """How often `uses` counts the name for this atom."""
     return int(any(isinstance(term, Variable) and term.name == name for term in atom.terms))
-
-
-def _binds(step: Step) -> tuple[str, ...]:
-    match step:
-        case Expand(binds=binds):
-            return binds
-        case Bind(name) | Solve(name) | Span(name):
-            return (name,)
-        case _:
-            return ()
-
-
-def _reads(step: Step) -> set[str]:
-    match step:
-        case Expand(keys=keys) | Test(keys=keys):
-            return {term.name for term in keys if isinstance(term, Variable)}
-        case Compare(Filter(_, left, right)):
-            return set(_variables(left) | _variables(right))
-        case Bind(_, value):
-            return set(_variables(value))
-        case Check(name, value):
-            return {name, *_variables(value)}
-        case Solve(name, known, value):
-            return {known, *_variables(value)} - {name}
-        case Within(name):
-            return {name}
-        case Span():
-            return set()
-        case Distinct(names):
-            return set(names)
-        case _:
-            assert_never(step)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fuse_ref.analysis.lengths import Fixed, Length
+from fuse_ref.ir.nodes import Comparator
 from fuse_ref.relations.rules import (
     Apply,
     Assignment,
@@ -29,6 +30,7 @@ from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["RandomRules", "length", "random_rules", "random_tuples"]
 
+_COMPARATORS: tuple[Comparator, ...] = ("<", "<=", ">", ">=", "==", "!=")
 _NAMES = ("x", "y", "z", "u", "v")
 
 
@@ -156,7 +158,7 @@ class _Writer:
 
     def _filter(self, bound: list[str]) -> Filter:
         if self.choose.random() < 0.7:
-            operator = self.choose.choice(("<", "<=", ">", ">=", "==", "!="))
+            operator = self.choose.choice(_COMPARATORS)
             return Filter(operator, self._value(bound), self._value(bound))
         return Filter(self.choose.choice(("<", ">=")), Element("F", (self._value(bound),)), Constant(0.5))
 

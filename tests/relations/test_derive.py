@@ -26,6 +26,7 @@ from fuse_ref.relations.rules import (
     Rule,
     Variable,
 )
+from fuse_ref.relations.steps import Step
 from fuse_ref.relations.tuples import Tuples
 from tests.relations.random_rules import length, random_rules, random_tuples
 from tests.support import plain_rules
@@ -156,15 +157,18 @@ def test_rounds_follow_the_new_tuples() -> None:
         rule(atom("P", X), atom("E", Constant(0), X)),
         rule(atom("P", Y), atom("P", X), atom("E", X, Y), Filter("<", X, Y)),
     ]
-    calls = []
+    calls: list[int] = []
     kept = join.Join._kept
+
+    def counted(
+        self: join.Join, step: Step, columns: dict[str, np.ndarray], count: int
+    ) -> tuple[dict[str, np.ndarray], int]:
+        calls.append(count)
+        return kept(self, step, columns, count)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(derivation, "special", lambda *_: None)
-        patch.setattr(
-            join.Join,
-            "_kept",
-            lambda self, step, columns, count: calls.append(count) or kept(self, step, columns, count),
-        )
+        patch.setattr(join.Join, "_kept", counted)
         got = run(rules, {"E": pairs(edges, size, size)}, {"P": (size,)})
     assert len(got.relations["P"]) == size - 1
     assert got.runs[1].rounds >= size - 3
@@ -194,6 +198,7 @@ def test_memory_limit_keeps_what_was_derived() -> None:
     assert caught.value.code == "FUSE262"
     part = caught.value.partial
     assert part["F"] == whole.relations["F"]
+    assert isinstance(part["P"], Tuples)
     found, every = ({tuple(row) for row in tuples.positions.tolist()} for tuples in (part["P"], whole.relations["P"]))
     assert 300 < len(found) < len(every)
     assert found < every

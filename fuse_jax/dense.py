@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import jax
 import jax.numpy as jnp
@@ -23,12 +24,14 @@ from fuse_jax.noise import Noise
 from fuse_jax.operations import ALONG, ELEMENTWISE, WHOLE, Value
 from fuse_jax.registered import apply_registered
 from fuse_jax.relations import Held, dense, in_rows, limit_dense
-from fuse_jax.schedule import Schedule, needs
+from fuse_jax.schedule import Rounds, Schedule, needs
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.densely import within_limit
 from fuse_ref.evaluate.logic import LogicCall
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.plan.dataflow import reads
+from fuse_ref.plan.dense_logic import following
 from fuse_ref.plan.steps import (
     Aggregate,
     Along,
@@ -52,6 +55,8 @@ from fuse_ref.plan.steps import (
 )
 
 __all__ = ["run"]
+
+_State: TypeAlias = tuple[jax.Array, tuple[jax.Array, ...]]  # of a fixpoint: whether a round added, the relations
 
 
 def run(
@@ -88,21 +93,52 @@ def run(
     def measure(length: Length) -> int:
         return evaluate(length, lambda tensor, position: known[tensor][position])
 
+    for name in plan.natively:
+        within_limit(name, [max(0, measure(length)) for length in plan.shapes[name]], config.dense_limit)
     for item, released in zip(plan.items, plan.releases, strict=True):
         if isinstance(item, LogicCall):
             given = {name: relations[name] if name in relations else arrays[name] for name in needs(item)}
             with jax.named_scope(" ".join(item.heads)):
                 relations.update(derive(item, given, plan, measure, config))
         else:
-            for name in reads(item):
+            for name in item.reads if isinstance(item, Rounds) else reads(item):
                 if name not in arrays:
                     limit_dense(name, tuple(relations[name].shape), config.dense_limit, plan.spans.get(name))
                     arrays[name] = dense(relations[name])
-            _run_one(item, arrays, relations, measure, numbers, watch, noise)
+            if isinstance(item, Rounds):
+                with jax.named_scope(" ".join(item.heads)):
+                    arrays.update(_rounds(item, arrays, plan, measure, numbers))
+            else:
+                _run_one(item, arrays, relations, measure, numbers, watch, noise)
         for name in released:
             arrays.pop(name, None)
             relations.pop(name, None)
     return {**arrays, **relations}
+
+
+def _rounds(
+    item: Rounds, values: Mapping[str, jax.Array], plan: Schedule, measure: Measure, numbers: Numbers
+) -> dict[str, jax.Array]:
+    """The least fixpoint of a group of relations; no gradient goes through it, as through any comparison."""
+    given = {name: lax.stop_gradient(values[name]) for name in item.reads}
+    shapes = [tuple(max(0, measure(length)) for length in plan.shapes[name]) for name in item.heads]
+
+    def one(state: _State) -> _State:
+        _, old = state
+        own = {**given, **dict(zip(item.heads, old, strict=True))}
+        for operation in item.operations:
+            _run_one(operation, own, {}, measure, numbers, None, None)
+        new = tuple(before | own[following(name)] for name, before in zip(item.heads, old, strict=True))
+        added = [jnp.any(after != before) for after, before in zip(new, old, strict=True)]
+        return functools.reduce(jnp.logical_or, added), new
+
+    state: _State = jnp.asarray(True), tuple(jnp.zeros(shape, bool) for shape in shapes)
+    if any(isinstance(value, jax.core.Tracer) for value in (state[0], *given.values())):
+        state = lax.while_loop(lambda state: state[0], one, state)
+    else:
+        while state[0]:  # outside compiled code a loop of JAX's would be compiled for every call
+            state = one(state)
+    return dict(zip(item.heads, state[1], strict=True))
 
 
 def _run_one(

@@ -17,10 +17,12 @@ from fuse_jax.dtypes import numbers_of
 from fuse_jax.failures import on_one_device
 from fuse_jax.kept import KeptCode, can_be_kept
 from fuse_jax.parts import Part, parts, run_parts
-from fuse_jax.relations import Held, concrete, host
+from fuse_jax.relations import Held, concrete, dense, host
 from fuse_jax.schedule import schedule
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.densely import densely, runs_densely, within_limit
 from fuse_ref.evaluate.entries import Kept
+from fuse_ref.evaluate.logic import relations_of
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Plan
@@ -42,7 +44,10 @@ class JaxExecutable:
     def __init__(self, plan: Plan, config: ExecutionConfig, outputs: tuple[str, ...], kept: Kept | None = None) -> None:
         self._config = config
         self._outputs = outputs
-        self._schedule = schedule(plan, outputs)
+        # The values of a run are those of the plan as it was made: relations come as tuples.
+        self._opened = relations_of(plan) if runs_densely(config) else frozenset()
+        plan = densely(plan, config)
+        self._schedule = schedule(plan, outputs, natively=bool(self._opened))
         self._local = threading.local()
         self._watch = Watch.of(plan) if config.checked else None
         # A checked run goes operation by operation, to stop at the first that is wrong.
@@ -61,6 +66,10 @@ class JaxExecutable:
 
     def __call__(self, values: Mapping[str, Held]) -> dict[str, Held]:
         """The outputs by name; every value is an argument of the compiled code, weights and sources too."""
+        if self._opened:
+            values = {
+                name: self._open(name, value) if name in self._opened else value for name, value in values.items()
+            }
         with on_one_device(values):
             if self._parts and all(map(concrete, values.values())):
                 made, self._local.runs = run_parts(self._parts, values)
@@ -72,6 +81,11 @@ class JaxExecutable:
     def rule_runs(self) -> tuple[RuleRun, ...]:
         """What each rule did in this thread's last call, as far as rules ran on the host."""
         return tuple(getattr(self._local, "runs", ()))
+
+    def _open(self, name: str, value: Held) -> jax.Array:
+        if isinstance(value, Tuples):
+            within_limit(name, value.shape, self._config.dense_limit)
+        return dense(value)
 
     def _trace(self, values: dict[str, Held]) -> dict[str, Held]:
         _log.info("compiling for %s", ", ".join(f"{name}{list(value.shape)}" for name, value in values.items()))

@@ -23,6 +23,7 @@ from fuse_jax.splitting import run_in_blocks
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import gather_inputs
 from fuse_ref.evaluate.blocks import Blocks, blocks_for, splits_of
+from fuse_ref.evaluate.densely import runs_densely
 from fuse_ref.evaluate.logic import as_dense, as_tuples
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.files.paths import Folders
@@ -90,6 +91,7 @@ class FuseFunction:
             given={name: array.shape for name, array in stored.items()},
             mode=self.config.mode,
             disabled_passes=self.config.left_out_passes,
+            dense_logic=runs_densely(self.config),
         )
         names = {tensor.name for tensor in self._parameters}
         # What a call binds: a parameter of open size counts as given in the plan, but params hold it.
@@ -99,7 +101,7 @@ class FuseFunction:
         self._first_values = {
             name: array for name, array in stored.items() if name in names and not isinstance(array, Tuples)
         }
-        self._schedule = schedule(self.plan, program.ir.exports)
+        self._schedule = schedule(self.plan, program.ir.exports, natively=runs_densely(self.config))
         self._facts = {name: as_tuples(array) for name, array in stored.items() if name in self._schedule.relations}
         self._constants = {
             name: as_dense(array, name, self.config)

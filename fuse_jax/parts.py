@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from fuse_jax.dense import run
 from fuse_jax.logic import derive_now
 from fuse_jax.relations import Held, Padded, padded, room
-from fuse_jax.schedule import Schedule, needs
+from fuse_jax.schedule import Schedule, makes, needs
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.logic import LogicCall
@@ -67,7 +67,7 @@ def parts(plan: Schedule, config: ExecutionConfig) -> tuple[Part, ...]:
 
 def _code(plan: Schedule, positions: Sequence[int], config: ExecutionConfig) -> _Code:
     items = [plan.items[position] for position in positions]
-    made = {name for item in items if not isinstance(item, LogicCall) for name in (item.output.out,)}
+    made = {name for item in items for name in makes(item)}
     reads = tuple(dict.fromkeys(name for item in items for name in needs(item) if name not in made))
     later = {name for item in plan.items[positions[-1] + 1 :] for name in needs(item)} | set(plan.outputs)
     gives = tuple(name for name in made if name in later)

@@ -13,9 +13,19 @@ from fuse_ref.plan.operations import Aggregate, DenseOperation, Map
 from fuse_ref.plan.steps import Plan, Step
 from fuse_ref.source import Span
 
-__all__ = ["Item", "Schedule", "needs", "schedule"]
+__all__ = ["Item", "Rounds", "Schedule", "makes", "needs", "schedule"]
 
-Item: TypeAlias = DenseOperation | LogicCall
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Relations that need each other, as truth values: rounds of operations until nothing is added."""
+
+    heads: tuple[str, ...]
+    reads: tuple[str, ...]  # what is the same in every round
+    operations: tuple[DenseOperation, ...]  # one round: `following(X)` for each X of the heads
+
+
+Item: TypeAlias = DenseOperation | LogicCall | Rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +39,19 @@ class Schedule:
     counted: frozenset[str] = frozenset()  # relations of which something reads the tuples one by one
     read: frozenset[str] = frozenset()  # everything that an item reads, and the outputs
     routed: tuple[Step, ...] = ()  # steps that are needed and that no engine runs
-    shapes: Mapping[str, tuple[Length, ...]] = field(default_factory=dict)  # of the heads of rules
+    shapes: Mapping[str, tuple[Length, ...]] = field(default_factory=dict)  # of every tensor, and of what rules make
     spans: Mapping[str, Span | None] = field(default_factory=dict)  # where each tensor is declared, or first used
+    natively: tuple[str, ...] = ()  # relations that dense operations make in place of rules
 
     @property
     def operations(self) -> tuple[DenseOperation, ...]:
-        """The dense operations alone."""
-        return tuple(item for item in self.items if not isinstance(item, LogicCall))
+        """The dense operations alone, those of rounds too."""
+        own = (
+            item.operations if isinstance(item, Rounds) else (item,)
+            for item in self.items
+            if not isinstance(item, LogicCall)
+        )
+        return tuple(operation for operations in own for operation in operations)
 
     @property
     def logical(self) -> bool:
@@ -52,15 +68,22 @@ def needs(item: Item) -> tuple[str, ...]:
     """The values that an item reads, relations among them."""
     if isinstance(item, LogicCall):
         return (*item.relations, *item.tensors)
+    if isinstance(item, Rounds):
+        return item.reads
     return (*reads(item), item.relation) if isinstance(item, Aggregate) else reads(item)
 
 
-def _makes(item: Item) -> tuple[str, ...]:
-    return item.heads if isinstance(item, LogicCall) else (item.output.out,)
+def makes(item: Item) -> tuple[str, ...]:
+    """The values that an item makes."""
+    return item.heads if isinstance(item, LogicCall | Rounds) else (item.output.out,)
 
 
-def schedule(plan: Plan, outputs: Iterable[str]) -> Schedule:
-    """What `outputs` depend on; values that no item makes must be given to a run."""
+def schedule(plan: Plan, outputs: Iterable[str], *, natively: bool = False) -> Schedule:
+    """What `outputs` depend on; values that no item makes must be given to a run.
+
+    Args:
+        natively: whether dense operations stand in place of the rules of the plan.
+    """
     kept = tuple(dict.fromkeys(outputs))
     needed = set(kept)
     calls = with_goals(logic_calls(plan.steps), plan, kept)
@@ -70,13 +93,15 @@ def schedule(plan: Plan, outputs: Iterable[str]) -> Schedule:
         own: list[Item] = [*step.operations]
         if position in calls:
             own.append(calls[position])
+        if step.loop:
+            own.append(Rounds(step.writes, step.reads, step.loop))
         if not own and not step.rules and step.route != "logical":
             if step.kind not in ("Load", "Store", "Answer") and needed.intersection(step.writes):
                 routed.append(step)
                 needed.update(step.reads)
             continue
         for item in reversed(own):
-            if needed.intersection(_makes(item)):
+            if needed.intersection(makes(item)):
                 items.append(item)
                 needed.update(needs(item))
     items.reverse()
@@ -91,8 +116,10 @@ def schedule(plan: Plan, outputs: Iterable[str]) -> Schedule:
         counted,
         frozenset(needed),
         tuple(routed),
-        {name: own for heads in lengths for name, own in heads.items()},
+        {shape.tensor: shape.lengths for shape in plan.shapes}
+        | {name: own for heads in lengths for name, own in heads.items()},
         {tensor.name: tensor.span for tensor in plan.program.tensors},
+        tuple(tensor.name for tensor in plan.program.tensors if natively and tensor.boolean and tensor.name in needed),
     )
 
 
@@ -100,7 +127,7 @@ def _releases(items: Sequence[Item], kept: Sequence[str]) -> tuple[tuple[str, ..
     seen = set(kept)
     releases: list[tuple[str, ...]] = []
     for item in reversed(items):
-        last = [name for name in dict.fromkeys([*_makes(item), *needs(item)]) if name not in seen]
+        last = [name for name in dict.fromkeys([*makes(item), *needs(item)]) if name not in seen]
         seen.update(last)
         releases.append(tuple(last))
     return tuple(reversed(releases))

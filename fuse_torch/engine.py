@@ -11,6 +11,7 @@ from torch.fx import GraphModule
 
 from fuse_ref.analysis.lengths import Fixed, evaluate
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.densely import densely, runs_densely
 from fuse_ref.evaluate.entries import Kept
 from fuse_ref.evaluate.logic import relations_of
 from fuse_ref.evaluate.support import check_supported
@@ -21,7 +22,6 @@ from fuse_ref.relations.tuples import Tuples
 from fuse_ref.weights.arrays import numpy_array
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.kept import kept_lowering
-from fuse_torch.logic.densely import densely, runs_densely
 from fuse_torch.logic.held import held_tensor
 from fuse_torch.lowering.checked import with_checks
 from fuse_torch.lowering.lower import PRECISION, Lowered, graph_module, literal_tensor

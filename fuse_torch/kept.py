@@ -11,11 +11,11 @@ from typing import Final
 import torch
 
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.densely import runs_densely
 from fuse_ref.evaluate.entries import Kept, Kind, state_of
 from fuse_ref.evaluate.logic import relations_of
 from fuse_ref.plan.steps import Plan
 from fuse_torch.logic.crossing import Form
-from fuse_torch.logic.densely import runs_densely
 from fuse_torch.lowering.document import NotAGraph, graph_from_json, graph_to_json
 from fuse_torch.lowering.lower import Lowered, lower
 

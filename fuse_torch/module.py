@@ -13,6 +13,7 @@ from torch import nn
 
 from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.densely import runs_densely
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.files.arrays import FileMap, own_to_write
 from fuse_ref.files.paths import Folders
@@ -27,7 +28,6 @@ from fuse_ref.weights.manifest_store import ManifestWeightStore
 from fuse_ref.weights.store import WeightStore
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.initialise import initialise_
-from fuse_torch.logic.densely import runs_densely
 from fuse_torch.logic.held import held_relation
 from fuse_torch.logic.view import view_of
 from fuse_torch.lowering.code import Forward, forward_of

@@ -19,12 +19,12 @@ from torch.fx.graph import CodeGen
 
 from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum, Times
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.densely import runs_densely
 from fuse_ref.evaluate.logic import relations_of
 from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.steps import Plan
 from fuse_torch import refusal
 from fuse_torch.binding import ABSENT, Signature, bind, tables, widened
-from fuse_torch.logic.densely import runs_densely
 from fuse_torch.logic.hidden import hide_crossings
 from fuse_torch.lowering.checked import with_checks
 from fuse_torch.lowering.limit import over_limit, split_call

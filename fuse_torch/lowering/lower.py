@@ -10,6 +10,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.evaluate.densely import runs_densely
 from fuse_ref.evaluate.logic import LogicCall, relations_of
 from fuse_ref.ir.nodes import Dtype, Tensor
 from fuse_ref.plan.finiteness import finite_checks
@@ -34,7 +35,6 @@ from fuse_ref.plan.steps import (
     Write,
 )
 from fuse_torch.logic.crossing import Form
-from fuse_torch.logic.densely import runs_densely
 from fuse_torch.logic.view import view_of
 from fuse_torch.lowering.aggregate import lower_aggregate
 from fuse_torch.lowering.along import lower_along

@@ -241,10 +241,14 @@ class _Planner:
 
     def _once(self) -> bool:
         """Whether a tuple of the head determines all variables; relations give each binding once."""
-        known = {name for term in self.rule.terms for name in _variables(term) if solvable(term, name)}
+        known: set[str] = set()
         growing = True
         while growing:
             before = len(known)
+            for term in self.rule.terms:
+                unknown = _variables(term) - known
+                if len(unknown) == 1 and all(solvable(term, name) for name in unknown):
+                    known |= unknown
             for step in self.steps:
                 match step:
                     case Expand(relation, _, access, keys, new):

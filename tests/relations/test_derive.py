@@ -149,6 +149,21 @@ def test_selective_constants_are_read_first() -> None:
     assert got.runs[0].algorithm.startswith("join: S, R;")
 
 
+def test_sums_in_heads_come_more_than_once() -> None:
+    known = {"A": pairs([(1,), (2,)], 3), "B": pairs([(1,), (2,)], 3), "F": pairs([(1, 2), (2, 1)], 3, 3)}
+    total = Apply("add", (X, Y))
+    rules = [
+        Rule("P", (total,), (atom("A", X), atom("B", Y)), 0, "P(x + y) <- A(x), B(y)"),
+        # One given, the other is what is left; and by a key of F.
+        Rule("Q", (total, X), (atom("A", X), atom("B", Y)), 0, "Q(x + y, x) <- A(x), B(y)"),
+        rule(atom("R", X), atom("F", X, Y), atom("B", Y)),
+    ]
+    got = run(rules, known, {"P": (9,), "Q": (9, 9), "R": (9,)})
+    assert sorted(got.relations["P"].columns[0].tolist()) == [2, 3, 4]
+    assert len(got.relations["Q"]) == 4
+    assert ["no tuple comes twice" in one.algorithm for one in got.runs] == [False, True, True]
+
+
 def test_rounds_follow_the_new_tuples() -> None:
     """A chain of 3,000 with a shortcut: 3,000 rounds, each of them as cheap at the end as at the beginning."""
     size = 3001

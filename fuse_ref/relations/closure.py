@@ -7,7 +7,7 @@ Reach(x) <- Start(x)                   graph searches: relations that need each 
 Reach(y) <- Reach(x), Edge(x, y)       with arguments that stay as they are or none (`search.py`)
 
 S(x, y) <- P(x, p), P(y, p)            same generation over a forest (`generations.py`)
-S(x, y) <- P(x, p), S(p, q), P(y, q)
+S(x, y) <- P(x, p), S(p, q), P(y, q)   and any recursion at both sides along paths that end (`sides.py`)
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from fuse_ref.relations.generations import same_generation
 from fuse_ref.relations.rules import Atom, Denial, Literal, Rule, Value, Variable, literal_variables
 from fuse_ref.relations.search import search
 from fuse_ref.relations.setting import Columns, Setting, guarded
+from fuse_ref.relations.sides import both_sides
 from fuse_ref.relations.tuples import Tuples
 from fuse_ref.relations.unions import unions
 
@@ -52,7 +53,7 @@ def special(stratum: Sequence[Rule], setting: Setting) -> Special | None:
         return None
     bases = [rule for rule, again in zip(stratum, recursive, strict=True) if not again]
     steps = [rule for rule, again in zip(stratum, recursive, strict=True) if again]
-    for attempt in (_closure, same_generation, search):
+    for attempt in (_closure, same_generation, both_sides, search):
         found = attempt(bases, steps, setting)
         if found is not None:
             return Special(*found)

@@ -278,9 +278,41 @@ def test_same_generation_over_a_forest(rules: list[Rule], kind: str) -> None:
         assert found(BELOW, {"P": flipped}, {"S": (n, n)}) == algorithm
 
 
-def test_same_generation_elsewhere_is_left_alone() -> None:
+SIDES = {
+    "one relation": SAME,
+    "two relations": [rule("S(x,y)", "E(x,y)"), rule("S(x,y)", "P(x,p)", "S(p,q)", "E(q,y)")],
+    "the other one ends": [rule("S(x,y)", "P(x,y)"), rule("S(x,y)", "E(x,p)", "S(p,q)", "P(q,y)")],
+    "filters": [
+        rule("S(x,y)", "E(x,y)", "x != y"),
+        rule("S(2,y)", "E(_,y)"),
+        rule("S(x,y)", "P(x,p)", "x != 3", "not E(x,p)", "S(p,q)", "E(y,q)", "q > 1"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SIDES)
+@pytest.mark.parametrize("kind", ["empty", "chain", "forest", "acyclic"])
+def test_recursion_at_both_sides(name: str, kind: str) -> None:
+    for n, seed in ((3, 0), (9, 1), (10, 2)):
+        known = {"P": relation(graph(kind, n, seed), (n, n)), "E": relation(graph("random", n, seed), (n, n))}
+        algorithm = found(SIDES[name], known, {"S": (n, n)})
+        assert algorithm is not None
+        assert "both sides" in algorithm or (name == "one relation" and "same generation" in algorithm)
+
+
+def test_sides_that_know_of_each_other_are_left_alone() -> None:
+    known = {"P": relation(graph("forest", 9, 1), (9, 9)), "E": relation(graph("random", 9, 1), (9, 9))}
+    for body in (("P(x,p)", "S(p,q)", "P(y,q)", "x != y"), ("P(x,p)", "S(p,q)", "E(y,q)", "E(p,q)")):
+        assert found([rule("S(x,y)", "E(x,y)"), rule("S(x,y)", *body)], known, {"S": (9, 9)}) is None
+
+
+def test_same_generation_of_two_parents_is_no_forest() -> None:
+    algorithm = found(SAME, {"P": relation([(0, 1), (0, 2), (3, 2)], (4, 4))}, {"S": (4, 4)})
+    assert algorithm == "recursion at both sides: 2 products of sparse rows"
+
+
+def test_same_generation_along_a_cycle_is_left_alone() -> None:
     for pairs in (
-        [(0, 1), (0, 2)],
         [(0, 1), (1, 0)],
         [(0, 0)],
         [(0, 1), (1, 2), (2, 3), (3, 0)],

@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 from fuse_ref.relations.asked import Asked, denied_inside_groups
 from fuse_ref.relations.instances import Analysis, Pattern, Site, analysed
-from fuse_ref.relations.rules import Rule
+from fuse_ref.relations.rules import Assignment, Constant, Literal, Rule, Term, Value, Variable
 
-__all__ = ["Adornment", "Choices", "Outcome", "adornment_of", "covers"]
+__all__ = ["Adornment", "Choices", "Outcome", "adornment_of", "covers", "head_under"]
 
 Adornment: TypeAlias = str  # one letter per argument: b where it is bound, f where it is free
 
@@ -87,3 +87,20 @@ def _makes_needless(one: Adornment, pattern: Pattern) -> bool:
 
 def adornment_of(pattern: Sequence[object]) -> Adornment:
     return "".join("b" if bound else "f" for bound in pattern)
+
+
+def head_under(rule: Rule, adornment: Adornment) -> tuple[list[Value], tuple[Term, ...], list[Literal]]:
+    """A rule's head terms, those that are bound, and literals that give these where they are computed."""
+    head = list(rule.terms)
+    asked: list[Term] = []
+    extra: list[Literal] = []
+    for k, (term, letter) in enumerate(zip(rule.terms, adornment, strict=True)):
+        if letter == "f":
+            continue
+        if isinstance(term, Variable | Constant):
+            asked.append(term)
+        else:
+            head[k] = made = Variable(f"{rule.head.lower()}~{k}")
+            asked.append(made)
+            extra.append(Assignment(made, term))
+    return head, tuple(asked), extra

@@ -7,18 +7,15 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 
 from fuse_ref.relations.asked import FACTS, GIVEN, Asked
-from fuse_ref.relations.choices import Adornment, Choices, Outcome, adornment_of
+from fuse_ref.relations.choices import Adornment, Choices, Outcome, adornment_of, head_under
 from fuse_ref.relations.instances import Instance, Key, Pattern, Site, analysed, free_terms
 from fuse_ref.relations.literals import Names, places_of, variables, variables_of, written_rule
 from fuse_ref.relations.passing import bound_after, bound_arguments, ordered
 from fuse_ref.relations.pruning import pruned
 from fuse_ref.relations.rules import (
-    Apply,
-    Assignment,
     Atom,
     Constant,
     Denial,
-    Element,
     Literal,
     Rule,
     Term,
@@ -227,7 +224,8 @@ class Rewriting:
         made, instance = self.instances[name, pattern]
         asked = [term for term, value in zip(atom.terms, pattern, strict=True) if value is not None]
         seeds = _several(asked, instance, instance.root)
-        self._ask(self._seeds[id(instance), instance.root], seeds, before, rule)
+        # All of `before`, denials too: what is asked for more than needed would be answered.
+        self._add(rule, self._seeds[id(instance), instance.root], seeds, before)
         self._crowd(name)
         return Atom(made, free_terms(atom.terms, pattern), atom.span)
 
@@ -248,16 +246,8 @@ class Rewriting:
     def _needed(self, relation: str, adornment: Adornment) -> None:
         made = self.seen[relation, adornment]
         for rule in self.asked.rules_of(relation):
-            head = list(rule.terms)
-            asked: list[Term] = []
-            extra: list[Literal] = []
-            for k, (term, letter) in enumerate(zip(rule.terms, adornment, strict=True)):
-                if letter == "b" and isinstance(term, Apply | Element):
-                    head[k] = Variable(f"{relation.lower()}~{k}")
-                    extra.append(Assignment(head[k], term))  # type: ignore[arg-type]
-                if letter == "b":
-                    asked.append(head[k])  # type: ignore[arg-type]
-            start = Atom(self._magic[made], tuple(asked))
+            head, asked, extra = head_under(rule, adornment)
+            start = Atom(self._magic[made], asked)
             body = ordered([*extra, *rule.body], variables(start), derived=self.asked.derived, sizes=self.sizes)
             self._write(rule, made, head, [start], body, {})
 

@@ -134,6 +134,22 @@ def test_what_several_reach_together_needs_no_pairs(rules: tuple[Rule, ...], roo
     assert bool(full) == bool(roots)
 
 
+@pytest.mark.parametrize("bad", [set(), {(3,)}])
+def test_what_is_denied_before_a_search_still_counts(bad: set[tuple[int, ...]]) -> None:
+    rules = (
+        BASE,
+        LEFT,
+        rule(atom("Bad", "x"), atom("Mark", "x")),
+        rule(atom("Live", "y"), atom("Root", "x"), Denial(atom("Bad", "x")), atom(PATH, "x", "y")),
+    )
+    demanded = demand(rules, [atom("Live", "y")])
+    shapes = {EDGE: (7, 7), PATH: (7, 7), "Root": (7,), "Mark": (7,), "Live": (7,), "Bad": (7,)}
+    stored: Facts = {EDGE: {(3, 4), (4, 5), (0, 1)}, "Root": {(3,), (6,)}, "Mark": bad}
+    full = heights(rules, stored, {}, shapes, int)[0]["Live"]
+    assert full == (set() if bad else {(4,), (5,)})
+    assert heights(demanded.rules, stored, {}, demanded.shapes(shapes), int)[0]["Live"] == full
+
+
 def test_who_reaches_what_keeps_pairs() -> None:
     live = rule(atom("Live", "x", "y"), atom("Root", "x"), atom(PATH, "x", "y"))
     found = texts(demand((BASE, LEFT, live), [atom("Live", "x", "y")]))

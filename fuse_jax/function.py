@@ -311,7 +311,7 @@ class FuseFunction:
     def _without_unneeded(self) -> Plan:
         # Steps that no export needs, such as queries, do not run here; the others keep their numbers.
         needed = [
-            step if step in self._schedule.routed else dataclasses.replace(step, unsupported="")
+            step if step in self._schedule.routed else dataclasses.replace(step, unsupported="", relaxations=())
             for step in self.plan.steps
         ]
         return dataclasses.replace(self.plan, steps=tuple(needed))

@@ -31,7 +31,9 @@ def check_supported(
         ConfigError: a temperature for a tensor that the program does not define.
     """
     for number, step in enumerate(plan.steps, 1):
-        if step.unsupported:
+        relaxed = "cycles of max= and min= run on the NumPy engine so far" if step.relaxations else ""
+        reason = step.unsupported or (relaxed if engine != "numpy" else "")
+        if reason:
             raise mistake(
                 "FUSE201",
                 step.span,
@@ -39,7 +41,7 @@ def check_supported(
                 kind=step.kind,
                 tensors=_tensors(step),
                 engine=engine,
-                reason=step.unsupported,
+                reason=reason,
             )
     _check_temperatures(plan, config)
     if config.precision in ("bfloat16", "float16"):

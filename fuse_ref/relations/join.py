@@ -10,7 +10,7 @@ import numpy as np
 from fuse_ref.relations.index import Index
 from fuse_ref.relations.keys import Packing, distinct
 from fuse_ref.relations.product import products
-from fuse_ref.relations.rules import Constant, Term, Value, Variable
+from fuse_ref.relations.rules import Value, Variable
 from fuse_ref.relations.source import Source
 from fuse_ref.relations.steps import Bind, Check, Compare, Distinct, Expand, Plan, Solve, Span, Step, Test, Within
 from fuse_ref.relations.tuples import position_type
@@ -45,7 +45,7 @@ class Join:
         self._terms = tuple(terms)
         self._shape = tuple(shape)
         self._sources = sources
-        self._setting = numbers
+        self._numbers = numbers
         # Per `Distinct` step: bindings that came and that stayed.
         self._came = [0] * len(plan.steps)
         self._stayed = [0] * len(plan.steps)
@@ -95,7 +95,7 @@ class Join:
         found: list[np.ndarray] = []
         inside: Any = None
         for term, size, sure in zip(self._terms, self._shape, self.plan.inside, strict=True):
-            value = columns[term.name] if isinstance(term, Variable) else self._setting.value(term, columns)
+            value = columns[term.name] if isinstance(term, Variable) else self._numbers.value(term, columns)
             column = _whole(value, count)
             if not sure:
                 fits = (column >= 0) & (column < size)
@@ -112,23 +112,23 @@ class Join:
             case Test():
                 return _chosen(columns, count, self._fitting(step, columns, count), step.keep)
             case Compare(literal, keep):
-                truth = self._setting.compare(literal.operator, literal.left, literal.right, columns)
+                truth = self._numbers.compare(literal.operator, literal.left, literal.right, columns)
                 return _chosen(columns, count, truth, keep)
             case Bind(name, value, keep):
-                found = _whole(self._setting.value(value, columns), count)
+                found = _whole(self._numbers.value(value, columns), count)
                 return {name: found, **{other: columns[other] for other in keep}}, count
             case Check(name, value, keep):
-                found = _whole(self._setting.value(value, columns), count)
+                found = _whole(self._numbers.value(value, columns), count)
                 return _chosen(columns, count, columns[name] == found, keep)
             case Solve(name, known, value, keep):
                 zero, one = np.zeros(count, np.int64), np.ones(count, np.int64)
-                start = self._setting.value(value, {**columns, name: zero})
-                slope = self._setting.value(value, {**columns, name: one}) - start
+                start = self._numbers.value(value, {**columns, name: zero})
+                slope = self._numbers.value(value, {**columns, name: one}) - start
                 number, rest = np.divmod(columns[known] - start, slope)
                 return _chosen({**columns, name: number}, count, (rest == 0) & (number >= 0), (*keep, name))
             case Within(name, length, keep):
                 column = columns[name]
-                return _chosen(columns, count, (column >= 0) & (column < self._setting.length(length)), keep)
+                return _chosen(columns, count, (column >= 0) & (column < self._numbers.length(length)), keep)
             case Distinct():
                 return self._distinct(step, columns, count)
             case Expand() | Span():
@@ -161,7 +161,7 @@ class Join:
 
     def _keys(
         self,
-        terms: Sequence[Term],
+        terms: Sequence[Variable],
         guards: Sequence[int],
         places: Sequence[int],
         source: Source,
@@ -172,10 +172,7 @@ class Join:
         found: list[np.ndarray] = []
         inside: np.ndarray | None = None
         for k, (term, place) in enumerate(zip(terms, places, strict=True)):
-            if isinstance(term, Constant):
-                column = np.full(count, self._setting.constant(term), np.int64)
-            else:
-                column = columns[term.name]
+            column = columns[term.name]
             if k in guards:
                 fits = (column >= 0) & (column < source.shape[place])
                 if not fits.all():
@@ -186,7 +183,7 @@ class Join:
 
     def _expanded(self, step: Expand | Span, columns: _Columns, count: int) -> Iterator[_Bindings]:
         if isinstance(step, Span):
-            size = self._setting.length(step.length)
+            size = self._numbers.length(step.length)
             line = np.arange(size, dtype=position_type(size))
             index = Index((), (), (line,), size)
             yield from _continued(

@@ -16,7 +16,6 @@ from fuse_ref.relations.rules import (
     Filter,
     Literal,
     Rule,
-    Term,
     Value,
     Variable,
     literal_variables,
@@ -140,24 +139,28 @@ class _Planner:
     def _read(self, atom: Atom, window: Window, *, absent: bool = False) -> Expand | Test:
         """How the atom is read now. A variable that stands nowhere else matches anything."""
         keys: list[int] = []
-        terms: list[Term] = []
+        terms: list[Variable] = []
         guards: list[int] = []
         equal: list[tuple[int, int]] = []
+        fixed: list[tuple[int, int]] = []
         first: dict[str, int] = {}
         shape = self.sources[atom.relation].shape
         for k, term in enumerate(atom.terms):
-            if isinstance(term, Variable) and term.name not in self.bounds:
+            if isinstance(term, Constant):
+                fixed.append((k, int(self.numbers.constant(term))))
+                continue
+            if term.name not in self.bounds:
                 if term.name in first:
                     equal.append((first[term.name], k))
                 else:
                     first[term.name] = k
                 continue
-            if not (isinstance(term, Variable) and self._below(term.name, shape[k])):
+            if not self._below(term.name, shape[k]):
                 guards.append(len(keys))
             keys.append(k)
             terms.append(term)
         binds = [] if absent else [name for name in first if self.uses[name] > _times(atom, name)]
-        access = Access(tuple(keys), tuple(first[name] for name in binds), tuple(equal))
+        access = Access(tuple(keys), tuple(first[name] for name in binds), tuple(equal), tuple(fixed))
         if not binds:
             return Test(atom.relation, window, access, tuple(terms), tuple(guards), absent)
         return Expand(atom.relation, window, access, tuple(terms), tuple(binds), tuple(guards))
@@ -208,7 +211,7 @@ class _Planner:
         source = self.sources[step.relation]
         count = source.count(step.window)
         kinds = 1
-        for column in step.access.keys:
+        for column in (*step.access.keys, *(column for column, _ in step.access.fixed)):
             kinds = min(kinds * max(source.kinds(column), 1), max(count, 1))
         return count / kinds
 
@@ -274,7 +277,8 @@ class _Planner:
     def _partial(self, step: Expand | Test) -> bool:
         """Whether one reading of a growing relation may come from many of its tuples: columns are left out."""
         source = self.sources[step.relation]
-        used = len(step.access.keys) + len(step.access.payload) + len(step.access.equal)
+        access = step.access
+        used = len(access.keys) + len(access.payload) + len(access.equal) + len(access.fixed)
         return isinstance(source, Growing) and used < len(source.shape)
 
 

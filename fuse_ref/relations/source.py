@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +16,7 @@ from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["Access", "Growing", "Source", "Still", "Window"]
 
+_OFTEN: Final = 8  # fixed positions of one column, from which on its tuples are grouped by it
 LARGE: Final = 1 << 22  # tuples that are sorted into an index part by part
 _T = TypeVar("_T")
 
@@ -35,6 +37,7 @@ class Access:
     keys: tuple[int, ...]  # columns whose positions are given
     payload: tuple[int, ...]  # columns that are read; other columns match anything
     equal: tuple[tuple[int, int], ...] = ()  # columns with the same position
+    fixed: tuple[tuple[int, int], ...] = ()  # columns and the position that they have
 
 
 class Source(Protocol):
@@ -69,6 +72,8 @@ class Still:
         self._presences: dict[Access, Presence] = {}
         self._kinds: dict[int, int] = {}
         self._unique: dict[int, bool] = {}
+        self._asked: Counter[int] = Counter()  # per column, with how many fixed positions it was read
+        self._rows: dict[int, Index] = {}  # of columns that are read so often
 
     def count(self, window: Window) -> int:
         return len(self.tuples)
@@ -90,9 +95,9 @@ class Still:
 
     def indexes(self, access: Access, window: Window) -> Sequence[Index]:
         if access not in self._indexes:
-            columns, count = _equal(self.tuples.columns, len(self.tuples), access)
+            columns, count = self._chosen(access)
             used = (*access.keys, *access.payload)
-            if len(set(used)) < len(self.shape) - len(access.equal):
+            if len(set(used)) < len(self.shape) - len(access.equal) - len(access.fixed):
                 sizes = [self.shape[k] for k in used]
                 fewer = without_repeats([columns[k] for k in used], sizes, count)
                 count = len(fewer[0]) if used else min(count, 1)
@@ -102,15 +107,37 @@ class Still:
 
     def presences(self, access: Access, window: Window) -> Sequence[Presence]:
         if access not in self._presences:
-            columns, count = _equal(self.tuples.columns, len(self.tuples), access)
+            columns, count = self._chosen(access)
             self._presences[access] = Presence(
                 [columns[k] for k in access.keys], [self.shape[k] for k in access.keys], count
             )
         return (self._presences[access],)
 
+    def _chosen(self, access: Access) -> tuple[dict[int, np.ndarray], int]:
+        columns, count = self.tuples.columns, len(self.tuples)
+        if access.fixed:
+            column, position = access.fixed[0]
+            part: slice | np.ndarray | None = None
+            if column == 0 and self.tuples.ordered:
+                part = slice(*(int(place) for place in np.searchsorted(columns[0], (position, position + 1))))
+            elif self._asked[column] >= _OFTEN:
+                if column not in self._rows:
+                    rows = np.arange(count)
+                    self._rows[column] = Index([columns[column]], [self.shape[column]], [rows], count)
+                if not 0 <= position < self.shape[column]:
+                    part = slice(0, 0)
+                else:
+                    start, end = self._rows[column].bounds(self._rows[column].places([np.array([position])], 1))
+                    part = self._rows[column].payload[0][int(start[0]) : int(end[0])]
+            self._asked[column] += 1
+            if part is not None:
+                columns = tuple(values[part] for values in columns)
+                count = len(columns[0])
+        return _equal(columns, count, access)
+
     @property
     def nbytes(self) -> int:
-        return sum(index.nbytes for index in self._indexes.values()) + sum(
+        return sum(index.nbytes for index in (*self._indexes.values(), *self._rows.values())) + sum(
             presence.nbytes for presence in self._presences.values()
         )
 
@@ -209,7 +236,7 @@ class Growing:
         )
 
     def _index(self, access: Access, start: int, end: int) -> Index:
-        if end - start > LARGE and len(access.payload) == 1 and not access.equal:
+        if end - start > LARGE and len(access.payload) == 1 and not access.equal and not access.fixed:
             found = Index.of_parts(
                 lambda: self._parts(access, start, end), [self.shape[k] for k in access.keys], end - start
             )
@@ -250,11 +277,13 @@ class Growing:
 
 
 def _equal(columns: Sequence[np.ndarray], count: int, access: Access) -> tuple[dict[int, np.ndarray], int]:
-    """The columns that an access uses, of the tuples in which columns are equal where it says so."""
+    """The columns that an access uses, of the tuples in which columns are as it says."""
     used = {*access.keys, *access.payload}
-    if not access.equal:
+    if not access.equal and not access.fixed:
         return {k: columns[k] for k in used}, count
     same = np.ones(count, np.bool_)
+    for column, position in access.fixed:
+        same &= columns[column] == position
     for one, other in access.equal:
         same &= columns[one] == columns[other]
     places = np.flatnonzero(same)

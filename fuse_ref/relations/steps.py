@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from fuse_ref.analysis.lengths import Length
-from fuse_ref.relations.rules import Filter, Term, Value, Variable, value_variables
+from fuse_ref.relations.rules import Filter, Value, Variable, value_variables
 from fuse_ref.relations.source import Access, Window
 
 __all__ = [
@@ -33,7 +33,7 @@ class Expand:
     relation: str
     window: Window
     access: Access
-    keys: tuple[Term, ...]  # of access.keys
+    keys: tuple[Variable, ...]  # of access.keys
     binds: tuple[str, ...]  # by access.payload
     guards: tuple[int, ...]  # keys (places in `keys`) that may lie outside of their column's axis
     keep: tuple[str, ...] = ()  # variables bound before that are needed after
@@ -46,7 +46,7 @@ class Test:
     relation: str
     window: Window
     access: Access
-    keys: tuple[Term, ...]
+    keys: tuple[Variable, ...]
     guards: tuple[int, ...]
     absent: bool  # stays where there is none
     keep: tuple[str, ...] = ()
@@ -152,7 +152,7 @@ def reads(step: Step) -> set[str]:
     """The variables whose values a step needs."""
     match step:
         case Expand(keys=keys) | Test(keys=keys):
-            return {term.name for term in keys if isinstance(term, Variable)}
+            return {term.name for term in keys}
         case Compare(Filter(_, left, right)):
             return {*value_variables(left), *value_variables(right)}
         case Bind(_, value):

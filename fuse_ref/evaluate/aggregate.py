@@ -75,8 +75,9 @@ class Combine:
         labels.remove(looked_up[0])
         row, column = operation.columns.index(stays[0]), operation.columns.index(looked_up[0])
         matrix = _matrix(tuples, row, column, (self.sizes[stays[0]], len(values)), self.dtype)
-        found = np.asarray(matrix @ values.reshape(len(values), -1))
-        found = found.reshape(self.sizes[stays[0]], *(self.sizes[label] for label in labels))
+        sizes = [self.sizes[label] for label in labels]
+        found = np.asarray(matrix @ values.reshape(len(values), math.prod(sizes)))
+        found = found.reshape(self.sizes[stays[0]], *sizes)
         order = [stays[0], *labels]
         return np.ascontiguousarray(found.transpose([order.index(label) for label in operation.output.labels]))
 

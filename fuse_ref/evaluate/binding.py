@@ -22,7 +22,16 @@ from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.steps import Plan
 from fuse_ref.weights.arrays import Framework, framework_of, numpy_array
 
-__all__ = ["Binder", "Bound", "Cast", "framework_of_inputs", "gather_inputs", "numeric_array", "resolve_precision"]
+__all__ = [
+    "Binder",
+    "Bound",
+    "Cast",
+    "framework_of_inputs",
+    "gather_inputs",
+    "listed_relations",
+    "numeric_array",
+    "resolve_precision",
+]
 
 _TAKES: Final[dict[Dtype, str]] = {"float": "numbers", "int64": "int64 values", "bool": "truth values"}
 
@@ -98,6 +107,16 @@ def resolve_precision(config: ExecutionConfig, plan: Plan, values: Mapping[str, 
     kinds = {_kind(values[name]) for name in plan.givens if name in values}
     floats = {name for kind, name in kinds if kind == "f"}
     return "float64" if floats == {"float64"} else "float32"
+
+
+def listed_relations(plan: Plan, values: Mapping[str, object]) -> set[str]:
+    """The Boolean givens whose tuples a call lists, instead of giving truth values."""
+    tensors = {tensor.name: tensor for tensor in plan.program.tensors}
+    return {name for name in plan.givens if tensors[name].boolean and name in values and not _truth_table(values[name])}
+
+
+def _truth_table(value: object) -> bool:
+    return framework_of(value) is not None and _kind(value)[0] in ("b", "") and not getattr(value, "is_sparse", False)
 
 
 class Binder:

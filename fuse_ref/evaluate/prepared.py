@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -10,13 +11,17 @@ from fuse_ref.evaluate.answer import Answer
 from fuse_ref.evaluate.binding import Bound
 from fuse_ref.evaluate.blocks import Blocks, blocks_for, splits_of
 from fuse_ref.evaluate.engine import Array, Engine, Executable
+from fuse_ref.evaluate.entries import Kept
+from fuse_ref.evaluate.planning import axes_of_sink
 from fuse_ref.evaluate.weighing import check_parameters
+from fuse_ref.files.paths import Folders
+from fuse_ref.files.sinks import Result
 from fuse_ref.ir.nodes import Query, Sink, Tensor
 from fuse_ref.plan.checks import check_shapes
 from fuse_ref.plan.steps import Plan
 from fuse_ref.relations.derive import RuleRun
 
-__all__ = ["Call", "Prepared", "execute"]
+__all__ = ["Call", "Prepared", "execute", "written"]
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]
 
@@ -38,6 +43,14 @@ class Prepared:
     # Shapes of the givens whose checks have passed, and how their runs are split.
     passed: dict[Shapes, tuple[Blocks | None]] = field(default_factory=dict)
 
+    def asking(self, plan: Plan, kept: Kept | None) -> Prepared:
+        """A plan of one query, ready for the same engine, precision and weights."""
+        (question,) = plan.program.queries
+        tensor = plan.program.tensor(question.target.tensor)
+        outputs = (tensor.name,)
+        executable = self.engine.prepare(plan, self.config, outputs, kept)
+        return Prepared(plan, self.config, self.engine, executable, outputs, self.fixed, (), ((question, tensor),))
+
 
 @dataclass(slots=True)
 class Call:
@@ -49,6 +62,18 @@ class Call:
     step_seconds: tuple[float, ...]
     rule_runs: tuple[RuleRun, ...]
     answers: tuple[Answer, ...]
+
+
+def written(prepared: Prepared, folders: Folders, results: Mapping[str, Array], bound: Bound) -> Iterator[Result]:
+    """What the sinks of a call write, and where."""
+    for sink, name in prepared.sinks:
+        axes = axes_of_sink(prepared.plan.program, sink)
+        yield Result(
+            folders.place(sink.path, sink.key, "written", sink.span),
+            "array" if "~" in name else name,
+            prepared.engine.to_numpy(results[name]),
+            tuple(None if axis is None else bound.symbols.get(axis) for axis in axes),
+        )
 
 
 def execute(prepared: Prepared, bound: Bound) -> dict[str, Array]:

@@ -14,20 +14,27 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.answer import Answer, answer
-from fuse_ref.evaluate.binding import Binder, Bound, framework_of_inputs, gather_inputs, resolve_precision
+from fuse_ref.evaluate.binding import (
+    Binder,
+    Bound,
+    framework_of_inputs,
+    gather_inputs,
+    listed_relations,
+    resolve_precision,
+)
 from fuse_ref.evaluate.engine import Array, Engine
 from fuse_ref.evaluate.engines import Backend, find_engine
 from fuse_ref.evaluate.explaining import explained
 from fuse_ref.evaluate.explanation import Explanation
 from fuse_ref.evaluate.plan_cache import plan_cache
-from fuse_ref.evaluate.planning import ask, axes_of_sink, hints_from, on_demand, sinks_of
-from fuse_ref.evaluate.prepared import Call, Prepared, execute
+from fuse_ref.evaluate.planning import ask, hints_from, on_demand, sinks_of
+from fuse_ref.evaluate.prepared import Call, Prepared, execute, written
 from fuse_ref.evaluate.relation import Relation
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.evaluate.unpicklable import Unpicklable
 from fuse_ref.evaluate.weighing import known_shapes, parameter_values, weight_values
 from fuse_ref.files.paths import Folders
-from fuse_ref.files.sinks import Result, write_results
+from fuse_ref.files.sinks import write_results
 from fuse_ref.files.sources import read_sources
 from fuse_ref.ir.json import Json
 from fuse_ref.ir.nodes import ProgramIR
@@ -100,6 +107,8 @@ class Runner(Unpicklable):
         )
         self._given |= self._sources.shapes
         self._hints = dict(hints or {})
+        # Relations that come as tuples, of files now and of the first call's inputs then.
+        self._relations = {item.tensor.name for item in self._sources.facts}
         self._plan = self._build(self._sources.program)
         self._binder = Binder(self._plan)
         exports = [ir.tensor(name) for name in ir.exports]
@@ -153,6 +162,7 @@ class Runner(Unpicklable):
     def _settle(self, values: Mapping[str, object]) -> tuple[Prepared, Bound]:
         """What the first call decides, and every call when the precision follows the inputs."""
         engine = self._engine or self._choose(values)
+        self._take_relations(values)
         precision = resolve_precision(self._config, self._plan, values)
         prepared = self._prepared.get(precision)
         config = dataclasses.replace(self._config, precision=precision) if prepared is None else prepared.config
@@ -184,6 +194,7 @@ class Runner(Unpicklable):
             "given": self._given,
             "mode": self._config.mode,
             "disabled_passes": self._config.left_out_passes,
+            "relations": sorted(self._relations),
         }
         build = functools.partial(build_plan, program, **settings)  # type: ignore[arg-type]
         return self._cache.plan(program, settings, build)
@@ -215,6 +226,16 @@ class Runner(Unpicklable):
             self._prepared[config.precision] = prepared
             return prepared
 
+    def _take_relations(self, values: Mapping[str, object]) -> None:
+        """Plan again where the first call lists the tuples of a relation: products go over them, not over the domain."""
+        with self._lock:
+            new = listed_relations(self._plan, values) - self._relations
+            if self._prepared or not new:
+                return
+            self._relations |= new
+            self._plan = self._build(self._sources.program)
+            self._binder = Binder(self._plan)
+
     def _plan_again(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Choose contraction orders once more with the sizes of the first call."""
         found = hints_from(self._plan, shapes, self._hints)
@@ -244,18 +265,10 @@ class Runner(Unpicklable):
 
     def _after(self, prepared: Prepared, results: Mapping[str, Array], bound: Bound) -> tuple[Answer, ...]:
         """Writes sinks and answers queries."""
-        engine, program = _engine(self._engine), prepared.plan.program
-        write_results(
-            Result(
-                self._folders.place(sink.path, sink.key, "written", sink.span),
-                "array" if "~" in name else name,
-                engine.to_numpy(results[name]),
-                tuple(None if axis is None else bound.symbols.get(axis) for axis in axes_of_sink(program, sink)),
-            )
-            for sink, name in prepared.sinks
-        )
+        write_results(written(prepared, self._folders, results, bound))
+        to_numpy = prepared.engine.to_numpy
         return tuple(
-            answer(query, engine.to_numpy(results[tensor.name]), tensor.boolean, tensor.axes, bound.symbols)
+            answer(query, to_numpy(results[tensor.name]), tensor.boolean, tensor.axes, bound.symbols)
             for query, tensor in prepared.queries
         )
 
@@ -272,15 +285,7 @@ class Runner(Unpicklable):
         if prepared is None:
             with self._lock:
                 plan = self._build(self._sources.extended(ask(self._program.ir, self._program.source, text)))
-                (question,) = plan.program.queries
-                tensor = plan.program.tensor(question.target.tensor)
-                config = call.prepared.config
-                engine, outputs = _engine(self._engine), (tensor.name,)
-                executable = engine.prepare(plan, config, outputs, self._cache.kept(plan))
-                prepared = Prepared(
-                    plan, config, engine, executable, outputs, call.prepared.fixed, (), ((question, tensor),)
-                )
-                self._asked[key] = prepared
+                prepared = self._asked[key] = call.prepared.asking(plan, self._cache.kept(plan))
         (found,) = self._after(prepared, execute(prepared, call.bound), call.bound)
         return found
 

@@ -42,6 +42,7 @@ def build_plan(
     mode: Mode = "auto",
     disabled_passes: Collection[str] = (),
     dense_logic: bool = False,
+    relations: Collection[str] = (),
 ) -> Plan:
     """The plan of `program`; it serves every batch size.
 
@@ -52,6 +53,7 @@ def build_plan(
         given: tensor -> shape, for weights and sources whose shape is known now.
         mode: "single" refuses cycles that are no recurrence; "fixpoint" iterates every cycle.
         disabled_passes: names of `fuse_ref.plan.passes.NAMES` that do not run.
+        relations: Boolean inputs and sources that come as tuples, whatever reads them.
         dense_logic: rules become dense operations on truth values.
 
     Raises:
@@ -62,7 +64,7 @@ def build_plan(
     """
     checked = check_program(program, sizes=sizes, given=given)
     _raise_first(checked.errors or checked.unsized)
-    planner = _Planner(program, checked, hints or {}, given or {}, mode, dense_logic)
+    planner = _Planner(program, checked, hints or {}, given or {}, mode, dense_logic, frozenset(relations))
     return improve(planner.plan(), planner.estimates, disabled=disabled_passes)
 
 
@@ -82,12 +84,14 @@ class _Planner:
         given: Mapping[str, Sequence[int]],
         mode: Mode,
         dense_logic: bool,
+        relations: frozenset[str],
     ) -> None:
         self.dense_logic = dense_logic
         self.program = program
         self.checked = checked
         self.given = given
         self.mode = mode
+        self.relations = relations
         shapes = checked.shapes
         known = shapes.known
         self.tensors = Tensors(
@@ -176,7 +180,7 @@ class _Planner:
 
     def _tensor_steps(self, needed: set[str]) -> list[Step]:
         logical = read_by_logic(self.program, self.checked, self.tensors, needed)
-        sparse = sparse_relations(self.program, self.checked, self.tensors, needed, logical)
+        sparse = sparse_relations(self.program, self.checked, self.tensors, needed, logical | self.relations)
         self.tensors = replace(
             self.tensors, sparse=frozenset() if self.dense_logic else sparse, counts=self.dense_logic
         )

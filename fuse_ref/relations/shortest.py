@@ -17,7 +17,19 @@ from fuse_ref.relations.asked import Asked
 from fuse_ref.relations.derive import Limits, derive
 from fuse_ref.relations.keys import Packing
 from fuse_ref.relations.literals import places_of
-from fuse_ref.relations.rules import Apply, Assignment, Atom, Constant, Element, Literal, Rule, Term, Value, Variable
+from fuse_ref.relations.rules import (
+    Apply,
+    Assignment,
+    Atom,
+    Constant,
+    Domain,
+    Element,
+    Literal,
+    Rule,
+    Term,
+    Value,
+    Variable,
+)
 from fuse_ref.relations.tuples import Tuples
 from fuse_ref.relations.world import Bindings, Fact, World
 
@@ -36,7 +48,9 @@ class Step:
 
 
 def shown(literal: Literal) -> bool:
-    """Whether a literal is a node of derivations; the arithmetic of positions is not."""
+    """Whether a literal is a node of derivations; the arithmetic and the ranges of positions are not."""
+    if isinstance(literal, Domain):
+        return False
     return not isinstance(literal, Assignment) or any(isinstance(part, Element) for part in parts(literal.value))
 
 

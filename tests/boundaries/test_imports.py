@@ -33,6 +33,7 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("fuse_ref.demo", ("torch", "jax", "sklearn", "matplotlib", "tqdm")),
     ("fuse_ref.relations", ("scipy",)),
     ("fuse_ref.evaluate.aggregate", ("scipy",)),
+    ("fuse_ref.evaluate.relaxation", ("scipy",)),
     ("fuse_ref", ()),
     ("fuse_torch", ("torch", "functorch")),
     ("fuse_jax", ("jax", "jaxlib", "flax", "optax")),

@@ -19,6 +19,7 @@ from fuse_ref import (
     NonFiniteError,
     Program,
     RouteError,
+    Runner,
     RuntimePolicies,
     SyntaxFuseError,
     UnboundTensorError,
@@ -230,11 +231,52 @@ def test_state_of_programs_without_streams() -> None:
         runner.load_state({"H": np.zeros(2)})
 
 
-def test_derivations_need_the_logic_engine() -> None:
-    runner = Program("Y[i] = 2 X[i]").compile()
+def test_facts_are_explained_and_numbers_are_not() -> None:
+    runner = Program(
+        "Parent(Ann, Bob)\nParent(Bob, Cid)\nOld(x) <- Parent(x, y), Parent(y, z)\nN[x] = Parent(x, y)"
+    ).compile()
+    assert str(runner.why("Old(Ann)")).splitlines() == [
+        "Old(Ann)   by Old(x) <- Parent(x, y), Parent(y, z)",
+        "├─ Parent(Ann, Bob)   fact",
+        "└─ Parent(Bob, Cid)   fact",
+    ]
+    assert not runner.why("Old(Bob)")
+    assert str(runner.why_not("Old(Zed)")) == "Old(Zed) does not hold\n└─ axis x has no symbol 'Zed'"
     for call in (runner.why, runner.why_not):
-        with pytest.raises(RouteError, match=r"\(Y\(1\)\) cannot be answered yet"):
-            call("Y(1)")
+        with pytest.raises(InputError, match=r"N\(Ann\) cannot be explained: N holds numbers"):
+            call("N(Ann)")
+
+
+def test_counts_and_conditions_are_explained_by_what_they_are_made_of() -> None:
+    text = (
+        "Parent(Ann, Bob)\nParent(Ann, Cid)\nN[x] = Parent(x, y)\nMany(x) <- N[x] > 1\nClose(x, y) <- Sim[x, y] > 0.5"
+    )
+    runner = Program(f"{text}\nexport Many, Close").compile()
+    runner(Sim=np.eye(3))
+    assert str(runner.why("Many(Ann)")).splitlines() == [
+        "Many(Ann)   by Many(x) <- N[x] > 1",
+        "└─ N[Ann] > 1   2 > 1",
+        "   └─ N[Ann] = 2   counts 2",
+        "      ├─ Parent(Ann, Bob)",
+        "      └─ Parent(Ann, Cid)",
+    ]
+    assert "Sim[1, 1] > 0.5" in str(runner.why("Close(1, 1)"))
+
+
+def _derived(runner: Runner, relation: str) -> int:
+    return sum(run.tuples for run in runner.explain().rules if run.rule.text.startswith(relation))
+
+
+def test_what_each_rule_did_is_told() -> None:
+    text = "Edge(0, 1); Edge(1, 2); Edge(2, 3)\nPath(x, y) <- Edge(x, y)\nPath(x, z) <- Path(x, y), Edge(y, z)"
+    runner = Program(f"{text}\nPath(2, x)?").compile(config=ExecutionConfig(mode="demand"))
+    assert runner() == {}  # without an export line only the answer is asked for
+    assert [answer.rows for answer in runner.answers] == [((3,),)]
+    assert _derived(runner, "Path") <= 3
+    whole = Program(f"{text}\nexport Path").compile()
+    assert len(whole()["Path"]) == 6
+    assert "rule Path(x, z) <- Path(x, y), Edge(y, z): " in str(whole.explain())
+    assert _derived(whole, "Path") == 6
 
 
 def test_messages_go_to_logging(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from fuse_ref.relations.keys import KeySet, Packing, distinct
 
-__all__ = ["Index", "Presence", "grouped", "without_repeats"]
+__all__ = ["Index", "Presence", "grouped", "sparse_is_loaded", "without_repeats"]
 
 _Part: TypeAlias = tuple[Sequence[np.ndarray], np.ndarray]
 _FLAGS: Final = 1 << 26  # as many flags are quicker than a hash table where one in 64 is set
+_WORTH_LOADING: Final = 1 << 20
 _SMALL: Final = 2048  # below it a comparison sort is quicker than a counting sort
 
 
@@ -30,15 +32,22 @@ def _grouped(groups: np.ndarray, count: int, values: np.ndarray) -> tuple[np.nda
     """The values group by group, and where groups begin."""
     n = len(groups)
     kind = _kind(max(n, count))
-    if n < _SMALL:
+    if n < (_SMALL if sparse_is_loaded() else _WORTH_LOADING):
         bounds = np.zeros(count + 1, kind)
         np.cumsum(np.bincount(groups, minlength=count), out=bounds[1:])
-        return values.take(np.argsort(groups, kind="stable")), bounds
+        if n < _SMALL or count.bit_length() + n.bit_length() > 62:
+            return values.take(np.argsort(groups, kind="stable")), bounds
+        # Sorting numbers is twice as quick as sorting their places.
+        line = groups.astype(np.int64) << n.bit_length()
+        line |= np.arange(n)
+        line.sort()
+        line &= (1 << n.bit_length()) - 1
+        return values.take(line), bounds
     from scipy import sparse
 
     # From rows to columns of a matrix is a counting sort.
-    line = sparse.csr_array((values, groups.astype(kind, copy=False), np.array([0, n], kind)), shape=(1, count))
-    turned = line.tocsc()
+    row = sparse.csr_array((values, groups.astype(kind, copy=False), np.array([0, n], kind)), shape=(1, count))
+    turned = row.tocsc()
     return turned.data, turned.indptr
 
 
@@ -52,6 +61,11 @@ def _ones_of(bits: int) -> np.ndarray:
     ones = np.ones(1 << bits, np.bool_)
     ones.flags.writeable = False
     return ones
+
+
+def sparse_is_loaded() -> bool:
+    """Whether SciPy's sparse arrays are there already: to import them takes longer than to sort 10**6 numbers."""
+    return "scipy.sparse" in sys.modules
 
 
 def _kind(most: int) -> np.dtype:

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias, assert_never
 
 import numpy as np
 
-from fuse_ref.relations.index import Index
+from fuse_ref.relations.index import Index, sparse_is_loaded
 from fuse_ref.relations.keys import Packing, distinct
 from fuse_ref.relations.product import products
 from fuse_ref.relations.rules import Value, Variable
@@ -21,6 +21,7 @@ __all__ = ["Join"]
 BLOCK: Final = 1 << 17  # bindings that are worked off together, at most
 GATHER: Final = 1 << 19  # bindings that are gathered before a product, which finds more of them equal
 PRODUCT: Final = 1 << 13  # bindings for which a product is worth its start
+FIRST_PRODUCT: Final = 1 << 20  # and for which it is worth the import of SciPy
 _Columns: TypeAlias = dict[str, np.ndarray]
 _Bindings: TypeAlias = tuple[_Columns, int]  # the columns of some variables, and how many bindings there are
 
@@ -212,7 +213,7 @@ class Join:
         """Whether a step is better done as a product: bindings come many times over, as far as is known."""
         size = self._sources[step.relation].shape[step.access.payload[0]]
         tried = self._tried.get(step, (0, 0, 0))
-        if work < max(size // 2, PRODUCT):
+        if work < max(size // 2, PRODUCT if sparse_is_loaded() else FIRST_PRODUCT):
             return False
         return tried[1] > 1.5 * tried[2] or tried[0] < 2
 

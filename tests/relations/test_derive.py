@@ -71,19 +71,23 @@ def test_random_rules(seed: int) -> None:
     assert found
 
 
-def test_random_rules_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("choice", [0, 100])
+def test_random_rules_block_by_block(monkeypatch: pytest.MonkeyPatch, choice: int) -> None:
     """The same with blocks of a few bindings, indexes made of parts, products and tables from the first tuple on."""
     monkeypatch.setattr(join, "BLOCK", 3)
     monkeypatch.setattr(join, "GATHER", 5)
     monkeypatch.setattr(join, "PRODUCT", 0)
+    monkeypatch.setattr(join, "FIRST_PRODUCT", 0)
+    monkeypatch.setattr(index, "_WORTH_LOADING", choice)
     monkeypatch.setattr(source, "LARGE", 4)
     monkeypatch.setattr(index, "_SMALL", 0)
+    monkeypatch.setattr(index, "sparse_is_loaded", lambda: False)
     monkeypatch.setattr(index, "_FLAGS", 0)
     monkeypatch.setattr(keys, "BATCH", 4)
     monkeypatch.setattr(keys, "FLAGS", 0)
     monkeypatch.setattr(derivation, "special", lambda *_: None)
-    for seed in range(25):
-        choose = random.Random(7000 + seed)
+    for seed in range(12):
+        choose = random.Random(7000 + seed + choice)
         made = random_rules(choose, choose.choice((2, 3, 4, 5)))
         for _ in range(2):
             known = random_tuples(choose, made.inputs)

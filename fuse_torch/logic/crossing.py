@@ -24,6 +24,7 @@ from fuse_ref.plan.steps import Plan
 from fuse_ref.relations.tuples import Tuples
 from fuse_torch.facts import Facts
 from fuse_torch.logic.counts import open_count
+from fuse_torch.logic.transforming import transformed
 from fuse_torch.relations import FrozenTables
 
 __all__ = ["Crossing", "Form", "Result", "cross", "find_crossing", "register"]
@@ -127,6 +128,19 @@ class Crossing:
             found.update(self.call.run(given, heads, length, self.config).relations)
         return [_result(found[item.name], item, self.config, device) for item in self.results]
 
+    def empty(self, handles: Sequence[Any], sizes: Sequence[int], device: torch.device) -> list[torch.Tensor]:
+        """The results of a call without data: of the right shapes, relations without tuples."""
+        known = dict(zip(self.extents, sizes, strict=True))
+        self._open({name: _without_data(value) for name, value in zip(self.opened, handles, strict=True)}, known)
+        made: list[torch.Tensor] = []
+        for item in self.results:
+            shape = tuple(
+                max(0, evaluate(length, lambda tensor, position: known[Extent(tensor, position)]))
+                for length in self.lengths[item.name]
+            )
+            made.append(_result(Tuples.empty(shape), item, self.config, device))
+        return made
+
     def _open(self, handles: Mapping[str, Any], sizes: dict[Extent, int]) -> dict[str, Tuples]:
         if self.entered is None:
             return {}
@@ -176,6 +190,14 @@ def _tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
     return tensor.copy_(torch.from_numpy(array))
 
 
+def _without_data(value: Any) -> Any:
+    """A tensor of the meta device as one of the CPU: no tuples, all false."""
+    if isinstance(value, torch.Tensor) and value.device.type == "meta":
+        shape = value.shape if value.dtype == torch.bool else (0, *value.shape[1:])
+        return torch.zeros(shape, dtype=value.dtype)
+    return value
+
+
 _CROSSINGS: Final[dict[str, Crossing]] = {}  # by the key that graphs carry
 
 
@@ -199,4 +221,9 @@ def cross(
     device: torch.device,
 ) -> list[torch.Tensor]:
     """Run the call that `key` names; what the nodes of graphs call."""
-    return find_crossing(key).run(handles, values, sizes, device)
+    crossing = find_crossing(key)
+    if device.type == "meta":
+        return crossing.empty(handles, sizes, device)
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return transformed(crossing, handles, values, sizes, device)
+    return crossing.run(handles, values, sizes, device)

@@ -9,6 +9,7 @@ import torch
 
 from fuse_ref.analysis.lengths import Extent, Length, evaluate
 from fuse_torch.facts import Facts
+from fuse_torch.logic.counts import unknown_count
 from fuse_torch.logic.crossing import Crossing, cross, find_crossing
 from fuse_torch.logic.view import extents_of
 
@@ -72,15 +73,14 @@ def _shapes(
 ) -> list[torch.Tensor]:
     crossing = find_crossing(key)
     known: dict[Extent, Any] = dict(zip(crossing.extents, sizes, strict=True))
-    context = torch.library.get_ctx()
     made: list[torch.Tensor] = []
     for item in crossing.results:
         lengths = crossing.lengths[item.name]
         for extent in _unknown(crossing, lengths):
             if extent not in known:
-                known[extent] = context.new_dynamic_size()
+                known[extent] = unknown_count()
         if item.form == "tuples":
-            count = context.new_dynamic_size()
+            count = unknown_count()
             made.append(torch.empty((count, len(lengths)), dtype=torch.int64, device=device))
             continue
         shape = [torch.sym_max(0, evaluate(length, lambda t, k: known[Extent(t, k)])) for length in lengths]

@@ -308,7 +308,7 @@ class Packing:
     __slots__ = ("_stages", "low", "shape", "space")
 
     def __init__(self, shape: Sequence[int]) -> None:
-        self.shape = tuple(shape)
+        self.shape = tuple(int(size) for size in shape)
         sizes = [max(size - 1, 0).bit_length() for size in self.shape]
         wide = sum(sizes) > _KEY_BITS
         self._stages: list[_Stage] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -18,10 +19,12 @@ from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
+from fuse_ref.relations.derive import RuleRun
 from fuse_ref.relations.tuples import Tuples
 from fuse_ref.weights.arrays import numpy_array
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.kept import kept_lowering
+from fuse_torch.logic.crossing import recorded
 from fuse_torch.logic.held import held_tensor
 from fuse_torch.lowering.checked import with_checks
 from fuse_torch.lowering.lower import PRECISION, Lowered, graph_module, literal_tensor
@@ -44,6 +47,7 @@ class TorchExecutable:
         self._outputs = outputs
         self._lowered = kept_lowering(plan, outputs, kept, config, "tuples")
         self._config = config
+        self._local = threading.local()
         self._relations = relations_of(plan).intersection(outputs)
         if config.checked:
             with_checks(self._lowered)
@@ -70,11 +74,20 @@ class TorchExecutable:
             for name in self._givens
         ]
         states = [self._on(device, name, values[name]) for name in self._states]
-        result = graph.forward(*given, *states)
+        recorded.runs = []
+        try:
+            result = graph.forward(*given, *states)
+        finally:
+            self._local.runs, recorded.runs = tuple(recorded.runs), None
         found = {self._outputs[0]: result} if len(self._outputs) == 1 else result
         if self._relations:
             found = {name: self._relation(name, value, values) for name, value in found.items()}
         return found
+
+    @property
+    def rule_runs(self) -> tuple[RuleRun, ...]:
+        """What each rule did in this thread's last call."""
+        return tuple(getattr(self._local, "runs", ()))
 
     def _truth(self, name: str, value: torch.Tensor | Tuples) -> torch.Tensor | Tuples:
         if isinstance(value, Tuples):

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from fuse_ref.analysis.lengths import Fixed
-from fuse_ref.config import ExecutionConfig
+from fuse_ref.config import Breaks, ExecutionConfig
 from fuse_ref.evaluate.densely import runs_densely
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.files.arrays import FileMap, own_to_write
@@ -44,7 +44,7 @@ class StepRoute:
 
     kind: str  # as in the plan: "Dense", "Store", …
     tensors: tuple[str, ...]  # what the step defines; for sinks and queries, what they read
-    route: str  # "dense"; "load" for files read once; "none" for what a module does not run
+    route: str  # "dense"; "logical"; "load" for files read once; "none" for what a module does not run
     reason: str
 
     def __str__(self) -> str:
@@ -143,7 +143,8 @@ class FuseModule(nn.Module):
     def routes(self) -> tuple[StepRoute, ...]:
         """Where each step of the plan went, and why."""
         needed = needed_for(self.plan, self.plan.program.exports).steps
-        return tuple(_route(step, position in needed) for position, step in enumerate(self.plan.steps))
+        breaks = self._blueprint.config.breaks
+        return tuple(_route(step, position in needed, breaks) for position, step in enumerate(self.plan.steps))
 
     def forward(self, *args: Any, **inputs: Any) -> Any:
         """The export, or a dict of the exports by name when there are several.
@@ -306,7 +307,7 @@ def _loaded(array: np.ndarray, tensor: Tensor, precision: torch.dtype, *, shared
     return torch.from_numpy(np.array(array)).to(kinds[tensor.dtype])
 
 
-def _route(step: Step, needed: bool) -> StepRoute:
+def _route(step: Step, needed: bool, breaks: Breaks) -> StepRoute:
     match step.kind:
         case "Load":
             return StepRoute(step.kind, step.writes, "load", "read once, when the module was made")
@@ -316,5 +317,10 @@ def _route(step: Step, needed: bool) -> StepRoute:
             return StepRoute(step.kind, step.reads, "none", "queries do not run inside modules")
         case _ if not needed:
             return StepRoute(step.kind, step.writes, "none", "no export needs it")
+        case _ if step.rules:
+            how = "compiled code has an operator for it" if breaks == "opaque" else "compiled code breaks there"
+            equations = "; ".join(dict.fromkeys(" ".join(rule.text.split()) for rule in step.rules))
+            reason = f"{step.reason}; the NumPy engine runs {equations}; {how}"
+            return StepRoute(step.kind, step.writes, step.route, reason)
         case _:
             return StepRoute(step.kind, step.writes, step.route, step.reason)

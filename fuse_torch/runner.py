@@ -20,6 +20,7 @@ from fuse_ref.program import Program, as_program
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.engine import ENGINE, buffers_of
 from fuse_torch.kept import kept_lowering
+from fuse_torch.logic.parts import dense_parts
 from fuse_torch.lowering.lower import graph_module
 from fuse_torch.module import FuseModule
 
@@ -57,7 +58,7 @@ class TorchRunner(Runner):
 
     @property
     def fx_graphs(self) -> tuple[GraphModule, ...]:
-        """The program's exports as graphs of torch operations; without routed steps there is one.
+        """The program's exports as graphs of torch operations; without routed steps there is one, else one for each part.
 
         A graph takes the given tensors, then parameters and weights, by position or under their names
         (dots and primes as underscores), and returns the export, or a dict of several. It needs nothing of
@@ -75,7 +76,7 @@ class TorchRunner(Runner):
                 }
                 device = torch_device(config.device) or torch.device("cpu")
                 buffers = buffers_of(lowered, sources, config, torch_precision(config.precision), device)
-                self._graphs = (self._plan, (graph_module(lowered, buffers),))
+                self._graphs = (self._plan, dense_parts(graph_module(lowered, buffers)))
             return self._graphs[1]
 
     def _settings(self) -> ExecutionConfig:

@@ -7,6 +7,7 @@ program needs of them.
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -21,13 +22,14 @@ from fuse_ref.evaluate.truth import sparse_relations
 from fuse_ref.plan.checks import check_shapes
 from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.steps import Plan
+from fuse_ref.relations.derive import RuleRun
 from fuse_ref.relations.tuples import Tuples
 from fuse_torch.facts import Facts
 from fuse_torch.logic.counts import open_count
 from fuse_torch.logic.transforming import transformed
 from fuse_torch.relations import FrozenTables
 
-__all__ = ["Crossing", "Form", "Result", "cross", "find_crossing", "register"]
+__all__ = ["Crossing", "Form", "Result", "cross", "find_crossing", "recorded", "register"]
 
 # A relation in a graph: (count, arity) int64 in lexicographic order, truth values, or an array that has its shape
 # and no memory.
@@ -73,8 +75,10 @@ class Crossing:
         config = self.config
         steps = "" if self.call is None else ",".join(map(str, self.call.positions))
         results = ",".join(f"{item.name}:{item.form}" for item in self.results)
-        limits = f"{config.dense_limit} {config.memory_limit} {config.time_limit}"
-        return f"{plan_key(self.plan)} {steps} {','.join(self.opened)} {results} {limits}"
+        limits = f"{config.dense_limit} {config.memory_limit} {config.time_limit} {config.mode}"
+        # On demand a run with queries asks for less than one for exports alone.
+        goals = "" if self.call is None else repr(self.call.goals)
+        return f"{plan_key(self.plan)} {steps} {','.join(self.opened)} {results} {limits} {goals}"
 
     @property
     def equations(self) -> str:
@@ -125,7 +129,10 @@ class Crossing:
                 given[name] = Tuples(tuple(array.T), shape(name), count=len(array), ordered=True)
         if self.call is not None:
             heads = {name: shape(name) for name in self.call.heads}
-            found.update(self.call.run(given, heads, length, self.config).relations)
+            derived = self.call.run(given, heads, length, self.config)
+            found.update(derived.relations)
+            if recorded.runs is not None:
+                recorded.runs.extend(derived.runs)
         return [_result(found[item.name], item, self.config, device) for item in self.results]
 
     def empty(self, handles: Sequence[Any], sizes: Sequence[int], device: torch.device) -> list[torch.Tensor]:
@@ -197,6 +204,13 @@ def _without_data(value: Any) -> Any:
         return torch.zeros(shape, dtype=value.dtype)
     return value
 
+
+class _Recorded(threading.local):
+    runs: list[RuleRun] | None = None
+
+
+# What rules did, of this thread: a list where somebody wants to know.
+recorded: Final = _Recorded()
 
 _CROSSINGS: Final[dict[str, Crossing]] = {}  # by the key that graphs carry
 

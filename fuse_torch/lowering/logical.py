@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from torch.fx import Node
 
 from fuse_ref.analysis.lengths import Extent, Length
 from fuse_ref.config import ExecutionConfig
-from fuse_ref.evaluate.logic import LogicCall, logic_calls, relations_of
+from fuse_ref.evaluate.logic import LogicCall, logic_calls, relations_of, with_goals
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import Aggregate, DenseOperation, Step
 from fuse_torch.logic.crossing import Crossing, Form, Result, cross, register
@@ -57,7 +58,8 @@ class Logic:
             for position in self.needed.steps
             if plan.steps[position].operations or plan.steps[position].loop or plan.steps[position].route == "logical"
         ]
-        calls = logic_calls(steps)
+        # The calls count among the steps that run, and so does what reads their relations.
+        calls = with_goals(logic_calls(steps), dataclasses.replace(plan, steps=tuple(steps)), self.outputs)
         order: list[Part] = []
         for position, step in enumerate(steps):
             if id(step) in dense:

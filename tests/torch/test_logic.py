@@ -110,6 +110,17 @@ def test_relations_of_files(tmp_path: Path, logic: str) -> None:
         assert np.asarray(found["A"]).sum() == 3
 
 
+def test_graphs_of_a_runner_are_the_parts_between_rules() -> None:
+    runner = fuse_torch.compile(PROGRAMS["mixed"])
+    first, second = runner.fx_graphs
+    assert "sigmoid" in first.code
+    assert "tanh" in second.code
+    assert "cross" not in first.code + second.code
+    runner(X=torch.randn(4, 3), Edge=[(0, 1)])
+    assert [run.algorithm for run in runner._last.rule_runs]  # what rules did is told as by NumPy
+    assert_close(runner.module(torch.ones(4, 3), [])["Out"], torch.zeros(3))
+
+
 # Modules ----------------------------------------------------------------------------------------
 
 
@@ -256,5 +267,8 @@ def test_unknown_symbols_are_errors_with_a_suggestion() -> None:
 def test_routes_name_the_rules() -> None:
     found = {route.tensors: route.route for route in FuseModule(MIXED).routes()}
     assert found[("Path",)] == found[("Both",)] == "logical"
+    reasons = {route.tensors: route.reason for route in FuseModule(MIXED).routes()}
+    assert "Path(x, z) <- Path(x, y), Edge(y, z)" in reasons[("Path",)]
+    assert "breaks" in reasons[("Path",)]
     native = FuseModule(MIXED, config=ExecutionConfig(logic="dense")).routes()
     assert {route.route for route in native} == {"dense"}

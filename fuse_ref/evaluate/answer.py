@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,7 +33,7 @@ class Answer:
     variables: tuple[str, ...]
     values: np.ndarray | None
     positions: np.ndarray | None
-    _ranges: tuple[range, ...]  # the positions that the dimensions of `values` stand for
+    _ranges: tuple[Sequence[int], ...]  # the positions that the dimensions of `values` stand for
     _symbols: tuple[Symbols, ...]  # one per variable
 
     @cached_property
@@ -86,19 +86,26 @@ def answer(
         AxisError: a constant position beyond the array.
         RouteError: an index form that queries do not take yet.
     """
-    variables: dict[str, tuple[range, Symbols]] = {}
-    picks: list[tuple[str, range] | int] = []
+    variables: dict[str, tuple[Sequence[int], Symbols]] = {}
+    picks: list[_Pick | int] = []
     missing = False
     for index, size, axis in zip(query.target.indices, value.shape, axes, strict=True):
         pick = _pick(index, size, axis, query, symbols.get(axis))
         if pick is None:
             missing, pick = True, 0
-        if not isinstance(pick, int):
-            name, positions = pick
-            known = variables.get(name)
-            if known is None or len(positions) < len(known[0]):
-                variables[name] = (positions, symbols.get(axis))
-        picks.append(pick)
+        if isinstance(pick, int):
+            picks.append(pick)
+            continue
+        name, positions = pick
+        table, known = symbols.get(axis), variables.get(name)
+        same = None
+        if known is not None and table != known[1]:
+            # Axes that no equation joins number their symbols each by itself.
+            same = _translation(known[1], table, max(known[0], default=-1) + 1)
+            variables[name] = ([k for k in known[0] if same[k] >= 0], known[1])
+        elif known is None or len(positions) < len(known[0]):
+            variables[name] = (positions, table)
+        picks.append(_Pick(name, positions, same))
     names = tuple(variables)
     ranges = tuple(variables[name][0] for name in names)
     tables = tuple(variables[name][1] for name in names)
@@ -115,7 +122,30 @@ def answer(
     return Answer(query.text, names, _gathered(value, picks, names, ranges), None, ranges, tables)
 
 
-def _selected(tuples: Tuples, picks: list[tuple[str, range] | int], names: tuple[str, ...]) -> np.ndarray:
+@dataclass(frozen=True, slots=True)
+class _Pick:
+    """A variable of a query at one argument.
+
+    Attributes:
+        same: positions of the variable's first argument -> those of this one with the same symbol, or -1;
+            None where they are the same.
+    """
+
+    name: str
+    positions: range
+    same: np.ndarray | None
+
+
+def _translation(first: Symbols, second: Symbols, size: int) -> np.ndarray:
+    """For `size` positions on an axis with the symbols `first`, where the axis with those of `second` has each, or -1."""
+    numbers = {} if second is None else {name: k for k, name in enumerate(second)}
+    found = np.full(size, -1, np.int64)
+    for k, name in enumerate((first or ())[:size]):
+        found[k] = numbers.get(name, -1)
+    return found
+
+
+def _selected(tuples: Tuples, picks: list[_Pick | int], names: tuple[str, ...]) -> np.ndarray:
     """The positions of the variables in the tuples that fit."""
     fits = np.ones(len(tuples), np.bool_)
     found: dict[str, np.ndarray] = {}
@@ -123,9 +153,9 @@ def _selected(tuples: Tuples, picks: list[tuple[str, range] | int], names: tuple
         if isinstance(pick, int):
             fits &= column == pick
             continue
-        name, positions = pick
+        name, positions = pick.name, pick.positions
         if name in found:
-            fits &= column == found[name]
+            fits &= column == (found[name] if pick.same is None else pick.same[found[name]])
         found.setdefault(name, column)
         if positions.start or positions.step != 1 or len(positions) < tuples.shape[0]:
             fits &= (column >= positions.start) & (column < positions.stop)
@@ -160,15 +190,17 @@ def _pick(index: Index, size: int, axis: str, query: Query, table: Symbols) -> t
 
 
 def _gathered(
-    array: np.ndarray, picks: list[tuple[str, range] | int], names: tuple[str, ...], ranges: tuple[range, ...]
+    array: np.ndarray, picks: list[_Pick | int], names: tuple[str, ...], ranges: tuple[Sequence[int], ...]
 ) -> np.ndarray:
     index: list[np.ndarray] = []
     for pick in picks:
         if isinstance(pick, int):
             index.append(np.array(pick))
             continue
-        k = names.index(pick[0])
+        k = names.index(pick.name)
         line = np.array(ranges[k], np.int64)
+        if pick.same is not None:
+            line = pick.same[line]
         index.append(line.reshape([-1 if d == k else 1 for d in range(len(names))]))
     if array.size == 0:
         return np.zeros(tuple(len(positions) for positions in ranges), array.dtype)

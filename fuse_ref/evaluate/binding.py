@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,12 +20,14 @@ from fuse_ref.ir.nodes import Dtype, Tensor
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.steps import Plan
+from fuse_ref.relations.tuples import Tuples
 from fuse_ref.weights.arrays import Framework, framework_of, numpy_array
 
 __all__ = [
     "Binder",
     "Bound",
     "Cast",
+    "fitting",
     "framework_of_inputs",
     "gather_inputs",
     "listed_relations",
@@ -58,6 +60,25 @@ class Bound:
     values: dict[str, Array]
     casts: tuple[Cast, ...]
     symbols: Mapping[str, Symbols]  # of each axis that has any
+
+
+def fitting(values: Mapping[str, Array], plan: Plan, engine: Engine, config: ExecutionConfig) -> dict[str, Array]:
+    """What was bound for one plan, for another one of the same program: it may want tuples where that had arrays.
+
+    What is asked of `plan` itself stays as it is.
+
+    Raises:
+        CapacityError: a relation that dense steps read has more elements than `dense_limit`.
+    """
+    logical = relations_of(plan)
+    asked = {query.target.tensor for query in plan.program.queries}
+    found = dict(values)
+    for name, value in values.items():
+        if name in logical and isinstance(value, np.ndarray):
+            found[name] = engine.asarray(as_tuples(value), "bool", config)
+        elif name not in logical and name not in asked and isinstance(value, Tuples):
+            found[name] = engine.asarray(as_dense(value, name, config), "bool", config)
+    return found
 
 
 def gather_inputs(inputs: object, named: Mapping[str, object]) -> dict[str, object]:
@@ -120,14 +141,19 @@ def _truth_table(value: object) -> bool:
 
 
 class Binder:
-    """Matches calls to what a plan takes. Built once: a call costs a microsecond per tensor."""
+    """Matches calls to what a plan takes. Built once: a call costs a microsecond per tensor.
 
-    def __init__(self, plan: Plan) -> None:
+    Args:
+        growing: those of its givens that are read from files.
+    """
+
+    def __init__(self, plan: Plan, growing: Mapping[str, Tuples] | None = None) -> None:
         self._plan = plan
+        self._growing = growing or {}
         self._tensors = {tensor.name: tensor for tensor in plan.program.tensors}
         given = [self._tensors[name] for name in plan.givens]
         self._numeric = [tensor for tensor in given if not tensor.boolean]
-        self._relations = [tensor for tensor in given if tensor.boolean]
+        self._relations = [tensor for tensor in given if tensor.boolean and tensor.name not in self._growing]
         self._logical = relations_of(plan)
         self._symbols = SymbolTables.of(plan.program).symbols()
 
@@ -161,7 +187,9 @@ class Binder:
         if self._relations:
             symbols = self._bind_relations(values, bound, engine, config)
         if len(values) != len(bound):
-            _check_unused(self._plan, values, self._tensors)
+            _check_unused(self._plan, values, self._tensors, self._growing)
+        if self._growing:
+            self._grow(bound)
         return Bound(bound, tuple(casts), symbols)
 
     def _bind_relations(
@@ -175,10 +203,24 @@ class Binder:
         for name, array in bound.items():
             for axis, size in zip(self._tensors[name].axes, array.shape, strict=False):
                 extents[axis] = max(extents.get(axis, 0), size)
+        for name, tuples in self._growing.items():
+            for axis, size in zip(self._tensors[name].axes, tuples.shape, strict=True):
+                extents[axis] = max(extents.get(axis, 0), size)
         for name, value in bound_relations(values, self._relations, tables, extents).items():
             kept = as_tuples(value) if name in self._logical else as_dense(value, name, config)
             bound[name] = engine.asarray(kept, "bool", config)
         return tables.symbols()
+
+    def _grow(self, bound: dict[str, Array]) -> None:
+        """Adds the relations of files, as long as what the call gives on their axes."""
+        sizes = {
+            axis: size
+            for tensor in self._relations
+            for axis, size in zip(tensor.axes, bound[tensor.name].shape, strict=True)
+        }
+        for name, tuples in self._growing.items():
+            axes = zip(self._tensors[name].axes, tuples.shape, strict=True)
+            bound[name] = tuples.with_shape([max(size, sizes.get(axis, 0)) for axis, size in axes])
 
 
 def _fixed_sizes(plan: Plan) -> dict[str, int]:
@@ -258,9 +300,11 @@ def _missing(tensor: Tensor, plan: Plan, values: Mapping[str, object]) -> FuseEr
     return mistake(code, tensor.span, cure=cure, name=tensor.name)
 
 
-def _check_unused(plan: Plan, values: Mapping[str, object], tensors: Mapping[str, Tensor]) -> None:
+def _check_unused(
+    plan: Plan, values: Mapping[str, object], tensors: Mapping[str, Tensor], files: Collection[str]
+) -> None:
     for name in values:
-        if name in plan.givens:
+        if name in plan.givens and name not in files:
             continue
         if name not in tensors:
             cure = did_you_mean(name, plan.givens)
@@ -273,6 +317,6 @@ def _check_unused(plan: Plan, values: Mapping[str, object], tensors: Mapping[str
             cure = f"give it by policies=RuntimePolicies(weight_store={{'{name}': …}})"
         elif name in plan.weights:
             reason = "it comes from the weight store"
-        elif name in plan.sources:
+        elif name in plan.sources or name in files:
             reason = "it is read from a file"
         raise mistake("FUSE308", tensors[name].span, cure=cure, name=name, reason=reason)

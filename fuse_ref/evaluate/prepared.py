@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from fuse_ref.config import ExecutionConfig
-from fuse_ref.evaluate.answer import Answer
-from fuse_ref.evaluate.binding import Bound
+from fuse_ref.evaluate.answer import Answer, answer
+from fuse_ref.evaluate.binding import Bound, fitting
 from fuse_ref.evaluate.blocks import Blocks, blocks_for, splits_of
 from fuse_ref.evaluate.engine import Array, Engine, Executable
 from fuse_ref.evaluate.entries import Kept
@@ -21,7 +21,7 @@ from fuse_ref.plan.checks import check_shapes
 from fuse_ref.plan.steps import Plan
 from fuse_ref.relations.derive import RuleRun
 
-__all__ = ["Call", "Prepared", "execute", "written"]
+__all__ = ["Call", "Prepared", "answered", "asked", "execute", "written"]
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]
 
@@ -49,7 +49,8 @@ class Prepared:
         tensor = plan.program.tensor(question.target.tensor)
         outputs = (tensor.name,)
         executable = self.engine.prepare(plan, self.config, outputs, kept)
-        return Prepared(plan, self.config, self.engine, executable, outputs, self.fixed, (), ((question, tensor),))
+        fixed = fitting(self.fixed, plan, self.engine, self.config)
+        return Prepared(plan, self.config, self.engine, executable, outputs, fixed, (), ((question, tensor),))
 
 
 @dataclass(slots=True)
@@ -74,6 +75,30 @@ def written(prepared: Prepared, folders: Folders, results: Mapping[str, Array], 
             prepared.engine.to_numpy(results[name]),
             tuple(None if axis is None else bound.symbols.get(axis) for axis in axes),
         )
+
+
+def answered(prepared: Prepared, results: Mapping[str, Array], bound: Bound) -> tuple[Answer, ...]:
+    """The answers to the queries of a call with these results."""
+    if not prepared.queries:
+        return ()
+    values = {**prepared.fixed, **bound.values, **results}  # what is given is no result
+    to_numpy = prepared.engine.to_numpy
+    return tuple(
+        answer(query, to_numpy(values[tensor.name]), tensor.boolean, tensor.axes, bound.symbols)
+        for query, tensor in prepared.queries
+    )
+
+
+def asked(prepared: Prepared, bound: Bound) -> Mapping[str, Array]:
+    """What the query of a plan of its own asks of a call that another plan of the program was made for.
+
+    Raises:
+        AxisError, LimitError: as `execute`. CapacityError: as `fitting`.
+    """
+    values = fitting(bound.values, prepared.plan, prepared.engine, prepared.config)
+    if any(tensor.role == "computed" for _, tensor in prepared.queries):
+        return execute(prepared, replace(bound, values=values))
+    return {}  # it is given, and no step makes it
 
 
 def execute(prepared: Prepared, bound: Bound) -> dict[str, Array]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from fuse_ref.config import ExecutionConfig
-from fuse_ref.evaluate.answer import Answer, answer
+from fuse_ref.evaluate.answer import Answer
 from fuse_ref.evaluate.binding import (
     Binder,
     Bound,
@@ -26,9 +26,10 @@ from fuse_ref.evaluate.engine import Array, Engine
 from fuse_ref.evaluate.engines import Backend, find_engine
 from fuse_ref.evaluate.explaining import explained
 from fuse_ref.evaluate.explanation import Explanation
+from fuse_ref.evaluate.growing import as_given, growing_sources
 from fuse_ref.evaluate.plan_cache import plan_cache
 from fuse_ref.evaluate.planning import ask, hints_from, on_demand, sinks_of
-from fuse_ref.evaluate.prepared import Call, Prepared, execute, written
+from fuse_ref.evaluate.prepared import Call, Prepared, answered, asked, execute, written
 from fuse_ref.evaluate.relation import Relation
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.evaluate.unpicklable import Unpicklable
@@ -105,12 +106,13 @@ class Runner(Unpicklable):
             strict=self._policies.strict_mmap,
             tuples=True,
         )
-        self._given |= self._sources.shapes
+        self._growing = growing_sources(self._sources)
+        self._given |= {name: shape for name, shape in self._sources.shapes.items() if name not in self._growing}
         self._hints = dict(hints or {})
         # Relations that come as tuples, of files now and of the first call's inputs then.
         self._relations = {item.tensor.name for item in self._sources.facts}
         self._plan = self._build(self._sources.program)
-        self._binder = Binder(self._plan)
+        self._binder = Binder(self._plan, self._growing)
         exports = [ir.tensor(name) for name in ir.exports]
         self._exports = tuple((tensor.name, tensor.boolean, tensor.axes) for tensor in exports)
         self._notes: tuple[str, ...] = ()
@@ -177,8 +179,7 @@ class Runner(Unpicklable):
         return prepared, bound
 
     def _relation(self, value: Array, axes: tuple[str, ...], call: Call) -> Relation:
-        symbols = tuple(call.bound.symbols.get(axis) for axis in axes)
-        found = _engine(self._engine).to_numpy(value)
+        symbols, found = tuple(map(call.bound.symbols.get, axes)), _engine(self._engine).to_numpy(value)
         return Relation(found, symbols, letters=self._letters(axes), limit=self._config.dense_limit)
 
     def _letters(self, axes: tuple[str, ...]) -> tuple[str, ...]:
@@ -196,6 +197,7 @@ class Runner(Unpicklable):
             "disabled_passes": self._config.left_out_passes,
             "relations": sorted(self._relations),
         }
+        program = as_given(program, self._growing)
         build = functools.partial(build_plan, program, **settings)  # type: ignore[arg-type]
         return self._cache.plan(program, settings, build)
 
@@ -234,7 +236,7 @@ class Runner(Unpicklable):
                 return
             self._relations |= new
             self._plan = self._build(self._sources.program)
-            self._binder = Binder(self._plan)
+            self._binder = Binder(self._plan, self._growing)
 
     def _plan_again(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Choose contraction orders once more with the sizes of the first call."""
@@ -251,7 +253,11 @@ class Runner(Unpicklable):
     ) -> Prepared:
         sinks = sinks_of(plan)
         queries = tuple((query, plan.program.tensor(query.target.tensor)) for query in plan.program.queries)
-        wanted = (*plan.program.exports, *(tensor.name for _, tensor in queries), *(name for _, name in sinks))
+        wanted = (
+            *plan.program.exports,
+            *(tensor.name for _, tensor in queries if tensor.role == "computed"),
+            *(name for _, name in sinks),
+        )
         # The engine says first what it cannot run; only then are weights loaded and drawn.
         outputs = tuple(dict.fromkeys(wanted))
         executable = engine.prepare(plan, config, outputs, self._cache.kept(plan))
@@ -266,11 +272,7 @@ class Runner(Unpicklable):
     def _after(self, prepared: Prepared, results: Mapping[str, Array], bound: Bound) -> tuple[Answer, ...]:
         """Writes sinks and answers queries."""
         write_results(written(prepared, self._folders, results, bound))
-        to_numpy = prepared.engine.to_numpy
-        return tuple(
-            answer(query, to_numpy(results[tensor.name]), tensor.boolean, tensor.axes, bound.symbols)
-            for query, tensor in prepared.queries
-        )
+        return answered(prepared, results, bound)
 
     def query(self, text: str) -> Answer:
         """The answer to `text`, such as `"Y[1, j]?"`, for this thread's last call, or for a run without inputs.
@@ -286,7 +288,7 @@ class Runner(Unpicklable):
             with self._lock:
                 plan = self._build(self._sources.extended(ask(self._program.ir, self._program.source, text)))
                 prepared = self._asked[key] = call.prepared.asking(plan, self._cache.kept(plan))
-        (found,) = self._after(prepared, execute(prepared, call.bound), call.bound)
+        (found,) = self._after(prepared, asked(prepared, call.bound), call.bound)
         return found
 
     @property

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from tests.logic.sketch import Aggregate, Atom, Cell, Compare, Either, Literal, Query, Rule, Sketch, Term, Test
+from tests.logic.sketch import Aggregate, Atom, Cell, Compare, Either, Literal, Query, Rule, Sketch, Term, Threshold
 
 __all__ = ["NEUTRAL", "Row", "answer", "evaluate", "reads_of", "variables_of"]
 
@@ -80,7 +80,7 @@ class _World:
                 return found != denied
             case Compare(name, left, right):
                 return _COMPARE[name](self.value(left, env), self.value(right, env))
-            case Test(tensor, terms, name, number):
+            case Threshold(tensor, terms, name, number):
                 return _COMPARE[name](self.element(tensor, terms, env), number)
             case Either(choices):
                 return any(all(self.holds(part, env) for part in choice) for choice in choices)
@@ -124,7 +124,9 @@ class _World:
         value = item.value
         # Each `_` is a variable of its own, and every combination counts.
         body = _numbered(item.body)
-        computed = [t for part in body for t in _read_terms(part) if _is_variable(t) and (t.kind, t.number) != ("variable", 0)]
+        computed = [
+            t for part in body for t in _read_terms(part) if _is_variable(t) and (t.kind, t.number) != ("variable", 0)
+        ]
         for env in self.combinations(body):
             # Where one operator combines everything, what reads outside is no combination.
             if item.operator != "=" and any(self.value(term, env) not in range(self.size) for term in computed):
@@ -173,7 +175,7 @@ def _is_variable(term: Term) -> bool:
 
 def _terms(item: Literal) -> Iterator[Term]:
     match item:
-        case Atom(_, terms) | Test(_, terms):
+        case Atom(_, terms) | Threshold(_, terms):
             yield from terms
         case Compare(_, left, right):
             yield left
@@ -185,9 +187,11 @@ def _terms(item: Literal) -> Iterator[Term]:
 
 
 def _read_terms(item: Literal) -> Iterator[Term]:
-    """What stands in references, not in comparisons."""
+    """What stands in references of the combination: not in comparisons, and not where `_` below `not` projects."""
     match item:
-        case Atom(_, terms) | Test(_, terms):
+        case Atom(_, terms, True) if any(term.kind == "any" for term in terms):
+            return
+        case Atom(_, terms) | Threshold(_, terms):
             yield from terms
         case Either(choices):
             for choice in choices:
@@ -206,7 +210,7 @@ def _reads(body: Sequence[Literal], *, denied: bool | None = None) -> Iterator[s
         match item:
             case Atom(relation, _, no) if denied is None or no == denied:
                 yield relation
-            case Test(tensor) if denied is not False:
+            case Threshold(tensor) if denied is not False:
                 yield tensor
             case Either(choices):
                 for choice in choices:

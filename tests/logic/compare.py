@@ -102,7 +102,9 @@ def _by_references(sketch: Sketch, relations: dict[str, set[Row]]) -> Iterator[P
         found = by_clingo(text)
         for name, rows in relations.items():
             if found.get(f"r_{name.lower()}", set()) != rows:
-                yield Problem("clingo", "reference", f"{name}: clingo has {found.get(f'r_{name.lower()}')}, sets {rows}")
+                yield Problem(
+                    "clingo", "reference", f"{name}: clingo has {found.get(f'r_{name.lower()}')}, sets {rows}"
+                )
 
 
 def _by_fuse(
@@ -124,7 +126,9 @@ def _by_fuse(
     for name, value in results.items():
         if isinstance(value, Relation):
             if set(value.rows) != relations[name] or len(value) != len(relations[name]):
-                yield Problem(way, "relation", f"{name} is {sorted(value.rows, key=str)}, not {sorted(relations[name], key=str)}")
+                yield Problem(
+                    way, "relation", f"{name} is {sorted(value.rows, key=str)}, not {sorted(relations[name], key=str)}"
+                )
             continue
         (made,) = (rule for rule in sketch.rules if isinstance(rule, Aggregate) and rule.name == name)
         tables = [symbols.get(axis) for axis in program.tensors[name].axes]

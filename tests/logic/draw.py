@@ -8,13 +8,40 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tests.logic.sketch import Aggregate, Atom, Cell, Compare, Either, Given, Literal, Query, Rule, Sketch, Term, Test
+from tests.logic.sketch import (
+    Aggregate,
+    Atom,
+    Cell,
+    Compare,
+    Either,
+    Given,
+    Literal,
+    Query,
+    Rule,
+    Sketch,
+    Term,
+    Threshold,
+)
 
 __all__ = ["draw"]
 
 _Item = TypeVar("_Item")
 
-SYMBOLS = ("Ann", "Bob", "New York", 'say "hi"', "ärger", "東京", "b\\c", "two\nlines", "tab\there", "x", "7", "not", "É")
+SYMBOLS = (
+    "Ann",
+    "Bob",
+    "New York",
+    'say "hi"',
+    "ärger",
+    "東京",
+    "b\\c",
+    "two\nlines",
+    "tab\there",
+    "x",
+    "7",
+    "not",
+    "É",
+)
 _SORTS = ("ss", "ss", "ss", "nn", "nn", "s", "n", "sn", "ns", "sss", "nns", "", "snsn")
 _DERIVED = ("ss", "ss", "nn", "nn", "s", "n", "sn", "sss", "nnn", "", "ssss")
 _OPERATORS = ("=", "=", "max=", "min=", "avg=", "prod=")
@@ -55,8 +82,9 @@ class _Writer:
             ways += ["truth"] + ["indices"] * bool(sorts)
         if tuples:
             ways += ["facts", "facts"] + [".tsv", ".csv"] * bool(sorts)
-        if ".tsv" in ways and any(cell in ("7",) for row in tuples for cell in row):
-            ways = [way for way in ways if not way.startswith(".")]  # a column of integers alone is one of positions
+        # A column of integers alone is one of positions, a first row like the arguments' letters a heading.
+        if any(cell in ("7", "x") for row in tuples for cell in row):
+            ways = [way for way in ways if not way.startswith(".")]
         return Given(name, sorts, self.pick(ways), tuple(self.random.sample(tuples, len(tuples))))
 
     # Terms --------------------------------------------------------------------------------------
@@ -98,8 +126,8 @@ class _Writer:
             if term is None:
                 term = self.constant(sort) if self.chance(0.4) else Term("any", number=int(sort == "n"))
             elif sort == "n" and self.size > 1 and self.chance(0.2):
-                term = Term(self.pick(("variable", "half")), term.name, 0)
-                term = Term("variable", term.name, self.pick((1, -1))) if term.kind == "variable" else term
+                # Whether a read past the end is none or false depends on the axis; one below 0 is false.
+                term = self.pick((Term("half", term.name), Term("variable", term.name, -1)))
             terms.append(term)
         return Atom(relation, tuple(terms), denied=True)
 
@@ -117,13 +145,13 @@ class _Writer:
             left = Term("variable", left.name, self.pick((1, -1, 2)))
         return Compare(self.pick(("<", "<=", ">", ">=", "==", "!=")), left, right)
 
-    def test(self, known: _Known, variables: dict[str, str]) -> Test | None:
+    def threshold(self, known: _Known, variables: dict[str, str]) -> Threshold | None:
         fitting = [name for name, sorts in known.tensors.items() if all(sort in variables.values() for sort in sorts)]
         if not fitting:
             return None
         name = self.pick(fitting)
         terms = tuple(self.bound(sort, variables) for sort in known.tensors[name])
-        return Test(name, terms, self.pick((">", "<", ">=", "<=")), self.pick((0, 1, 2)))  # type: ignore[arg-type]
+        return Threshold(name, terms, self.pick((">", "<", ">=", "<=")), self.pick((0, 1, 2)))  # type: ignore[arg-type]
 
     def body(self, known: _Known, relations: Sequence[str], *, plain: bool) -> tuple[list[Literal], dict[str, str]]:
         atoms = _with_ranges([self.atom(name, known.sorts[name], plain=plain) for name in relations])
@@ -140,9 +168,9 @@ class _Writer:
         if self.chance(0.35):
             extra.append(self.compare(variables))
         if self.chance(0.2):
-            extra.append(self.test(known, variables))
+            extra.append(self.threshold(known, variables))
         if self.chance(0.12):
-            parts = [self.denial(known, variables), self.compare(variables), self.test(known, variables)]
+            parts = [self.denial(known, variables), self.compare(variables), self.threshold(known, variables)]
             choices = tuple((part,) for part in self.random.sample(parts, 3) if part is not None)[:2]
             if len(choices) == 2:
                 extra.append(Either(choices))

@@ -19,7 +19,7 @@ __all__ = [
     "Rule",
     "Sketch",
     "Term",
-    "Test",
+    "Threshold",
     "quoted",
 ]
 
@@ -94,7 +94,7 @@ class Compare:
 
 
 @dataclass(frozen=True)
-class Test:
+class Threshold:
     """An element of a tensor of whole numbers compared with one: `V[t] > 0`."""
 
     tensor: str
@@ -116,7 +116,7 @@ class Either:
         return "(" + " or ".join(" and ".join(item.fuse() for item in choice) for choice in self.choices) + ")"
 
 
-Literal: TypeAlias = Atom | Compare | Test | Either
+Literal: TypeAlias = Atom | Compare | Threshold | Either
 
 
 @dataclass(frozen=True)
@@ -234,9 +234,9 @@ class Sketch:
         return "\n".join(parts)
 
 
-def _tests(body: Sequence[Literal]) -> Iterator[Test]:
+def _tests(body: Sequence[Literal]) -> Iterator[Threshold]:
     for item in body:
-        if isinstance(item, Test):
+        if isinstance(item, Threshold):
             yield item
         elif isinstance(item, Either):
             for choice in item.choices:
@@ -256,7 +256,7 @@ def _flat(body: Sequence[Literal]) -> Iterator[tuple[Literal, ...]]:
 def _clingo_body(head: Atom, body: Sequence[Literal], sketch: Sketch) -> list[str]:
     parts: list[str] = []
     for number, item in enumerate(body):
-        if isinstance(item, Test):
+        if isinstance(item, Threshold):
             upper = f"E{number}"
             (term,) = item.terms
             # What is not said is 0.
@@ -265,9 +265,6 @@ def _clingo_body(head: Atom, body: Sequence[Literal], sketch: Sketch) -> list[st
         else:
             assert not isinstance(item, Either)
             parts.append(item.clingo())
-            if isinstance(item, Atom) and item.denied:
-                # Every read stays inside its axis.
-                parts += [f"{t.clingo()} < {sketch.size}" for t in item.terms if t.kind == "variable" and t.number > 0]
     for sort, term in zip(sketch.sorts[head.relation], head.terms, strict=True):
         if sort == "n":
             parts.append(f"pos({term.clingo()})")
@@ -279,7 +276,13 @@ def _clingo_body(head: Atom, body: Sequence[Literal], sketch: Sketch) -> list[st
 def _plain(body: Sequence[Literal]) -> Iterator[Term]:
     """The variables of the body by themselves."""
     for item in body:
-        terms = item.terms if isinstance(item, Atom | Test) else (item.left, item.right) if isinstance(item, Compare) else ()
+        terms = (
+            item.terms
+            if isinstance(item, Atom | Threshold)
+            else (item.left, item.right)
+            if isinstance(item, Compare)
+            else ()
+        )
         yield from (Term("variable", term.name) for term in terms if term.name and term.kind != "symbol")
 
 

@@ -8,7 +8,6 @@ from typing import Literal as Word
 
 import numpy as np
 
-from fuse_ref.relations.derive import Limits, derive
 from fuse_ref.relations.literals import (
     places_of,
     substituted,
@@ -87,15 +86,7 @@ def _combinations(
     )
     shape = tuple(world.relations[places[name][0]].shape[places[name][1]] for name in names)
     rule = Rule("contributes~", tuple(Variable(name) for name in names), tuple(body), -1, f"{part.tensor}: its parts")
-    found = derive(
-        [rule],
-        world.relations,
-        world.dense,
-        {rule.head: shape},
-        world.length,
-        Limits(world.memory),
-        world.functions,
-    ).relations[rule.head]
+    found = world.derived([rule], {rule.head: shape})[rule.head]
     return found.sorted(), names, places
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from fuse_ref.relations.asked import Asked
 from fuse_ref.relations.contributions import contributions
 from fuse_ref.relations.derivation import Derivation, Node
-from fuse_ref.relations.derive import Limits, derive
 from fuse_ref.relations.literals import (
     places_of,
     substituted,
@@ -267,8 +266,7 @@ def _failure(way: _Way, number: int, drawing: _Drawing) -> int:
 def _farthest(rules: Sequence[Rule], world: World) -> int:
     """How many conditions can hold together."""
     shapes: dict[str, tuple[int, ...]] = {made.head: () for made in rules}
-    limits = Limits(world.memory)
-    found = derive(rules, world.relations, world.dense, shapes, world.length, limits, world.functions).relations
+    found = world.derived(rules, shapes)
     return sum(1 for made in rules if len(found[made.head]))
 
 

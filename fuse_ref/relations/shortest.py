@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fuse_ref.relations.asked import Asked
-from fuse_ref.relations.derive import Limits, derive
 from fuse_ref.relations.keys import Packing
-from fuse_ref.relations.literals import places_of
+from fuse_ref.relations.rounds import by_rounds, stored
 from fuse_ref.relations.rules import (
     Apply,
     Assignment,
@@ -31,6 +30,7 @@ from fuse_ref.relations.rules import (
     Variable,
 )
 from fuse_ref.relations.tuples import Tuples
+from fuse_ref.relations.uses import Use, uses_below
 from fuse_ref.relations.world import Bindings, Fact, World
 
 __all__ = ["Step", "parts", "shortest", "shown"]
@@ -63,22 +63,6 @@ def parts(value: Value) -> Iterable[Value]:
             left.extend(part.arguments)
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """A rule, and the relation of its instances below the fact."""
-
-    rule: Rule
-    name: str
-    head: tuple[Term, ...]  # with variables for what is computed
-    extra: tuple[Literal, ...]  # which these are assigned
-    variables: tuple[str, ...]  # the instances' arguments
-    places: tuple[tuple[str, int], ...]  # where these stand: (relation, argument)
-    needed: tuple[Atom, ...]  # its atoms of derived relations
-
-    def shape(self, relations: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
-        return tuple(relations[name][k] for name, k in self.places)
-
-
 def shortest(world: World, asked: Asked, fact: Fact) -> dict[Fact, Step]:
     """The steps of a shortest derivation, by what they give; what has none was given.
 
@@ -88,56 +72,29 @@ def shortest(world: World, asked: Asked, fact: Fact) -> dict[Fact, Step]:
     Raises:
         LimitError: what the fact may depend on takes more than the memory allowed.
     """
-    uses = [_use(rule, k, asked) for k, rule in enumerate(_rules_below(asked, fact.relation))]
+    uses = uses_below(asked, fact.relation)
+    if any(len(use.recursive(asked)) > 1 for use in uses):
+        # Of two recursive atoms there are many more instances than a shortest derivation has to look at.
+        found = by_rounds(world, asked, uses, fact)
+        if found is not None:
+            return _Counting(world, asked, uses, *found).steps(fact)
+    return _Counting(world, asked, uses, *_all_below(world, uses, fact)).steps(fact)
+
+
+def _all_below(world: World, uses: Sequence[Use], fact: Fact) -> tuple[dict[str, Tuples], Mapping[str, Tuples]]:
+    """What the fact may depend on, and all uses of rules for it."""
     derived = dict.fromkeys(use.rule.head for use in uses)
     shapes = {name: tuples.shape for name, tuples in world.relations.items()}
     cone = {name: f"cone~{name}" for name in derived}
     rules = [Rule(cone[fact.relation], tuple(Constant(p) for p in fact.position), (), -1, "the fact asked about")]
     for use in uses:
         rules += _cone_rules(use, cone)
-    found = derive(
-        rules,
-        world.relations,
-        world.dense,
-        {cone[name]: shapes[name] for name in derived} | {use.name: use.shape(shapes) for use in uses},
-        world.length,
-        Limits(world.memory),
-        world.functions,
-    ).relations
-    return _Counting(world, asked, uses, {name: found[cone[name]] for name in derived}, found).steps(fact)
+    wanted = {cone[name]: shapes[name] for name in derived} | {use.name: use.shape(shapes) for use in uses}
+    found = world.derived(rules, wanted)
+    return {name: found[cone[name]] for name in derived}, found
 
 
-def _rules_below(asked: Asked, relation: str) -> list[Rule]:
-    """The rules of what the relation needs without denials: what is denied is not derived."""
-    found: dict[str, None] = {}
-    left = [relation]
-    while left:
-        name = left.pop()
-        if name not in found:
-            found[name] = None
-            atoms = (item for rule in asked.proper[name] for item in rule.body if isinstance(item, Atom))
-            left.extend(dict.fromkeys(atom.relation for atom in atoms if atom.relation in asked.derived))
-    return [rule for name in found for rule in asked.proper[name]]
-
-
-def _use(rule: Rule, number: int, asked: Asked) -> _Use:
-    needed = tuple(item for item in rule.body if isinstance(item, Atom) and item.relation in asked.derived)
-    head: list[Term] = []
-    extra: list[Literal] = []
-    for k, term in enumerate(rule.terms):
-        if isinstance(term, Variable | Constant):
-            head.append(term)
-        else:
-            head.append(made := Variable(f"head~{k}"))
-            extra.append(Assignment(made, term))
-    terms = [*head, *(term for atom in needed for term in atom.terms)]
-    variables = tuple(dict.fromkeys(term.name for term in terms if isinstance(term, Variable)))
-    places = places_of(head, rule.head, needed)
-    at = tuple(places[name] for name in variables)
-    return _Use(rule, f"use~{number}~{rule.head}", tuple(head), tuple(extra), variables, at, needed)
-
-
-def _cone_rules(use: _Use, cone: dict[str, str]) -> list[Rule]:
+def _cone_rules(use: Use, cone: dict[str, str]) -> list[Rule]:
     rule = use.rule
     body = (Atom(cone[rule.head], use.head), *use.extra, *rule.body)
     instances = Atom(use.name, tuple(Variable(name) for name in use.variables))
@@ -155,7 +112,7 @@ class _Counting:
         self,
         world: World,
         asked: Asked,
-        uses: Sequence[_Use],
+        uses: Sequence[Use],
         cone: dict[str, Tuples],
         instances: Mapping[str, Tuples],
     ) -> None:
@@ -184,7 +141,7 @@ class _Counting:
             return np.full(count, -1)
         return np.where(keys[places] == wanted, self.first[relation] + order[places], -1)
 
-    def _values(self, use: _Use, tuples: Tuples, terms: Sequence[Term]) -> list[np.ndarray]:
+    def _values(self, use: Use, tuples: Tuples, terms: Sequence[Term]) -> list[np.ndarray]:
         columns = dict(zip(use.variables, tuples.columns, strict=True))
         return [
             columns[term.name]
@@ -196,17 +153,9 @@ class _Counting:
     def _given(self) -> np.ndarray:
         """The numbers of tuples that facts or inputs give."""
         found = [np.zeros(0, np.int64)]
-        for name, tuples in self.cone.items():
-            inside: list[tuple[int, ...]] = []
-            for rule in self.asked.facts.get(name, ()):
-                row = tuple(int(self.world.numbers.constant(t)) for t in rule.terms if isinstance(t, Constant))
-                if all(0 <= p < n for p, n in zip(row, tuples.shape, strict=True)):
-                    inside.append(row)
-            columns = list(np.array(inside, np.int64).reshape(len(inside), tuples.arity).T)
-            found.append(self._numbers(name, columns, len(inside)))
-            if name in self.world.given:
-                given = self.world.given[name]
-                found.append(self._numbers(name, given.columns, len(given)))
+        for name in self.cone:
+            given = stored(self.world, self.asked, name)
+            found.append(self._numbers(name, given.columns, len(given)))
         numbers = np.unique(np.concatenate(found))
         return numbers[numbers >= 0]
 

@@ -9,6 +9,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 
 from fuse_ref.analysis.lengths import Length
+from fuse_ref.relations.derive import Limits, derive
 from fuse_ref.relations.keys import Packing
 from fuse_ref.relations.literals import Names, variables_of
 from fuse_ref.relations.passing import ordered
@@ -84,6 +85,21 @@ class World:
     @property
     def numbers(self) -> Numbers:
         return Numbers(self.dense, self.length, self.functions)
+
+    def derived(
+        self, rules: Sequence[Rule], shapes: Mapping[str, tuple[int, ...]], more: Mapping[str, Tuples] | None = None
+    ) -> Mapping[str, Tuples]:
+        """What rules derive from this world's relations, and `more`.
+
+        Args:
+            shapes: of the rules' heads.
+
+        Raises:
+            LimitError: it takes more than the memory allowed.
+        """
+        known = {**self.relations, **(more or {})}
+        limits = Limits(self.memory)
+        return derive(rules, known, self.dense, shapes, self.length, limits, self.functions).relations
 
 
 class Finder:

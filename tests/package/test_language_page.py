@@ -65,8 +65,6 @@ def test_what_does_not_run_yet_says_so() -> None:
         "recurrence": "S[0] = X[0]; S[t+1] = S[t] + X[t+1]",
         "stream": "H[*t+1] = H[*t] + U[t]",
         "fixpoint": "R[i] = 0.5 A[i, j] R[j] + B[i]",
-        "rule": "Anc(x, z) <- Par(x, z); Anc(x, z) <- Anc(x, y), Par(y, z)",
-        "query": "P(Ann, Bob); P(Ann, x)?",
     }
     for what, text in programs.items():
         program = Program(text)
@@ -82,6 +80,8 @@ def test_what_runs_has_nothing_against_it() -> None:
         "Y[i] = case { X[i] > 0 -> 1; default -> 2 }",
         "Agg[n, d] = Neig(n, m) Z[m, d]",
         "L = mse(A[i], B[i])",
+        "Anc(x, z) <- Par(x, z); Anc(x, z) <- Anc(x, y), Par(y, z)",
+        "P(Ann, Bob); P(Ann, x)?",
         "P[x/2] max= F[x]",
         "Y[p, d] = E[X[p]+1, d]",
         "axis n = 5; Y[X[p], d] = Z[p, d]; Y[n, d] += 0",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.analysis.limits import Limit, ScopeTable
 from fuse_ref.analysis.sizes import Known
+from fuse_ref.ir.variables import index_variables
 
 __all__ = ["declared_alone"]
 
@@ -14,7 +15,7 @@ __all__ = ["declared_alone"]
 def declared_alone(table: ScopeTable, limits: Sequence[Limit], known: Known, variable: str) -> Fixed | None:
     """The declared size of such a letter, which is its range whatever reads would allow; None where there is none.
 
-    Along stepped axes reads stay inside, and a declaration speaks of what is computed there.
+    Along stepped axes, read or written, reads stay inside, and a declaration speaks of what is computed there.
 
     Args:
         table: of the equation.
@@ -22,8 +23,9 @@ def declared_alone(table: ScopeTable, limits: Sequence[Limit], known: Known, var
     """
     if {variable} & {*table.axis, *table.slices, *table.produced}:
         return None
-    for limit in limits:
-        tensor, position = limit.slot.tensor, limit.slot.position
+    slots = (*(limit.slot for limit in limits), *(w for w in table.writes if variable in index_variables(w.index)))
+    for slot in slots:
+        tensor, position = slot.tensor, slot.position
         if tensor is not None and known.axes[known.tensors[tensor].axes[position]].stepped:
             return None
     letters = (v.rstrip("'") for v in (variable, *table.compared.get(variable, ())))

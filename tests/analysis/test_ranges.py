@@ -265,6 +265,11 @@ def test_empty_batches_have_a_shape() -> None:
     assert sizes_of(shapes, "Y", {"F": (2,), "X": (3, 0)}) == (3, 0)
 
 
+def test_declared_letters_do_not_bound_what_writes_along_a_stepped_axis() -> None:
+    assert _extent("axis j = 3\nY[j+1] = A[j/2]", "Y", A=(1,)) == 3
+    assert _extent("axis j = 3\nY[j+1] = A[j/2]", "Y", A=(4,)) == 9
+
+
 def test_declared_letters_that_stand_at_no_tensor_alone() -> None:
     """`axis dx = 3` is the range of such a letter; the others then stay inside with all of it."""
     for n in (3, 7, 8):

@@ -74,6 +74,8 @@ def written(prepared: Prepared, folders: Folders, results: Mapping[str, Array], 
             "array" if "~" in name else name,
             prepared.engine.to_numpy(results[name]),
             tuple(None if axis is None else bound.symbols.get(axis) for axis in axes),
+            letters=sink.variables,
+            limit=prepared.config.dense_limit,
         )
 
 

@@ -180,11 +180,8 @@ class Runner(Unpicklable):
 
     def _relation(self, value: Array, axes: tuple[str, ...], call: Call) -> Relation:
         symbols, found = tuple(map(call.bound.symbols.get, axes)), _engine(self._engine).to_numpy(value)
-        return Relation(found, symbols, letters=self._letters(axes), limit=self._config.dense_limit)
-
-    def _letters(self, axes: tuple[str, ...]) -> tuple[str, ...]:
-        """What columns of a table are called: the axes, told apart where one stands twice."""
-        return axes if len(set(axes)) == len(axes) else ()
+        letters = axes if len(set(axes)) == len(axes) else ()  # columns are told by number where one stands twice
+        return Relation(found, symbols, letters=letters, limit=self._config.dense_limit)
 
     # Preparation ----------------------------------------------------------------------------------
 
@@ -281,7 +278,7 @@ class Runner(Unpicklable):
             SyntaxFuseError: `text` is no query. InputError, UnboundTensorError: nothing ran yet and the
                 program needs inputs. RouteError: the query needs an engine that is not there.
         """
-        call = self._last_call() or self._run({})[0]
+        call = self._asked_call()
         key = (text, call.prepared.config.precision)
         prepared = self._asked.get(key)
         if prepared is None:
@@ -316,8 +313,15 @@ class Runner(Unpicklable):
         """
         return self._explained(atom, holds=False)
 
+    def _asked_call(self) -> Call:
+        """What a question is about: this thread's last call, else one without inputs, of which demand runs nothing."""
+        call = self._last_call()
+        if call is None and self._config.mode == "demand":
+            return Call(*self._settle({}), 0.0, (), (), ())
+        return call or self._run({})[0]
+
     def _explained(self, atom: str, *, holds: bool) -> Derivation:
-        call = self._last_call() or self._run({})[0]
+        call = self._asked_call()
         plan = self._build(self._sources.extended(ask(self._program.ir, self._program.source, atom)))
         engine = _engine(self._engine)
         values = {name: engine.to_numpy(value) for name, value in {**call.prepared.fixed, **call.bound.values}.items()}

@@ -16,6 +16,7 @@ from fuse_ref import (
     ExecutionConfig,
     InMemoryWeightStore,
     InputError,
+    LimitError,
     NonFiniteError,
     Program,
     RouteError,
@@ -370,3 +371,12 @@ def test_programs_are_pickled_and_not_runners(backend: str) -> None:
     again = pickle.loads(pickle.dumps(program)).compile(backend)
     assert again(X=[3.0, 4.0])["Y"].tolist() == [6, 8]
     assert again(X=[5.0])["Y"].tolist() == [10]
+
+
+def test_a_question_on_demand_runs_nothing_else() -> None:
+    ring = "; ".join(f"Edge({k}, {(k + 1) % 60})" for k in range(60))
+    text = f"{ring}\nPath(x, y) <- Edge(x, y)\nPath(x, z) <- Path(x, y), Edge(y, z)\nexport Path"
+    runner = Program(text).compile(config=ExecutionConfig(mode="demand", memory_limit=10_000))
+    assert len(runner.query("Path(0, x)?")) == 60  # all 3,600 pairs would not fit
+    with pytest.raises(LimitError):
+        runner()

@@ -42,8 +42,8 @@ class InputBinder:
         Args:
             given: arrays by name. Relations come as truth values, as positions, or, when they are not traced,
                 in any form that a Runner takes, with symbols that the program knows. In traced positions a row
-                with one outside its axis holds no tuple (`checked=True` refuses those beyond the end); in known
-                ones of JAX a row with -1 holds none.
+                with one outside its axis holds no tuple (`checked=True` refuses those beyond the end); in an
+                array of known ones a row with -1 holds none.
             config: its precision is resolved.
 
         Raises:
@@ -60,8 +60,8 @@ class InputBinder:
                 traced[name] = _rows(value, tensor)
                 # In its place stands what tells the others, and it, the sizes of their axes.
                 values[name] = _stand_in(traced[name], tensor)
-            elif tensor.boolean and isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.integer):
-                values[name] = _held_rows(np.asarray(_rows(value, tensor)))
+            elif tensor.boolean and isinstance(value, jax.Array | np.ndarray) and value.dtype.kind == "i":
+                values[name] = _held_rows(np.asarray(value))
             elif tensor.dtype == "int64" and not tensor.boolean:
                 values[name] = numbers.array(value, "int64", name)
         bound = self._binder.bind(values, ENGINE, config)
@@ -130,7 +130,7 @@ def _stand_in(value: jax.Array, tensor: Tensor) -> np.ndarray:
 
 def _held_rows(positions: np.ndarray) -> np.ndarray:
     """The rows that hold a tuple."""
-    return positions[(positions != -1).all(axis=1)]
+    return positions[(positions != -1).all(axis=tuple(range(1, positions.ndim)))]
 
 
 def _check_positions(positions: jax.Array, *, tensor: Tensor, shape: tuple[int, ...]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from collections.abc import Mapping
 
 import jax
@@ -15,11 +17,13 @@ from fuse_jax.dense import run
 from fuse_jax.dtypes import Numbers, numbers_of, resolved
 from fuse_jax.failures import on_one_device
 from fuse_jax.initialisers import initialise
+from fuse_jax.native import asks_host, native_schedule, opened, small_enough
 from fuse_jax.noise import Noise, noise_of
 from fuse_jax.relations import Held, arrays_of, dense, limit_dense, positions
-from fuse_jax.schedule import schedule
+from fuse_jax.schedule import Schedule, schedule
 from fuse_jax.sizes import Sizes, with_open_parameters
 from fuse_jax.splitting import run_in_blocks
+from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import gather_inputs
 from fuse_ref.evaluate.blocks import Blocks, blocks_for, splits_of
@@ -277,11 +281,37 @@ class FuseFunction:
         takes = ", ".join([f"params {{{', '.join(names)}}}", *self._calls.givens])
         return f"<FuseFunction ({takes}) -> {', '.join(self.program.ir.exports)}>"
 
+    @functools.cached_property
+    def _native(self) -> tuple[Schedule] | None:
+        """The schedule that derives relations in compiled code; None where the settings leave no choice."""
+        found = native_schedule(self.plan, self.program.ir.exports, self.config)
+        return None if found is None else (found,)
+
+    def _chosen(self, values: Mapping[str, Held]) -> tuple[Schedule, Mapping[str, Held]]:
+        """What runs, and on which form of the values."""
+        plan = self._schedule
+        if not asks_host(plan, values) or self._native is None:
+            return plan, values
+        (native,) = self._native
+        shapes = {name: tuple(value.shape) for name, value in values.items()}
+        if any(math.prod(shapes[name]) > self.config.dense_limit for name in plan.relations if name in shapes):
+            return plan, values
+
+        def measure(length: Length) -> int:
+            return evaluate(length, lambda tensor, position: shapes[tensor][position])
+
+        return (
+            (native, opened(values, self.config.dense_limit))
+            if small_enough(native, plan, shapes, measure)
+            else (plan, values)
+        )
+
     def _run(
         self, blocks: Blocks | None, values: Mapping[str, Held], config: ExecutionConfig, noise: Noise | None
     ) -> Mapping[str, Held]:
         if blocks is None:
-            return run(self._schedule, values, config, self._watch, noise)
+            plan, values = self._chosen(values)
+            return run(plan, values, config, self._watch, noise)
         return run_in_blocks(
             blocks,
             lambda part, noise: arrays_of(run(self._schedule, part, config, self._watch, noise)),

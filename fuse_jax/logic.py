@@ -28,8 +28,12 @@ __all__ = ["Measure", "check_capacity", "derive", "derive_now"]
 
 Measure: TypeAlias = Callable[[Length], int]  # the number that a length is in this call
 
-_LEAST: Final = 1 << 16  # tuples that there is always room for, as far as a domain has them
+_LEAST: Final = 1 << 16  # tuples that there is always room for
 _TIMES: Final = 4  # so many times the tuples of what rules read is the room that a relation has by default
+# Elements up to which truth values are taken instead, which hold any number of tuples: of a relation whose tuples
+# are combined, and of one that is multiplied only, where they are a matrix.
+_COMBINED: Final = 1 << 18
+_MULTIPLIED: Final = 1 << 22
 
 Given: TypeAlias = Mapping[str, Held]
 
@@ -129,7 +133,8 @@ def _room(name: str, shape: tuple[int, ...], plan: Schedule, read: int, config: 
         return None
     if asked is not None:
         return min(asked, elements)
-    if name not in plan.counted and elements <= config.dense_limit:
+    few = _MULTIPLIED if name in plan.summed else _COMBINED if name in plan.counted else config.dense_limit
+    if elements <= min(few, config.dense_limit):
         return None
     return min(elements, max(_LEAST, _TIMES * read))
 

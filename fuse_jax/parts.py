@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from fuse_jax.dense import run
 from fuse_jax.logic import derive_now
-from fuse_jax.relations import Held, Padded, padded, room
+from fuse_jax.relations import Held, padded_rows, room
 from fuse_jax.schedule import Schedule, makes, needs
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
@@ -112,9 +112,4 @@ def _argument(value: Held) -> Held:
         return value
     if not value.shape:
         return jnp.asarray(value.dense())
-    make = partial(_rows, value)
-    return value.kept("rows of JAX", make)
-
-
-def _rows(value: Tuples) -> Padded:
-    return Padded(tuple(map(jnp.asarray, padded(value, room(len(value))))), value.shape, distinct=True)
+    return value.kept("rows of JAX", partial(padded_rows, value, room(len(value))))

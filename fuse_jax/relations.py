@@ -138,6 +138,11 @@ def padded(tuples: Tuples, capacity: int) -> tuple[np.ndarray, ...]:
     return tuple(columns)
 
 
+def padded_rows(tuples: Tuples, capacity: int) -> Padded:
+    """The tuples, which have an argument, in rows of JAX's."""
+    return Padded(tuple(map(jnp.asarray, padded(tuples, capacity))), tuples.shape, distinct=True)
+
+
 def position_type(shape: tuple[int, ...]) -> np.dtype:
     """The whole numbers that hold every position of axes of these sizes, and the sizes themselves.
 
@@ -186,8 +191,8 @@ def in_rows(value: Held, *, traced: bool) -> Padded | jax.Array:
         case Tuples():
             if not value.shape:
                 return dense(value)
-            columns = tuple(map(jnp.asarray, padded(value, room(len(value)))))
-            return Padded(lax.optimization_barrier(columns) if traced else columns, value.shape, distinct=True)
+            rows = padded_rows(value, room(len(value)))
+            return Padded(lax.optimization_barrier(rows.columns), rows.shape, distinct=True) if traced else rows
         case Padded():
             return _distinct(value)
         case _:

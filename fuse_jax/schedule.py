@@ -37,6 +37,7 @@ class Schedule:
     outputs: tuple[str, ...] = ()
     relations: frozenset[str] = frozenset()  # the values that are relations, whose tuples are kept
     counted: frozenset[str] = frozenset()  # relations of which something reads the tuples one by one
+    summed: frozenset[str] = frozenset()  # those of them that are only added up, by products
     read: frozenset[str] = frozenset()  # everything that an item reads, and the outputs
     routed: tuple[Step, ...] = ()  # steps that are needed and that no engine runs
     shapes: Mapping[str, tuple[Length, ...]] = field(default_factory=dict)  # of every tensor, and of what rules make
@@ -106,7 +107,9 @@ def schedule(plan: Plan, outputs: Iterable[str], *, natively: bool = False) -> S
                 needed.update(needs(item))
     items.reverse()
     routed.reverse()
-    counted = frozenset(item.relation for item in items if isinstance(item, Aggregate))
+    aggregates = [item for item in items if isinstance(item, Aggregate)]
+    counted = frozenset(item.relation for item in aggregates)
+    others = {item.relation for item in aggregates if item.operator != "sum" or item.inner}
     lengths = [call.lengths(plan) for call in calls.values()]
     return Schedule(
         tuple(items),
@@ -114,6 +117,7 @@ def schedule(plan: Plan, outputs: Iterable[str], *, natively: bool = False) -> S
         kept,
         relations_of(plan),
         counted,
+        counted - others,
         frozenset(needed),
         tuple(routed),
         {shape.tensor: shape.lengths for shape in plan.shapes}

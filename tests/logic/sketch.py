@@ -20,6 +20,8 @@ __all__ = [
     "Sketch",
     "Term",
     "Threshold",
+    "clingo_cell",
+    "fuse_cell",
     "quoted",
 ]
 
@@ -197,7 +199,7 @@ class Sketch:
             letters = _letters(item.sorts)
             named = f"{item.name}({', '.join(letters)})"
             if item.way == "facts":
-                lines += [f"{item.name}({', '.join(map(_fuse_cell, row))})" for row in item.tuples]
+                lines += [f"{item.name}({', '.join(map(fuse_cell, row))})" for row in item.tuples]
                 # Read by plain variables, so that constants are on the declared axis.
                 lines.append(f"{item.name}0({', '.join(letters)}) <- {named}")
             elif item.way in (".tsv", ".csv"):
@@ -209,7 +211,7 @@ class Sketch:
             if sort == "n":
                 lines.append(f"input {name}[t]")
             else:
-                lines += [f"{name}[{_fuse_cell(cell)}] = {number}" for cell, number in values]
+                lines += [f"{name}[{fuse_cell(cell)}] = {number}" for cell, number in values]
         lines += [rule.fuse() for rule in self.rules]
         lines += [query.fuse() for query in self.queries]
         if self.exports:
@@ -221,9 +223,9 @@ class Sketch:
         made = {rule.name for rule in self.rules if isinstance(rule, Aggregate)}
         parts = [f"pos(0..{self.size - 1})."]
         for item in self.given:
-            parts += [f"r_{item.name.lower()}({', '.join(map(_clingo_cell, row))})." for row in item.tuples]
+            parts += [f"r_{item.name.lower()}({', '.join(map(clingo_cell, row))})." for row in item.tuples]
         for name, _, values in self.tensors:
-            parts += [f"t_{name.lower()}({_clingo_cell(cell)}, {number})." for cell, number in values]
+            parts += [f"t_{name.lower()}({clingo_cell(cell)}, {number})." for cell, number in values]
         for rule in self.rules:
             if isinstance(rule, Rule):
                 if any(item.tensor in made for item in _tests(rule.body)):
@@ -303,9 +305,9 @@ def clingo_string(symbol: str) -> str:
     return f'"{escaped}"'
 
 
-def _fuse_cell(cell: Cell) -> str:
+def fuse_cell(cell: Cell) -> str:
     return quoted(cell) if isinstance(cell, str) else str(cell)
 
 
-def _clingo_cell(cell: Cell) -> str:
+def clingo_cell(cell: Cell) -> str:
     return clingo_string(cell) if isinstance(cell, str) else str(cell)

@@ -54,7 +54,8 @@ class Crossing:
         call: the rules; None where relations are only opened.
         opened: given relations that enter here, as they were given.
         entered: the plan that their shapes are checked against; None where nothing is opened.
-        values: other relations, as tuples or truth values, and tensors whose elements rules read.
+        values: other relations, and tensors whose elements rules read.
+        listed: of `values`, relations that come as positions; others come as truth values or as numbers.
         extents: whose sizes the call takes.
         results: what it gives, in order.
     """
@@ -65,6 +66,7 @@ class Crossing:
     opened: tuple[str, ...]
     entered: Plan | None
     values: tuple[str, ...]
+    listed: frozenset[str]
     extents: tuple[Extent, ...]
     results: tuple[Result, ...]
     config: ExecutionConfig
@@ -120,13 +122,12 @@ class Crossing:
             return tuple(max(0, length(item)) for item in self.lengths[name])
 
         given: dict[str, Any] = dict(found)
-        tensors = () if self.call is None else self.call.tensors
         for name, value in zip(self.values, values, strict=True):
             array = value.detach().cpu().numpy()
-            if name in tensors or array.dtype == np.bool_:
-                given[name] = array
-            else:
+            if name in self.listed:
                 given[name] = Tuples(tuple(array.T), shape(name), count=len(array), ordered=True)
+            else:
+                given[name] = array
         if self.call is not None:
             heads = {name: shape(name) for name in self.call.heads}
             derived = self.call.run(given, heads, length, self.config)

@@ -132,10 +132,13 @@ class Logic:
         entered = restricted(view.original, view.original.givens) if opens else None
         needs = () if call is None else (*call.relations, *call.tensors)
         values = tuple(name for name in needs if name not in opened)
+        listed = frozenset(name for name in values if name in emit.tuples)
         heads = () if call is None else call.heads
         results = tuple(Result(name, form) for name, form in self._later if name in (*heads, *opened))
         extents = self._extents(call, entered, values, opened, heads)
-        crossing = Crossing(view.plan, self._lengths, call, opened, entered, values, extents, results, self.config)
+        crossing = Crossing(
+            view.plan, self._lengths, call, opened, entered, values, listed, extents, results, self.config
+        )
         key = register(crossing)
         node = emit.call(
             cross,

@@ -47,6 +47,16 @@ Big(n, m) <- A[n, 0] > X[m, 0], Two(n, m)
 B[n, d] max= Big(n, m), A[m, d]
 export B, Big
 """,
+    "numbers as relations": """\
+input Edge(x, y)
+input X[n, d]
+input N[x, y]: int64
+Pos[x, y] = X[x, 0] X[y, 0]
+Near(x, y) <- Pos(x, y), Edge(x, _)
+Near(x, z) <- Near(x, y), N(y, z), N[x, z] < 1
+Y[x] = Near(x, y)
+export Near, Y
+""",
     "truth values": """\
 input Edge(x, y)
 input X[n, d]
@@ -82,6 +92,8 @@ def test_runners_agree_with_numpy(name: str, logic: str, precision: str) -> None
     for seed, (nodes, count) in enumerate([(6, 9), (4, 3), (5, 0), (2, 1), (7, 20)]):
         x = np.random.default_rng(seed).standard_normal((nodes, 3)).astype(precision)
         given = {"X": x, "Edge": edges(count, nodes, seed)}
+        if "N" in numpy.plan.givens:  # type: ignore[attr-defined]
+            given["N"] = np.random.default_rng(seed).integers(0, 2, (nodes, nodes))
         agree(numpy(**given), torch_(**given), 1e-5 if precision == "float32" else 1e-10)  # type: ignore[operator]
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar, get_args
 
 from fuse_ref.errors import FuseError
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.passes import NAMES
+from fuse_ref.records import dataclass
 
 __all__ = ["Breaks", "ExecutionConfig", "FrozenMapping", "Logic", "Mode", "Precision", "RoutePreference", "Temperature"]
 

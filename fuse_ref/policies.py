@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from fuse_ref.config import FrozenMapping
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 from fuse_ref.weights.manifest_store import ManifestWeightStore
 from fuse_ref.weights.store import InMemoryWeightStore, WeightStore
 

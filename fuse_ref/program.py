@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -24,6 +23,7 @@ from fuse_ref.language.parser import parse
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.steps import Plan
+from fuse_ref.records import dataclass
 from fuse_ref.source import Source
 
 if TYPE_CHECKING:

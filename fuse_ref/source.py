@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from fuse_ref.records import dataclass
 
 __all__ = ["Source", "Span", "excerpt"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
 
 from fuse_ref.analysis.words import reference_text
 from fuse_ref.ir.index import Affine, Quotient
@@ -33,6 +32,7 @@ from fuse_ref.ir.nodes import (
 )
 from fuse_ref.ir.text import equation_text
 from fuse_ref.ir.variables import children, free_variables, index_variables, reads
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span, excerpt
 
 __all__ = ["Advice", "advise"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from fuse_ref.analysis.calls import call_errors
 from fuse_ref.analysis.dependencies import Dependencies, find_dependencies
@@ -13,6 +12,7 @@ from fuse_ref.analysis.rules import unsafe_rules, unstratified
 from fuse_ref.analysis.shapes import Shapes, find_shapes
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.nodes import Dtype, ProgramIR
+from fuse_ref.records import dataclass
 
 __all__ = ["Checked", "check_program"]
 

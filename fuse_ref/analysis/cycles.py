@@ -9,13 +9,13 @@ shortest paths. Where they do not settle the group runs backwards, and a base ca
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fuse_ref.analysis.formulas import at_least_zero
 from fuse_ref.analysis.lengths import Fixed, Length, linear, minimum
 from fuse_ref.analysis.limits import Limit, Slot, affine_part
 from fuse_ref.analysis.solve import AxisNode, LengthNode, Node, RangeNode, Solver
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 
 __all__ = ["solve_cycle"]
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fuse_ref.analysis.graph import groups
 from fuse_ref.analysis.scopes import Access, accesses
 from fuse_ref.ir.nodes import Equation, FileContent, ProgramIR
+from fuse_ref.records import dataclass
 
 __all__ = ["Dependencies", "Group", "find_dependencies"]
 

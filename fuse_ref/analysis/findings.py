@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from fuse_ref.analysis.lengths import Length
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = ["Finding"]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
+
+from fuse_ref.records import dataclass
 
 __all__ = [
     "Extent",

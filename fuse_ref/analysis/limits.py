@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from fuse_ref.analysis.lengths import Fixed, Length, linear
 from fuse_ref.analysis.produced import Produced, find_produced
@@ -15,6 +15,7 @@ from fuse_ref.ir.index import Affine, Gather, Index, Quotient, SliceIndex, Virtu
 from fuse_ref.ir.nodes import Expr, FileContent, Position, Read
 from fuse_ref.ir.variables import children, target_variables
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 
 __all__ = [
     "Limit",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fuse_ref.ir.nodes import Call, Expr, Number
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.ir.variables import children, free_variables
+from fuse_ref.records import dataclass
 
 __all__ = ["Part", "Produced", "find_produced", "made_size"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from fuse_ref.analysis.dependencies import Dependencies, Group
@@ -11,6 +10,7 @@ from fuse_ref.analysis.graph import groups
 from fuse_ref.analysis.words import reference_text
 from fuse_ref.ir.index import Affine, Index, Virtual
 from fuse_ref.ir.nodes import ProgramIR, Read
+from fuse_ref.records import dataclass
 
 __all__ = ["Along", "Cycle", "classify"]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from fuse_ref.ir.index import Affine, Gather, Index
 from fuse_ref.ir.nodes import ArrayLiteral, Call, Compare, Expr, Not, Position, ProgramIR, Project, Read
 from fuse_ref.ir.variables import children, free_variables, index_variables
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = ["Access", "Scope", "accesses", "compared_variables", "every_variable", "plain_variable", "scopes"]

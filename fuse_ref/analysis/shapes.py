@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from fuse_ref.analysis.cycles import solve_cycle
 from fuse_ref.analysis.extents import Finding, find_checks
@@ -15,6 +14,7 @@ from fuse_ref.analysis.solve import RangeNode, Solver
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Index
 from fuse_ref.ir.nodes import ProgramIR
+from fuse_ref.records import dataclass
 
 __all__ = ["ScopeShapes", "Shapes", "find_shapes"]
 

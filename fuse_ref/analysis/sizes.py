@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from fuse_ref.analysis.lengths import Extent, Fixed, Length
 from fuse_ref.analysis.words import index_text
@@ -13,6 +13,7 @@ from fuse_ref.ir.nodes import ArrayLiteral, Axis, Expr, Position, ProgramIR, Rea
 from fuse_ref.ir.variables import children, index_variables, reads
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = [

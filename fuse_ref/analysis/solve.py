@@ -9,7 +9,7 @@ themselves are recurrences and are left to `analysis.cycles`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias, assert_never
 
 from fuse_ref.analysis.formulas import at_least_zero, deciding_slice, open_slice, slice_length, written_variables
@@ -23,6 +23,7 @@ from fuse_ref.ir.index import Affine, SliceIndex
 from fuse_ref.ir.nodes import Tensor
 from fuse_ref.ir.variables import index_variables
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 
 __all__ = ["AxisNode", "LengthNode", "Node", "RangeNode", "Solution", "Solver"]
 

@@ -10,10 +10,11 @@ import platform
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Literal
 
 from fuse_ref.cli.exits import Exit
+from fuse_ref.records import dataclass
 from fuse_ref.version import __version__
 
 __all__ = ["Finding", "add", "examine", "fits", "handle"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +12,7 @@ from fuse_ref.demo.data import Digits
 from fuse_ref.demo.training import Trained
 from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program
+from fuse_ref.records import dataclass
 from fuse_ref.weights.store import InMemoryWeightStore
 
 __all__ = ["TOLERANCE", "Compared", "compare"]

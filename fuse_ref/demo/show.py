@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from fuse_ref.demo.kept import compiled_code_in, seconds_of_first_run
 from fuse_ref.demo.pictures import confusion, draw_confusion, draw_curve
 from fuse_ref.demo.training import Trained, train
 from fuse_ref.program import Program
+from fuse_ref.records import dataclass
 
 __all__ = ["GOAL", "Options", "show"]
 

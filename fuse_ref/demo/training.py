@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from tqdm import tqdm
 
 from fuse_ref.demo.data import Digits
 from fuse_ref.program import Program
+from fuse_ref.records import dataclass
 from fuse_torch import FuseModule
 
 __all__ = ["Epoch", "Trained", "train"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from fuse_ref.evaluate.operations import ELEMENTWISE, Elementwise
 from fuse_ref.plan.operations import Aggregate, InnerMap, InnerValue
+from fuse_ref.records import dataclass
 from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["Combine"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +12,7 @@ from fuse_ref.evaluate.relation import Row, Symbols, named
 from fuse_ref.ir.index import Affine, FromEnd, Index, SliceIndex, Symbol
 from fuse_ref.ir.nodes import Query
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["Answer", "answer"]

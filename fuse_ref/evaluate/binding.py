@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from fuse_ref.ir.nodes import Dtype, Tensor
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.steps import Plan
+from fuse_ref.records import dataclass
 from fuse_ref.relations.tuples import Tuples
 from fuse_ref.weights.arrays import Framework, framework_of, numpy_array
 

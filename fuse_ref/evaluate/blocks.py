@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from fuse_ref.analysis.lengths import Extent, Length, evaluate
 from fuse_ref.config import ExecutionConfig
@@ -23,6 +22,7 @@ from fuse_ref.plan.steps import (
     Write,
 )
 from fuse_ref.plan.substitution import operands
+from fuse_ref.records import dataclass
 
 __all__ = ["Blocks", "Split", "blocks_for", "splits_of"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from fuse_ref.evaluate.registers import Emitter, Register
 from fuse_ref.plan.roles import convolution_roles
 from fuse_ref.plan.steps import Convolve
+from fuse_ref.records import dataclass
 
 __all__ = ["Offset", "convolve"]
 

@@ -11,11 +11,11 @@ import stat
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
 from fuse_ref.ir.json import Json
+from fuse_ref.records import dataclass
 
 __all__ = ["Entries", "Kept", "Kind", "state_of"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from fuse_ref.evaluate.drawing import to_svg
 from fuse_ref.evaluate.graph import ROUTES, graph_of, to_dot
 from fuse_ref.plan.document import Document, plan_document
 from fuse_ref.plan.steps import Plan
 from fuse_ref.plan.text import plan_table
+from fuse_ref.records import dataclass
 from fuse_ref.relations.derive import RuleRun
 
 __all__ = ["Explanation"]

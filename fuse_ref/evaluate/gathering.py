@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from fuse_ref.evaluate.indexing import Place, index_arrays
 from fuse_ref.evaluate.registers import Emitter, Register
 from fuse_ref.evaluate.scatter import COMBINE, combine_absent, neutral
+from fuse_ref.records import dataclass
 
 __all__ = ["Spot", "gather", "repeated", "scatter"]
 

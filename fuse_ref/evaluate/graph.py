@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from fuse_ref.analysis.lengths import Fixed, Length
 from fuse_ref.ir.nodes import Equation
 from fuse_ref.ir.variables import reads
 from fuse_ref.plan.steps import Plan, Route, Step
+from fuse_ref.records import dataclass
 
 __all__ = ["ROUTES", "Edge", "Graph", "Node", "graph_of", "to_dot"]
 

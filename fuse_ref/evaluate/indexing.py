@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fuse_ref.evaluate.registers import Emitter, Info, Register
+from fuse_ref.records import dataclass
 
 __all__ = ["Place", "fitting", "index_arrays", "read"]
 

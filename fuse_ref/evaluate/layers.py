@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from fuse_ref.analysis.graph import groups
+from fuse_ref.records import dataclass
 
 __all__ = ["Layout", "Point", "lay_out"]
 

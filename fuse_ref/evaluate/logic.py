@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from fuse_ref.ir.nodes import Axis
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import Aggregate, Plan, Shape, Step
+from fuse_ref.records import dataclass
 from fuse_ref.relations.demand import demand
 from fuse_ref.relations.derive import Derived, Limits, derive
 from fuse_ref.relations.rules import Atom, Constant, Rule, Term, Variable, atoms, elements

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from fuse_ref.analysis.lengths import evaluate
@@ -14,6 +13,7 @@ from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import DenseOperation, Output, Permute, Plan
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = ["Peak", "check_memory", "item_size", "moments", "needed_operations", "peak_of", "too_large"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -26,6 +25,7 @@ from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.finiteness import FiniteCheck, FiniteChecks, finite_checks
 from fuse_ref.plan.relaxing import base_name
 from fuse_ref.plan.steps import Along, DenseOperation, Index, Operand, Plan, ReadIndex, Step, Write, WriteIndex
+from fuse_ref.records import dataclass
 from fuse_ref.relations.derive import RuleRun
 from fuse_ref.relations.tuples import Tuples
 from fuse_ref.source import Span

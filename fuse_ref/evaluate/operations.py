@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
 from fuse_ref.evaluate.special import erf
+from fuse_ref.records import dataclass
 
 __all__ = ["ALONG", "ELEMENTWISE", "WHOLE", "Elementwise"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, TypeAlias
 
 from fuse_ref.config import ExecutionConfig
@@ -19,6 +19,7 @@ from fuse_ref.files.sinks import Result
 from fuse_ref.ir.nodes import Query, Sink, Tensor
 from fuse_ref.plan.checks import check_shapes
 from fuse_ref.plan.steps import Plan
+from fuse_ref.records import dataclass
 from fuse_ref.relations.derive import RuleRun
 
 __all__ = ["Call", "Prepared", "answered", "asked", "execute", "written"]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from fuse_ref.records import dataclass
 
 __all__ = ["Emitter", "Info", "Instruction", "Register", "Registers"]
 

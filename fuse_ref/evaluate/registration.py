@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import CodeType
 from typing import Any, TypeAlias
 
@@ -14,6 +13,7 @@ from fuse_ref.ir.names import Names
 from fuse_ref.ir.operations import REGISTERED, Argument, Operation
 from fuse_ref.language.tokens import is_name
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 
 __all__ = ["Registered", "find_registered", "register_function"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from fuse_ref.evaluate.aggregate import Combine
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.operations import Aggregate, InnerValue
 from fuse_ref.plan.steps import Step
+from fuse_ref.records import dataclass
 from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["Relaxing"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from fuse_ref.evaluate.indexing import Place, fitting, index_arrays
 from fuse_ref.evaluate.registers import Emitter, Register
+from fuse_ref.records import dataclass
 
 __all__ = ["COMBINE", "Target", "combine_absent", "neutral", "write"]
 

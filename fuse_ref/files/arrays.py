@@ -7,11 +7,12 @@ import os
 import tokenize
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
+
+from fuse_ref.records import dataclass
 
 __all__ = [
     "FileMap",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ import numpy as np
 from fuse_ref.files.scan import Block, blocks
 from fuse_ref.files.table import WHOLE, Column, LineProblem, Lines, Table, column_of, named_columns
 from fuse_ref.files.tokens import TokenTable, whole_numbers
+from fuse_ref.records import dataclass
 from fuse_ref.relations.symbols import Coded
 
 __all__ = ["FactReader", "FoundFacts"]

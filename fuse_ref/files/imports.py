@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from fuse_ref.errors import FuseError
@@ -13,6 +13,7 @@ from fuse_ref.ir.prefix import prefixed
 from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.parser import parse
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 from fuse_ref.source import Source, Span
 
 __all__ = ["with_imports"]

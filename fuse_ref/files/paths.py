@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = ["KEYED_ENDINGS", "READ_ENDINGS", "WRITE_ENDINGS", "Folders", "Place", "split_key"]

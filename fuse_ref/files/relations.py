@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from fuse_ref.files.paths import Place
 from fuse_ref.files.table import Table
 from fuse_ref.ir.nodes import Axis, ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 from fuse_ref.relations.symbols import Coded, SymbolTable, in_order_of_appearance
 from fuse_ref.relations.tuples import Tuples
 

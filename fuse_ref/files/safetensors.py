@@ -6,13 +6,13 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
 
 from fuse_ref.files.arrays import FileMap, Found
+from fuse_ref.records import dataclass
 
 __all__ = ["DTYPE_NAMES", "Entry", "read_entries", "read_entry", "write_entries"]
 

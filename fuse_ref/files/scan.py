@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from fuse_ref.files.table import LineProblem
 from fuse_ref.files.tokens import PADDING, padded
+from fuse_ref.records import dataclass
 
 __all__ = ["Block", "Irregular", "blocks"]
 

@@ -7,7 +7,6 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +16,7 @@ from fuse_ref.files.paths import Place
 from fuse_ref.files.sources import DENSE_LIMIT
 from fuse_ref.files.writers import SEVERAL, TRUTH_VALUES, Content, Symbols, write_content
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["Result", "write_results", "write_whole"]

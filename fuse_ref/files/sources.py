@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fuse_ref.files.relations import Facts, dense_facts, sparse_facts, with_symb
 from fuse_ref.files.table import Table
 from fuse_ref.ir.nodes import ArrayLiteral, Axis, FileContent, ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["DENSE_LIMIT", "Sources", "read_sources"]

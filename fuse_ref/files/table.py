@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.symbols import Column, coded
 
 __all__ = ["WHOLE", "Cell", "Column", "LineProblem", "Lines", "Table", "column_of", "named_columns", "table_of"]

@@ -8,7 +8,6 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, TypeAlias
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from fuse_ref.files.arrow import arrow_table
 from fuse_ref.files.delimited import DELIMITERS
 from fuse_ref.files.safetensors import write_entries
+from fuse_ref.records import dataclass
 from fuse_ref.relations.symbols import named_column
 from fuse_ref.relations.tuples import Tuples
 

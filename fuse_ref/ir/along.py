@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fuse_ref.ir.index import Index
 from fuse_ref.ir.names import is_variable
@@ -13,6 +12,7 @@ from fuse_ref.ir.variables import free_variables, index_variables
 from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.printer import print_expression
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 
 __all__ = ["LeftSide", "axis_of", "row_variable"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from fuse_ref.errors import FuseError
@@ -25,6 +25,7 @@ from fuse_ref.ir.nodes import (
 )
 from fuse_ref.ir.variables import children
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = ["Axes", "build_axes"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from fuse_ref.records import dataclass
 
 if TYPE_CHECKING:
     from fuse_ref.ir.nodes import Read

@@ -5,10 +5,11 @@ Plain frozen data: hashable and comparable; spans take no part in equality. No e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
 from fuse_ref.ir.index import Index
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = [

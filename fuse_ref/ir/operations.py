@@ -7,8 +7,9 @@ Every engine has a table with the same names (`evaluate/operations.py`, `fuse_to
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from fuse_ref.records import dataclass
 
 __all__ = [
     "ALIASES",

@@ -10,13 +10,14 @@ speaks of `j'` too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fuse_ref.ir.names import is_variable
 from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.printer import print_expression
 from fuse_ref.language.rewriting import rebuilt
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = ["Given", "Letter", "Scope", "Substitution", "mentioned", "own_variables", "variables_in"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fuse_ref.errors import FuseError
 from fuse_ref.language.tokens import BROKEN, Token
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = ["DEFINITION_SIGNS", "MAX_BRACKETS", "PROJECTORS", "StatementTokens", "cut"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fuse_ref.errors import FuseError
 from fuse_ref.language.layout import DEFINITION_SIGNS
 from fuse_ref.language.tokens import Token
 from fuse_ref.mistakes import mistake
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = ["CLOSING", "END", "EXPECTS_VALUE", "OPENING", "OPERATORS", "Stop"]

@@ -8,9 +8,10 @@ the projection rules of the language (docs/language.md, section 4) look at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = [

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fuse_ref.errors import FuseError
+from fuse_ref.records import dataclass
 
 __all__ = ["Example", "Mistake"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from fuse_ref.analysis.lengths import Fixed, Length
@@ -30,6 +29,7 @@ from fuse_ref.plan.bounds import within
 from fuse_ref.plan.mixed import Join, Lift, joined
 from fuse_ref.plan.references import position_labels, read_tensor
 from fuse_ref.plan.values import WRITE, Builder, Lowered, Value
+from fuse_ref.records import dataclass
 
 if TYPE_CHECKING:
     from fuse_ref.plan.expressions import Expressions

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from fuse_ref.analysis.lengths import Fixed, Length, linear
 from fuse_ref.analysis.shapes import ScopeShapes
 from fuse_ref.ir.index import Affine, Gather
 from fuse_ref.ir.nodes import ArrayLiteral, Call, Equation, ProgramIR
+from fuse_ref.records import dataclass
 
 __all__ = ["Bounds", "find_bounds", "within"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import assert_never
 
 from fuse_ref.analysis.lengths import Length, evaluate
@@ -28,6 +27,7 @@ from fuse_ref.plan.steps import (
     Whole,
     Write,
 )
+from fuse_ref.records import dataclass
 
 __all__ = ["OPEN_SIZE", "Estimates"]
 

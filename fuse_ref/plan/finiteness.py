@@ -10,12 +10,12 @@ an unreached node passes its distance on.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from fuse_ref.ir.operations import NEUTRAL
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import DenseOperation, LiteralArray, Map, Operand, Plan, Reduce, Write
+from fuse_ref.records import dataclass
 
 __all__ = ["FiniteCheck", "FiniteChecks", "finite_checks"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from fuse_ref.analysis.shapes import ScopeShapes
@@ -36,6 +36,7 @@ from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.rule_values import NotByTuple, RuleValues, is_whole
 from fuse_ref.plan.steps import Condition, Contribution
 from fuse_ref.plan.values import Unsupported
+from fuse_ref.records import dataclass
 from fuse_ref.relations.rules import (
     Apply,
     Assignment,

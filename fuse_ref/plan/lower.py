@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fuse_ref.analysis.lengths import Fixed, Length, linear
 from fuse_ref.analysis.shapes import ScopeShapes
@@ -18,6 +18,7 @@ from fuse_ref.plan.facts import lower_facts
 from fuse_ref.plan.references import Tensors, position_of, read_tensor, slice_start
 from fuse_ref.plan.steps import LiteralArray, Output, Write, WriteIndex
 from fuse_ref.plan.values import COMBINE, WRITE, Builder, Lowered, Unsupported, Value
+from fuse_ref.records import dataclass
 
 __all__ = ["Definition", "lower_sink", "lower_table", "lower_tensor"]
 

@@ -9,7 +9,6 @@ stand in, the sum over it comes first and what is left is an ordinary product.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fuse_ref.ir.index import Affine
@@ -34,6 +33,7 @@ from fuse_ref.ir.variables import children, free_variables, reads
 from fuse_ref.plan.logic import denied_read, join_rule
 from fuse_ref.plan.operations import Aggregate, InnerMap, InnerValue, Operand
 from fuse_ref.plan.values import Lowered, Value
+from fuse_ref.records import dataclass
 
 if TYPE_CHECKING:
     from fuse_ref.plan.expressions import Expressions

@@ -8,11 +8,11 @@ an operand's dimensions are aligned to the output by label.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.ir.nodes import Dtype
+from fuse_ref.records import dataclass
 
 __all__ = [
     "Aggregate",

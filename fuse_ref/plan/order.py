@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from opt_einsum import paths  # type: ignore[import-untyped]
+
+from fuse_ref.records import dataclass
 
 __all__ = ["Order", "choose_order", "expression_of"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from fuse_ref.analysis.lengths import Fixed, Length, linear
@@ -15,6 +14,7 @@ from fuse_ref.ir.nodes import ArrayLiteral, Axis, Dtype, Read, Tensor
 from fuse_ref.plan.bounds import Bounds, within
 from fuse_ref.plan.steps import Index, LiteralArray, Output, ReadIndex, WriteIndex
 from fuse_ref.plan.values import Builder, Unsupported, Value
+from fuse_ref.records import dataclass
 
 __all__ = ["Tensors", "position_labels", "position_of", "read_literal", "read_tensor", "slice_start"]
 

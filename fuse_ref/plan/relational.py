@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fuse_ref.analysis.check import Checked
 from fuse_ref.analysis.dependencies import Group
@@ -15,6 +15,7 @@ from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.relaxing import base_name, relaxed
 from fuse_ref.plan.steps import Condition, Output, Shape, Step
 from fuse_ref.plan.values import Builder, Unsupported
+from fuse_ref.records import dataclass
 from fuse_ref.relations.rules import Rule, atoms, elements
 
 __all__ = ["Relational", "is_positive", "read_by_logic", "sparse_relations"]

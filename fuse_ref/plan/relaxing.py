@@ -7,7 +7,7 @@ touches only the tuples that it stands in. That is right where a value grows wit
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.ir.operations import row_of
@@ -16,6 +16,7 @@ from fuse_ref.plan.lower import Definition, lower_tensor
 from fuse_ref.plan.operations import Aggregate, InnerValue
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.values import WRITE, Builder
+from fuse_ref.records import dataclass
 
 __all__ = ["Relaxed", "base_name", "relaxed"]
 

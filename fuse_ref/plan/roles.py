@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fuse_ref.plan.steps import Attention, Convolve
+from fuse_ref.records import dataclass
 
 __all__ = ["AttentionRoles", "ConvolutionRoles", "attention_roles", "convolution_roles"]
 

@@ -8,7 +8,7 @@ an operand's dimensions are aligned to the output by label.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
 from fuse_ref.analysis.lengths import Length
@@ -39,6 +39,7 @@ from fuse_ref.plan.operations import (
     Write,
     WriteIndex,
 )
+from fuse_ref.records import dataclass
 from fuse_ref.relations.rules import Literal as RuleLiteral
 from fuse_ref.relations.rules import Rule
 from fuse_ref.relations.rules import Value as RuleValue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, TypeAlias
 
 from fuse_ref.analysis.lengths import Length
@@ -25,6 +25,7 @@ from fuse_ref.plan.steps import (
     Permute,
     Reduce,
 )
+from fuse_ref.records import dataclass
 from fuse_ref.relations.rules import Rule
 
 __all__ = ["COMBINE", "WRITE", "Builder", "Lowered", "Unsupported", "Value"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.asked import Asked, denied_inside_groups
 from fuse_ref.relations.instances import Analysis, Pattern, Site, analysed
 from fuse_ref.relations.rules import Assignment, Constant, Literal, Rule, Term, Value, Variable

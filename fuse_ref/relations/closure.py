@@ -13,10 +13,10 @@ S(x, y) <- P(x, p), S(p, q), P(y, q)   and any recursion at both sides along pat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.generations import same_generation
 from fuse_ref.relations.rules import Atom, Denial, Literal, Rule, Value, Variable, literal_variables
 from fuse_ref.relations.search import search

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal as Word
 
 import numpy as np
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.literals import (
     places_of,
     substituted,

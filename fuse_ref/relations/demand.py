@@ -9,9 +9,9 @@ denied is asked for with its bound arguments; where that would not be stratified
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.asked import Asked
 from fuse_ref.relations.choices import Choices
 from fuse_ref.relations.literals import Names

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from fuse_ref.records import dataclass
 
 __all__ = ["Derivation", "Node", "NodeKind"]
 

@@ -5,10 +5,11 @@ Nodes are 0 to n - 1, edges two arrays of one length. Edges may stand twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from fuse_ref.records import dataclass
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

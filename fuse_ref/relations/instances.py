@@ -10,9 +10,10 @@ VLDB 1989. Extended here to mutual recursion and to mixtures of the forms.)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias, TypeGuard
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.asked import Asked
 from fuse_ref.relations.literals import substituted, substituted_value, variables, variables_of
 from fuse_ref.relations.passing import bound_after, bound_arguments, ordered

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.tuples import position_type
 
 __all__ = ["KeySet", "Packing", "distinct", "spread"]

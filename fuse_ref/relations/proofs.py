@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.asked import Asked
 from fuse_ref.relations.contributions import contributions
 from fuse_ref.relations.derivation import Derivation, Node

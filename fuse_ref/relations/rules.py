@@ -8,11 +8,12 @@ beside it, and what is summed inside a comparison a dense tensor of its own. Pla
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.ir.nodes import Comparator
+from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
 __all__ = [

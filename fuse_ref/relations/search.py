@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.graphs import reachable
 from fuse_ref.relations.rules import (
     Apply,

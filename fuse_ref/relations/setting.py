@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.rules import (
     Assignment,
     Atom,

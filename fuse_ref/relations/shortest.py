@@ -9,10 +9,10 @@ J. Logic Programming 1984, in rounds, so that the first way to a tuple is one of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.asked import Asked
 from fuse_ref.relations.keys import Packing
 from fuse_ref.relations.rounds import by_rounds, stored

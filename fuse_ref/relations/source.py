@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.index import Index, Presence, without_repeats
 from fuse_ref.relations.keys import KeySet, Packing, distinct
 from fuse_ref.relations.tuples import Tuples

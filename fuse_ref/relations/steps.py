@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from fuse_ref.analysis.lengths import Length
+from fuse_ref.records import dataclass
 from fuse_ref.relations.rules import Filter, Value, Variable, value_variables
 from fuse_ref.relations.source import Access, Window
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations.rules import Atom, Denial, Rule
 
 __all__ = ["Stratum", "strata"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Final, TypeAlias
 
 import numpy as np
+
+from fuse_ref.records import dataclass
 
 __all__ = ["Appearance", "Coded", "Column", "Names", "SymbolTable", "coded", "in_order_of_appearance", "named_column"]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from fuse_ref.records import dataclass
 from fuse_ref.relations import bits
 from fuse_ref.relations.graphs import distinct_edges, gathered, levels, reachable, strong_components, weak_components
 

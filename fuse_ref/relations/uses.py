@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from fuse_ref.records import dataclass
 from fuse_ref.relations.asked import Asked
 from fuse_ref.relations.literals import places_of
 from fuse_ref.relations.rules import Assignment, Atom, Constant, Literal, Rule, Term, Variable

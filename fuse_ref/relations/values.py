@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, assert_never
 
 import numpy as np
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.ir.nodes import Comparator
+from fuse_ref.records import dataclass
 from fuse_ref.relations.rules import Apply, Constant, Element, Value, Variable, value_variables
 
 __all__ = ["Functions", "Numbers", "solvable"]

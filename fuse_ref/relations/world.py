@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias, assert_never
 
 import numpy as np
 
 from fuse_ref.analysis.lengths import Length
+from fuse_ref.records import dataclass
 from fuse_ref.relations.derive import Limits, derive
 from fuse_ref.relations.keys import Packing
 from fuse_ref.relations.literals import Names, variables_of

@@ -6,7 +6,6 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, TypeAlias
 
@@ -15,6 +14,7 @@ import numpy as np
 from fuse_ref.errors import FuseError
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
+from fuse_ref.records import dataclass
 
 __all__ = ["DTYPES", "Entry", "Part", "entry_error", "read_manifest"]
 

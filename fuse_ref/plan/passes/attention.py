@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from fuse_ref.analysis.lengths import Length
@@ -21,6 +21,7 @@ from fuse_ref.plan.steps import (
     Output,
     Saving,
 )
+from fuse_ref.records import dataclass
 
 __all__ = ["ATTENTION", "LOWEST", "Found", "why_not"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fuse_ref.analysis.lengths import Fixed, Length
 from fuse_ref.plan.passes.framework import Block, PlanPass
 from fuse_ref.plan.passes.tracing import Tracer
@@ -18,6 +16,7 @@ from fuse_ref.plan.steps import (
     Saving,
     Window,
 )
+from fuse_ref.records import dataclass
 
 __all__ = ["CONVOLUTION", "Found", "why_not"]
 

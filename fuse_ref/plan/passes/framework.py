@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.estimates import Estimates
 from fuse_ref.plan.steps import Contraction, DenseOperation, Output, Saving
+from fuse_ref.records import dataclass
 
 __all__ = ["Block", "PlanPass", "Rewrite", "Rewritten"]
 

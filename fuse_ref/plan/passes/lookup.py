@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.plan.passes.framework import Block, PlanPass, Rewritten
 from fuse_ref.plan.steps import Contract, DenseOperation, Index, Iota, Map, Operand, Output, Permute, ReadIndex, Saving
+from fuse_ref.records import dataclass
 
 __all__ = ["LOOKUP", "why_not"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from fuse_ref.analysis.extents import is_open
@@ -12,6 +12,7 @@ from fuse_ref.plan.order import Order, choose_order, expression_of
 from fuse_ref.plan.passes.framework import Block, PlanPass, Rewritten
 from fuse_ref.plan.passes.trees import Tree, trees
 from fuse_ref.plan.steps import Contract, Contraction, DenseOperation, Map, Operand, Output, Reduce, Saving
+from fuse_ref.records import dataclass
 
 __all__ = ["REPLAN", "why_not"]
 

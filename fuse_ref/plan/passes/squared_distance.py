@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, Literal
 
 from fuse_ref.analysis.lengths import Fixed, Length, floor_divide, linear
@@ -36,6 +36,7 @@ from fuse_ref.plan.steps import (
     Reduce,
     Saving,
 )
+from fuse_ref.records import dataclass
 
 __all__ = ["SQUARED_DISTANCE"]
 

@@ -12,6 +12,7 @@ import numpy as np
 from fuse_jax.dtypes import Numbers
 from fuse_jax.engine import ENGINE
 from fuse_jax.failures import remember
+from fuse_jax.hostcall import host_look
 from fuse_jax.relations import Held, dense, traced_positions
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.errors import FuseError
@@ -93,7 +94,7 @@ class InputBinder:
             if not size and value.shape[0]:
                 raise mistake("FUSE290", tensor.span, name=name, axis=axis)
         if config.checked:
-            jax.debug.callback(functools.partial(_check_positions, tensor=tensor, shape=shape), value)
+            host_look(functools.partial(_check_positions, tensor=tensor, shape=shape), value)
         found = traced_positions(value, shape)
         return found if name in self._relations else dense(found)
 
@@ -133,9 +134,8 @@ def _held_rows(positions: np.ndarray) -> np.ndarray:
     return positions[(positions != -1).all(axis=tuple(range(1, positions.ndim)))]
 
 
-def _check_positions(positions: jax.Array, *, tensor: Tensor, shape: tuple[int, ...]) -> None:
+def _check_positions(rows: np.ndarray, *, tensor: Tensor, shape: tuple[int, ...]) -> None:
     """Positions that no axis has; inside compiled code."""
-    rows = np.asarray(positions)
     for column, axis, size in zip(rows.T, tensor.axes, shape, strict=True):
         outside = column[column >= size]
         if outside.size:

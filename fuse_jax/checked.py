@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fuse_jax.failures import remember
+from fuse_jax.hostcall import host_look
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.errors import FuseError
 from fuse_ref.evaluate.checked import check_finite, check_positions, spread
@@ -90,21 +91,21 @@ class Watch:
         where = values[holds.value]
         look = functools.partial(_check_given, check=check, span=span)
         if isinstance(value, jax.core.Tracer) or isinstance(where, jax.core.Tracer):
-            jax.debug.callback(functools.partial(_remembering, look), value, where)
+            host_look(functools.partial(_remembering, look), value, where)
         else:
             look(np.asarray(value), np.asarray(where))
 
 
 def _on_host(value: jax.Array, check: Callable[..., None], tensor: str, span: Span | None, **more: object) -> None:
     if isinstance(value, jax.core.Tracer):
-        jax.debug.callback(functools.partial(_remembering, check, tensor=tensor, span=span, **more), value)
+        host_look(functools.partial(_remembering, check, tensor=tensor, span=span, **more), value)
     else:
         check(np.asarray(value), tensor=tensor, span=span, **more)
 
 
-def _remembering(check: Callable[..., None], *values: jax.Array, **more: object) -> None:
+def _remembering(check: Callable[..., None], *values: np.ndarray, **more: object) -> None:
     try:
-        check(*map(np.asarray, values), **more)
+        check(*values, **more)
     except FuseError as error:
         remember(error)
         raise

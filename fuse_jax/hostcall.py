@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jax.experimental.buffer_callback import buffer_callback
 
-__all__ = ["host_call"]
+__all__ = ["host_call", "host_look"]
 
 
 def host_call(
@@ -19,14 +19,14 @@ def host_call(
     results: Sequence[jax.ShapeDtypeStruct],
     arguments: Sequence[jax.Array],
     *,
-    vmap_method: Literal["expand_dims", "broadcast_all"],
+    vmap_method: Literal["expand_dims", "broadcast_all", "sequential"],
 ) -> tuple[jax.Array, ...]:
     """What `function`, of NumPy arrays, gives for `arguments`. It has no derivative.
 
     Args:
         function: pure; its results have the shapes and types of `results`, in order.
         vmap_method: what `function` gets under `vmap`: arguments with a dimension more, in front, of length 1
-            where they are the same for all, or all of full length.
+            where they are the same for all, or all of full length; or it is called once for each.
     """
     forms = tuple(results)
 
@@ -44,6 +44,23 @@ def host_call(
 
     found: tuple[jax.Array, ...] = lax.platform_dependent(*arguments, cpu=in_place, default=on_host)
     return found
+
+
+def host_look(look: Callable[..., None], *values: jax.Array) -> None:
+    """Shows `values` to `look` whenever compiled code has computed them; what it raises stops the run."""
+
+    def seen(*arrays: np.ndarray) -> tuple[np.ndarray]:
+        look(*arrays)
+        return (np.array(True),)
+
+    arguments = [lax.stop_gradient(value) for value in values]
+    (done,) = host_call(seen, [jax.ShapeDtypeStruct((), bool)], arguments, vmap_method="sequential")
+    # Something must depend on it, or it would not be computed; a truth value is copied at once.
+    jax.debug.callback(_ignore, done)
+
+
+def _ignore(done: jax.Array) -> None:
+    pass
 
 
 def _of_arrays(function: Callable[..., Sequence[np.ndarray]], *values: jax.Array) -> tuple[np.ndarray, ...]:

@@ -50,9 +50,11 @@ test-long: $(STAMP)
 
 # Prints every disagreement as a small program; `--seed` goes on from the last seed printed.
 FUZZ ?= --programs 20000 --seed 1 --jobs $(WORKERS)
+LOGIC ?= --programs 2000 --seed 1 --jobs $(WORKERS)
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+	$(BIN)/python -m tests.logic $(LOGIC)
 
 # Runs the tests behind the page alone.
 matrix: $(STAMP)

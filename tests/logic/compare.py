@@ -15,11 +15,12 @@ import numpy as np
 
 from fuse_ref import ExecutionConfig, Program
 from fuse_ref.evaluate.relation import Relation
-from tests.logic.by_sets import NEUTRAL, Row, answer, evaluate
+from tests.logic.by_sets import NEUTRAL, Row, answer, evaluate, reads_of, variables_of
+from tests.logic.draw import draw
 from tests.logic.sketch import Aggregate, Given, Rule, Sketch
 from tests.support import oracle
 
-__all__ = ["WAYS", "Problem", "by_clingo", "inputs", "problems", "shrunken", "with_files"]
+__all__ = ["WAYS", "Problem", "by_clingo", "by_oracle", "examined", "inputs", "problems", "shrunken", "with_files"]
 
 # A backend and a mode each.
 WAYS: tuple[tuple[str, str], ...] = (("numpy", "auto"), ("numpy", "demand"))
@@ -101,10 +102,24 @@ def _by_references(sketch: Sketch, relations: dict[str, set[Row]]) -> Iterator[P
     if text is not None:
         found = by_clingo(text)
         for name, rows in relations.items():
-            if found.get(f"r_{name.lower()}", set()) != rows:
-                yield Problem(
-                    "clingo", "reference", f"{name}: clingo has {found.get(f'r_{name.lower()}')}, sets {rows}"
-                )
+            got = found.get(f"r_{name.lower()}", set())
+            if got != rows:
+                yield Problem("clingo", "reference", f"{name}: clingo has {got}, sets {rows}")
+    if _dense(sketch):
+        arrays = by_oracle(sketch)
+        for name in sketch.exports:
+            if name in relations and arrays[name].shape == (sketch.size,) * len(sketch.sorts[name]):
+                got = {tuple(row) for row in np.argwhere(arrays[name]).tolist()}
+                if got != relations[name]:
+                    yield Problem("oracle", "reference", f"{name}: the oracle has {got}, sets {relations[name]}")
+
+
+def _dense(sketch: Sketch) -> bool:
+    """Whether the oracle, which goes through every position, can run the program, and soon."""
+    small = sketch.size <= 4 and all(len(sorts) <= 3 for sorts in sketch.sorts.values())
+    read = {name for rule in sketch.rules for name in reads_of(rule)}
+    numbers = "s" not in "".join(sketch.sorts.values()) and "W" not in read
+    return small and numbers and not any(item.way in (".tsv", ".csv") for item in sketch.given)
 
 
 def _by_fuse(
@@ -115,7 +130,7 @@ def _by_fuse(
         with_files(sketch, Path(folder))
         try:
             program = Program(sketch.text(), path=Path(folder) / "drawn.fuse")
-            config = ExecutionConfig(mode=mode, precision="float64")  # type: ignore[arg-type]
+            config = ExecutionConfig(mode=mode, precision="float32" if backend == "jax" else "float64")  # type: ignore[arg-type]
             runner = program.compile(backend, config=config)  # type: ignore[arg-type]
             results = runner(inputs(sketch))
             answers = runner.answers
@@ -139,7 +154,7 @@ def _by_fuse(
             row = tuple(k if table is None else table[k] for k, table in zip(place, tables, strict=True))
             seen += row in right
             expected = right.get(row, NEUTRAL[made.operator])
-            if not np.isclose(array[place], expected, rtol=1e-9, atol=1e-9):
+            if not np.isclose(array[place], expected, rtol=1e-6, atol=1e-6):
                 yield Problem(way, "number", f"{name}{list(row)} is {array[place]}, not {expected}")
                 break
         if seen != len(right):
@@ -151,13 +166,36 @@ def _by_fuse(
 
 
 def by_oracle(sketch: Sketch) -> dict[str, np.ndarray]:
-    """The exports by the oracle, which needs arrays: of programs without files and symbols."""
-    program = Program(sketch.text())
-    values = {name: np.asarray(value) for name, value in inputs(sketch).items()}
-    for item in sketch.given:
-        if item.name in values:
-            values[item.name] = _truth(item, sketch.size)
-    return oracle.run(program.explicit(), values).exports
+    """The exports by the oracle, which takes arrays."""
+    text = replace(sketch, queries=(), tensors=tuple(item for item in sketch.tensors if item[1] == "n")).text()
+    values = inputs(sketch)
+    values |= {item.name: _truth(item, sketch.size) for item in sketch.given if item.name in values}
+    return oracle.run(Program(text).explicit(), values).exports
+
+
+def examined(seed: int, *, engines: int = 0) -> str:
+    """What the program of a seed shows that is wrong, as a small program; "" where all agree."""
+    sketch = draw(seed)
+    ways = (*WAYS, ("torch", "auto"), ("jax", "auto")) if engines and seed % engines == 0 else WAYS
+    found = problems(sketch, ways)
+    if not found:
+        return ""
+    first = found[0]
+
+    def alike(candidate: Sketch) -> list[Problem]:
+        own = tuple(way for way in ways if " ".join(way) == first.way)
+        each = problems(candidate, own, references=not own)
+        kind = (first.way, first.kind, _cause(first))
+        return [item for item in each if (item.way, item.kind, _cause(item)) == kind]
+
+    smallest = shrunken(sketch, lambda candidate: bool(alike(candidate)))
+    again = alike(smallest)
+    lines = [smallest.text(), *(f"{item.name}: {item.way} {item.tuples}" for item in smallest.given)]
+    return "\n".join([*lines, *(f"{item.way}, {item.kind}: {item.words}" for item in (again or found))])
+
+
+def _cause(problem: Problem) -> str:
+    return problem.words.partition(":")[0] if problem.kind == "crash" else ""
 
 
 # Smaller ----------------------------------------------------------------------------------------
@@ -196,16 +234,12 @@ def _smaller(sketch: Sketch) -> Iterator[Sketch]:
 
 
 def _safe(rule: Rule | Aggregate, body: tuple[Any, ...]) -> bool:
-    from tests.logic.by_sets import variables_of
-
     bound, needed = variables_of(replace(rule, body=body))
     return needed <= bound
 
 
 def _consistent(sketch: Sketch) -> Iterator[Sketch]:
     """The sketch without what is read but no longer there."""
-    from tests.logic.by_sets import reads_of
-
     there = {item.name for item in sketch.given} | {name for name, _, _ in sketch.tensors}
     there |= {rule.name if isinstance(rule, Aggregate) else rule.head.relation for rule in sketch.rules}
     if any(not reads_of(rule) <= there for rule in sketch.rules) or not sketch.rules:

@@ -24,7 +24,7 @@ help:
 	@echo "make demo       train a Fuse program on handwritten digits and compare the engines"
 	@echo "make test       the test suite (under ten minutes on two cores)"
 	@echo "make test-long  inductor, wheel in an empty environment, more seeds"
-	@echo "make fuzz       20,000 random programs by every engine (FUZZ=\"--programs 500 --seed 7\" for other ones)"
+	@echo "make fuzz       20,000 random programs by every engine (FUZZ=\"--programs 500 --seed 7\" for other ones), 2,000 of rules"
 	@echo "make matrix     docs/backend_matrix.md, from the tests behind it"
 	@echo "make check      formatting, lint, types"
 	@echo "make bench      figures against hand-written code"

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from fuse_ref.files.facts import FactReader
+from fuse_ref.files.plain import read_plain
 from fuse_ref.files.scan import Irregular
 from fuse_ref.files.table import WHOLE, LineProblem, Table, named_columns, table_of
 from fuse_ref.files.tokens import Collision
@@ -43,8 +44,12 @@ def read_facts(path: Path, letters: Sequence[str]) -> Table:
         LineProblem: a line of another width, an empty cell, or quotes that do not match.
         UnicodeDecodeError: no UTF-8 text.
     """
+    delimiter = DELIMITERS[path.suffix.lower()]
+    plain = read_plain(path, delimiter)
+    if plain is not None:
+        return plain
     try:
-        found = FactReader(path, DELIMITERS[path.suffix.lower()], letters).read()
+        found = FactReader(path, delimiter, letters).read()
     except (Irregular, Collision):
         return read_line_by_line(path, letters)
     if found.heading:

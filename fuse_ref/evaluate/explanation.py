@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from fuse_ref.evaluate.drawing import to_svg
 from fuse_ref.evaluate.graph import ROUTES, graph_of, to_dot
@@ -54,7 +55,7 @@ class Explanation:
             shown = (f"{name} {' × '.join(map(str, shape)) or 'scalar'}" for name, shape in self.shapes.items())
             lines.append(f"last call: {', '.join(shown)}")
         lines.extend(f"cast: {name} from {given} to {used}" for name, given, used in self.casts)
-        lines.extend(_of_rule(run) for run in self.rules)
+        lines.extend(_of_rules(self.rules))
         if self.seconds is not None:
             lines.append(f"time: {_time(self.seconds)}")
             lines.extend(
@@ -104,9 +105,15 @@ class Explanation:
         return f"{table}\n{self.to_svg()}"
 
 
-def _of_rule(run: RuleRun) -> str:
-    rounds = f", {run.rounds} rounds" if run.rounds > 1 else ""
-    return f"rule {run.rule.text}: {run.tuples} new tuples{rounds}, {run.algorithm}"
+def _of_rules(runs: tuple[RuleRun, ...]) -> Iterator[str]:
+    """What rules did; the facts of a relation in one line."""
+    facts = Counter(run.rule.head for run in runs if run.algorithm == "facts")
+    for run in runs:
+        if run.algorithm != "facts":
+            rounds = f", {run.rounds} rounds" if run.rounds > 1 else ""
+            yield f"rule {run.rule.text}: {run.tuples} new tuple{'' if run.tuples == 1 else 's'}{rounds}, {run.algorithm}"
+        elif run.rule.head in facts:
+            yield f"facts of {run.rule.head}: {facts.pop(run.rule.head)}"
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -38,10 +38,11 @@ from fuse_ref.language import syntax_tree as tree
 from fuse_ref.language.printer import print_expression, print_module
 from fuse_ref.source import Source, Span
 
-__all__ = ["equation_text", "explicit_text", "expression_text"]
+__all__ = ["equation_text", "explicit_text", "expression_text", "rule_text"]
 
 # Trees made here come from no text; their spans are never shown.
 _BARE_SYMBOL = re.compile(r"[^\W\d_]\w*'*")
+_WILDCARD = re.compile(r"_\d+")  # what each `_` of a program is called
 _NOWHERE = Span(Source("", "<explicit>"), 0, 0)
 
 
@@ -53,6 +54,11 @@ def explicit_text(program: ProgramIR) -> str:
 def equation_text(equation: Equation) -> str:
     """One equation in explicit form."""
     return print_module(tree.Module((_Writer({})._equation(equation),))).strip()
+
+
+def rule_text(equation: Equation) -> str:
+    """One rule as people write it: `_` where the program has it, and `not Parent(_, x)` without its projection."""
+    return print_module(tree.Module((_RuleWriter({})._equation(equation),))).strip()
 
 
 def expression_text(expr: Expr) -> str:
@@ -240,6 +246,24 @@ class _Writer:
                 return tree.Projection(operator, variables, self._expression(body), _NOWHERE)  # type: ignore[arg-type]
             case _:
                 assert_never(expr)
+
+
+class _RuleWriter(_Writer):
+    """For reading only: the explicit form gives each `_` a name, since its projection needs one."""
+
+    def _index(self, index: Index) -> tree.Expression:
+        match index:
+            case Affine(((variable, 1),), 0) if _WILDCARD.fullmatch(variable):
+                return tree.Name("_", _NOWHERE)
+            case _:
+                return super()._index(index)
+
+    def _expression(self, expr: Expr) -> tree.Expression:
+        match expr:
+            case Project("any", variables, Read() as read) if all(map(_WILDCARD.fullmatch, variables)):
+                return self._expression(read)
+            case _:
+                return super()._expression(expr)
 
 
 def _declared_target(tensor: Tensor) -> tree.Target:

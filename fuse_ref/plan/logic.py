@@ -30,7 +30,7 @@ from fuse_ref.ir.nodes import (
     Project,
     Read,
 )
-from fuse_ref.ir.text import equation_text, expression_text
+from fuse_ref.ir.text import expression_text, rule_text
 from fuse_ref.ir.variables import children, free_variables, index_variables, target_variables
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.rule_values import NotByTuple, RuleValues, is_whole
@@ -193,7 +193,7 @@ class _Equation:
         if equation.kind == "literal":
             yield from self._literal()
             return
-        text = equation_text(equation)
+        text = rule_text(equation)
         body = equation.body
         while isinstance(body, Project) and body.operator == "any":
             body = body.body

@@ -174,7 +174,7 @@ def written_value(
     match value:
         case Variable(name):
             if bindings is None or name not in bindings:
-                return "_" if name.startswith("_") else name.replace("~", "")
+                return "_" if name.startswith(("_", "~")) else name.replace("~", "")
             return _symbol(bindings[name], place or (places or {}).get(name), names)
         case Constant(int() as number):
             return _symbol(number, place, names)

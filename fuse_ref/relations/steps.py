@@ -127,14 +127,15 @@ class Plan:
 
     @property
     def text(self) -> str:
-        """The relations in the order in which they are read."""
-        return ", ".join(
+        """The relations in the order in which they are read; a rule may also look at numbers alone."""
+        names = ", ".join(
             ("not " if isinstance(step, Test) and step.absent else "")
             + step.relation
             + {"new": " (new)", "old": " (old)"}.get(step.window.value, "")
             for step in self.steps
             if isinstance(step, Expand | Test)
         )
+        return names or "every position"
 
 
 def binds(step: Step) -> tuple[str, ...]:

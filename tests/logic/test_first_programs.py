@@ -51,3 +51,14 @@ def test_new_inputs_on_demand(backend: str) -> None:
     for pairs, found in (([(0, 1), (1, 2), (3, 4)], {1, 2}), ([(0, 4)], {4}), ([(1, 0)], set())):
         runner(Edge=np.array(pairs))
         assert {x for (x,) in runner.answers[0].rows} == found
+
+
+def test_explanations_speak_as_programs_do(tmp_path: Path) -> None:
+    runner = family(tmp_path, "P(Ann); P(Bob)\nBig(x) <- X[x] > 1\nexport Root, P, Big\n").compile("numpy")
+    runner(X=np.arange(6.0))
+    text = str(runner.explain())
+    assert "rule Root(x) <- Parent(x, _), not Parent(_, x): 1 new tuple, join: Parent, not Parent" in text
+    assert "facts of P: 2\n" in text
+    assert "rule Big(x) <- X[x] > 1: 4 new tuples, join: every position" in text
+    assert "not Parent(_, Alice)   no tuple fits" in str(runner.why("Root(Alice)"))
+    assert "not Parent(_, Bob)   Parent(Alice, Bob) holds" in str(runner.why_not("Root(Bob)"))

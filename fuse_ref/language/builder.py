@@ -1,11 +1,9 @@
-"""Lark's reductions -> nodes of the syntax tree, and the mistakes that a tree could not hold."""
+"""The parser's reductions -> nodes of the syntax tree, and the mistakes that a tree could not hold."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
-
-from lark import Transformer
 
 from fuse_ref.language import syntax_tree as st
 from fuse_ref.language.tokens import Token
@@ -35,7 +33,7 @@ def _nodes(items: list[Any]) -> list[Any]:
     return [item for item in items if not isinstance(item, Token)]
 
 
-class Builder(Transformer[Token, Any]):
+class Builder:
     """One method per rule of fuse.lark; `items` are the nodes and tokens of its right-hand side.
 
     Holds no state: the source is reached through the tokens' spans.

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from importlib import resources
 from typing import Any, NamedTuple
-
-from lark import Lark
-from lark.exceptions import UnexpectedToken
 
 from fuse_ref.errors import FuseError
 from fuse_ref.language import syntax_tree as st
+from fuse_ref.language.automaton import Automaton, Reading, Refused
 from fuse_ref.language.builder import Builder
 from fuse_ref.language.checks import check_question, check_statement
 from fuse_ref.language.diagnosis import diagnose, python_condition
+from fuse_ref.language.grammar import grammar
 from fuse_ref.language.layout import StatementTokens, cut
 from fuse_ref.language.stop import END
 from fuse_ref.language.tokens import Scanner, Token
@@ -26,29 +24,21 @@ __all__ = ["parse", "parse_query", "parse_with_comments"]
 _BUILDING = threading.Lock()
 
 
-class _Grammar(NamedTuple):
-    lark: Lark
+class _Tools(NamedTuple):
+    automaton: Automaton
     scanner: Scanner
 
 
 @cache
-def _build_grammar() -> _Grammar:
-    text = resources.files("fuse_ref.language").joinpath("fuse.lark").read_text(encoding="utf-8")
-    lark = Lark(
-        text,
-        parser="lalr",
-        lexer="basic",
-        start=["statement", "question"],
-        transformer=Builder(),
-        maybe_placeholders=False,
-    )
-    return _Grammar(lark, Scanner(lark.terminals))
+def _make_tools() -> _Tools:
+    found = grammar()
+    return _Tools(Automaton(found, Builder()), Scanner(found.terminals, found.words))
 
 
-def _grammar() -> _Grammar:
-    """The parser tables, built once per process."""
+def _tools() -> _Tools:
+    """What reads text, made once per process."""
     with _BUILDING:
-        return _build_grammar()
+        return _make_tools()
 
 
 def parse(source: Source, errors: list[FuseError] | None = None) -> st.Module:
@@ -71,12 +61,12 @@ def parse_with_comments(source: Source) -> tuple[st.Module, tuple[Span, ...]]:
 
 
 def _parse(source: Source, errors: list[FuseError] | None) -> tuple[st.Module, tuple[Span, ...]]:
-    grammar = _grammar()
+    tools = _tools()
     found: list[FuseError] = []
-    tokens, comments = grammar.scanner.scan(source)
+    tokens, comments = tools.scanner.scan(source)
     statements = []
     for piece in cut(tokens):
-        statement = _parse_piece(grammar.lark, piece, "statement", found)
+        statement = _parse_piece(tools.automaton, piece, "statement", found)
         if statement is not None and (error := python_condition(piece.tokens)) is not None:
             found.append(error)
             continue
@@ -99,14 +89,14 @@ def parse_query(source: Source) -> st.Target:
     Raises:
         SyntaxFuseError: the text is not one reference.
     """
-    grammar = _grammar()
+    tools = _tools()
     found: list[FuseError] = []
-    tokens, _ = grammar.scanner.scan(source)
+    tokens, _ = tools.scanner.scan(source)
     pieces = cut(tokens)
     if len(pieces) != 1:
         text = pieces[1].tokens[0].span if pieces else Span(source, 0, len(source.text))
         raise mistake("FUSE076", text)
-    target: st.Target | None = _parse_piece(grammar.lark, pieces[0], "question", found)
+    target: st.Target | None = _parse_piece(tools.automaton, pieces[0], "question", found)
     if target is not None:
         check_question(target, found)
     if found or target is None:
@@ -115,14 +105,13 @@ def parse_query(source: Source) -> st.Target:
     return target
 
 
-def _parse_piece(lark: Lark, piece: StatementTokens, start: str, errors: list[FuseError]) -> Any:
+def _parse_piece(automaton: Automaton, piece: StatementTokens, start: str, errors: list[FuseError]) -> Any:
     """The tree of one statement, or None with a new error in `errors`."""
     if piece.error is not None:
         errors.append(piece.error)
         return None
-    # Lark's annotations ask for its own tokens; it looks at their `type` only.
-    parser: Any = lark.parse_interactive(start=start)
-    feed = parser.parser_state.feed_token
+    reading = Reading(automaton, start)
+    feed = reading.feed
     tokens = piece.tokens
     last = tokens[-1].span
     end = Token(END, "", Span(last.source, last.end, last.end))
@@ -131,9 +120,9 @@ def _parse_piece(lark: Lark, piece: StatementTokens, start: str, errors: list[Fu
         for token in tokens:
             feed(token)
             fed += 1
-        return feed(end, True)
-    except UnexpectedToken:
-        errors.append(diagnose((*tokens, end), fed, frozenset(parser.accepts()), start))
+        return feed(end)
+    except Refused:
+        errors.append(diagnose((*tokens, end), fed, reading.accepts(), start))
     except FuseError as error:
         errors.append(error)
     return None

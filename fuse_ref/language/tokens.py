@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
-
-from lark.lexer import TerminalDef
 
 from fuse_ref.errors import FuseError
 from fuse_ref.mistakes import mistake
@@ -116,20 +114,9 @@ _REST_OF_LINE = re.compile(r"[^\n]*")
 class Scanner:
     """Cuts text into tokens. One per process: it holds the compiled terminals only."""
 
-    def __init__(self, terminals: Iterable[TerminalDef]) -> None:
-        # Lark's own order: priority, then the longest possible match, then the longest pattern.
-        ordered = sorted(
-            (terminal for terminal in terminals if terminal.pattern is not None),
-            key=lambda t: (-t.priority, -t.pattern.max_width, -len(t.pattern.value), t.name),
-        )
-        self._match = re.compile("|".join(f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in ordered)).match
-        self._words = {
-            word: next(
-                (t.name for t in ordered if t.name != "NAME" and re.fullmatch(t.pattern.to_regexp(), word)), "IN"
-            )
-            for word in RESERVED
-        }
-        self.names = {t.name: t.pattern.value for t in ordered}
+    def __init__(self, terminals: Iterable[tuple[str, str]], words: Mapping[str, str]) -> None:
+        self._match = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in terminals)).match
+        self._words = words
 
     def scan(self, source: Source) -> tuple[list[Token], list[Token]]:
         """All tokens, line ends among them, and beside them the comments."""

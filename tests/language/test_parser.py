@@ -331,22 +331,24 @@ def test_200_equations_are_read_quickly() -> None:
     assert min(seconds) < 0.5  # 0.1 on a machine that does nothing else
 
 
-def test_the_grammar_is_built_once_even_by_several_threads() -> None:
+def test_the_tables_are_read_once_even_by_several_threads_and_without_lark() -> None:
     code = """
-import threading, lark
+import sys, threading
+from fuse_ref.language import automaton
 from fuse_ref.language.parser import parse
 from fuse_ref.source import Source
 built = []
-original = lark.Lark.__init__
+original = automaton.Automaton.__init__
 def counting(self, *args, **kwargs):
     built.append(1)
     original(self, *args, **kwargs)
-lark.Lark.__init__ = counting
+automaton.Automaton.__init__ = counting
 results = []
 threads = [threading.Thread(target=lambda: results.append(parse(Source("Y = X")))) for _ in range(4)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
 assert len(results) == 4 and len(built) == 1, (len(results), len(built))
+assert "lark" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr

@@ -81,7 +81,7 @@ def test_contents(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         entries = archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
-    assert {"fuse_ref/language/fuse.lark", "fuse_ref/demo/digits.fuse"} <= names
+    assert {"fuse_ref/language/fuse.lark", "fuse_ref/language/fuse.json", "fuse_ref/demo/digits.fuse"} <= names
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert {name.partition("/")[0] for name in names} == {
         *PACKAGES,

@@ -12,7 +12,7 @@ import pytest
 import fuse_jax
 from fuse_jax import ExecutionConfig
 from fuse_jax.aggregate import aggregate
-from fuse_jax.relations import padded_rows, room
+from fuse_jax.relations import Padded, host, in_rows, padded_rows, room, traced_positions
 from fuse_ref.plan.operations import Aggregate, Operand, Output
 from fuse_ref.relations.tuples import Tuples
 
@@ -120,3 +120,18 @@ def test_room_has_few_sizes_and_little_waste() -> None:
     assert all(
         count <= room(count) <= max(count + 16, 1.26 * count) for count in (*range(2000), 65_536, 65_537, 99_999)
     )
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 3), (2, 1, 3), (70_000, 80_000), (0, 3), (2000, 2000, 2000)], ids=str)
+def test_traced_rows_are_told_apart_whatever_their_sizes(shape) -> None:
+    rng = np.random.default_rng(len(shape))
+    rows = np.stack([rng.integers(-1, min(size, 4) + 1, 40) for size in shape], axis=1)
+    rows[::5] = [size - 1 for size in shape]
+    found = jax.jit(lambda rows: in_rows(traced_positions(rows, shape), traced=True))(rows)
+    assert isinstance(found, Padded)
+    assert found.distinct
+    expected = {tuple(row) for row in rows.tolist() if all(0 <= k < size for k, size in zip(row, shape, strict=True))}
+    assert list(map(tuple, host(found).positions.tolist())) == sorted(expected)
+    held = np.asarray(found.columns[0]) < shape[0]
+    assert held.sum() == len(expected)
+    assert held[0] or not expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from fuse_ref.analysis.sizes import axes_of_letter
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.logic import relations_of
 from fuse_ref.mistakes import mistake
@@ -29,11 +30,11 @@ def without_rules(plan: Plan, config: ExecutionConfig) -> Plan:
     """`plan` with dense operations in place of rules; itself where it has none."""
     if not relations_of(plan):
         return plan
-    letters = {axis.name: axis for axis in plan.program.axes}
     return build_plan(
         plan.program,
         sizes=dict(plan.sizes),
-        hints={name: size for name, size in plan.hints if name in letters},
+        # Hints are given by letters that are read alone; other axes are assumed to be as long as ever.
+        hints={name: size for name, size in plan.hints if axes_of_letter(plan.program, name)},
         given=sizes_of_plan(plan),
         mode=config.mode,
         disabled_passes=config.left_out_passes,

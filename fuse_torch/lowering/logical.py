@@ -68,8 +68,9 @@ class Logic:
                 order.append(step)
             if position in calls:
                 order.append(calls[position])
-        self._plan_results(order)
-        if self._opens_first(order):
+        opens = self._opens_first(order)
+        self._plan_results(order, opens)
+        if opens:
             self._emit(None)
         return iter(order)
 
@@ -79,10 +80,10 @@ class Logic:
 
     # What is needed -------------------------------------------------------------------------------
 
-    def _plan_results(self, order: Iterable[Part]) -> None:
+    def _plan_results(self, order: Iterable[Part], opened: bool) -> None:
         relations = relations_of(self.view.plan)
         found: dict[tuple[str, Form], None] = {}
-        first = True
+        first = not opened
         for part in order:
             if isinstance(part, LogicCall):
                 for name in part.relations:
@@ -104,13 +105,13 @@ class Logic:
         """Sizes that only the tuples of a given relation tell."""
         plan = self.view.plan
         needed = tuple(plan.steps[position] for position in self.needed.steps)
-        shapes = tuple(plan.shape(name) for name in self.outputs if name in {item.tensor for item in plan.shapes})
-        return {extent for extent in extents_of((needed, shapes)) if extent.tensor in self.view.handles}
+        names = (*self.outputs, *relations_of(plan))
+        lengths = tuple(self._lengths[name] for name in names if name in self._lengths)
+        return {extent for extent in extents_of((needed, lengths)) if extent.tensor in self.view.handles}
 
     def _opens_first(self, order: Iterable[Part]) -> bool:
         """Whether a given relation is needed before the first call of rules, or there is none."""
         handles = set(self.view.handles)
-        wanted = {name for name, _ in self._later if name in handles}
         for part in order:
             if isinstance(part, LogicCall):
                 return False
@@ -120,7 +121,7 @@ class Logic:
             used.update(extent.tensor for extent in extents_of(operations))
             if used & handles:
                 return True
-        return bool(wanted)
+        return bool(handles)
 
     # Nodes ----------------------------------------------------------------------------------------
 

@@ -177,7 +177,9 @@ def _apply(
     dtype = numbers.dtype(output.dtype)
     match operation:
         case LiteralArray():
-            return numbers.array(np.array(operation.values).reshape(shape), output.dtype, output.out)
+            literal = np.array(operation.values).reshape(shape)
+            # Facts of a relation are the numbers 0 and 1.
+            return numbers.array(literal > 0 if output.dtype == "bool" else literal, output.dtype, output.out)
         case Iota():
             return lax.iota(dtype, shape[0])
         case Index():

@@ -9,7 +9,7 @@ from fuse_ref.analysis.limits import Limit, ScopeTable
 from fuse_ref.analysis.sizes import Known
 from fuse_ref.ir.variables import index_variables
 
-__all__ = ["declared_alone"]
+__all__ = ["declared_alone", "declared_size"]
 
 
 def declared_alone(table: ScopeTable, limits: Sequence[Limit], known: Known, variable: str) -> Fixed | None:
@@ -28,6 +28,11 @@ def declared_alone(table: ScopeTable, limits: Sequence[Limit], known: Known, var
         tensor, position = slot.tensor, slot.position
         if tensor is not None and known.axes[known.tensors[tensor].axes[position]].stepped:
             return None
+    return declared_size(table, known, variable)
+
+
+def declared_size(table: ScopeTable, known: Known, variable: str) -> Fixed | None:
+    """The size that a line gives a letter which stands at no tensor by itself, or a letter compared with it."""
     letters = (v.rstrip("'") for v in (variable, *table.compared.get(variable, ())))
     size = next((known.loose[letter] for letter in letters if letter in known.loose), None)
     return None if size is None else Fixed(size)

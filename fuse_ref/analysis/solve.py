@@ -16,7 +16,7 @@ from fuse_ref.analysis.formulas import at_least_zero, deciding_slice, open_slice
 from fuse_ref.analysis.graph import groups
 from fuse_ref.analysis.lengths import Fixed, Length, floor_divide, linear, maximum, minimum, times
 from fuse_ref.analysis.limits import Limit, ScopeTable, Slot, affine_part, highest, likely_cure, limits, lowest, unsized
-from fuse_ref.analysis.loose import declared_alone
+from fuse_ref.analysis.loose import declared_alone, declared_size
 from fuse_ref.analysis.sizes import Known, written_by_gathers
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Affine, SliceIndex
@@ -267,8 +267,7 @@ class Solver:
     def ranges(self, scope: int) -> dict[str, Length]:
         """The ranges of one scope that are known so far."""
         lengths = self.solution.lengths
-        nodes = ((v, RangeNode(scope, v)) for v in self.tables[scope].variables)
-        return {v: lengths[node] for v, node in nodes if node in lengths}
+        return {v: lengths[node] for v in self.tables[scope].variables if (node := RangeNode(scope, v)) in lengths}
 
     def slot_length(self, slot: Slot) -> Length:
         """How many positions there are where `slot` reads or writes."""
@@ -310,12 +309,13 @@ class Solver:
                 return Fixed(needed)
         if node.variable in table.virtual:
             return Fixed(1)  # one call is one step
-        self.no_source(node.variable, table)
-        return Fixed(1)
+        loose = declared_size(table, self.known, node.variable)
+        if loose is None:
+            self.no_source(node.variable, table)
+        return loose or Fixed(1)
 
     def shortest_given(self, axis: str) -> Length | None:
-        found = [self.known.lengths[place] for place in self.given(axis)]
-        return minimum(found) if found else None
+        return minimum(self.known.lengths[place] for place in self.given(axis)) if self.given(axis) else None
 
     def constant_read(self, tensor: str, position: int) -> int:
         """How many positions the constant reads of a tensor need; 0 without one."""

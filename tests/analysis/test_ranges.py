@@ -268,6 +268,8 @@ def test_empty_batches_have_a_shape() -> None:
 def test_declared_letters_do_not_bound_what_writes_along_a_stepped_axis() -> None:
     assert _extent("axis j = 3\nY[j+1] = A[j/2]", "Y", A=(1,)) == 3
     assert _extent("axis j = 3\nY[j+1] = A[j/2]", "Y", A=(4,)) == 9
+    # Nothing else bounds it:
+    assert Program("axis i = 3\nY[i+1] = S").compile("numpy")(S=2.0)["Y"].tolist() == [0, 2, 2, 2]
 
 
 def test_declared_letters_that_stand_at_no_tensor_alone() -> None:

@@ -192,8 +192,14 @@ class FuseFunction:
         return self._first_value(tensor, key, self._sizes(inputs, sizes))
 
     def _sizes(self, inputs: Mapping[str, object] | None, sizes: Mapping[str, int]) -> Sizes:
-        shapes = {name: _shape(value) for name, value in gather_inputs(inputs, {}).items()}
+        given = gather_inputs(inputs, {})
+        # Tuples of a relation have no shape that tells sizes.
+        shapes = {name: _shape(value) for name, value in given.items() if not self._lists_tuples(name, value)}
         return Sizes(self.plan, self.program.ir, shapes, sizes)
+
+    def _lists_tuples(self, name: str, value: object) -> bool:
+        tensor = self._tensors.get(name)
+        return tensor is not None and tensor.boolean and str(getattr(value, "dtype", "")) != "bool"
 
     def _first_value(self, tensor: Tensor, key: jax.Array, known: Sizes) -> jax.Array:
         numbers = numbers_of(self.config)

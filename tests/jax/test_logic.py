@@ -11,6 +11,7 @@ import pytest
 
 import fuse_jax
 from fuse_jax import AxisError, CapacityError, ExecutionConfig, Program, RouteError
+from fuse_ref.relations.tuples import Tuples
 
 MIXED = """
 input Edge(x, y)
@@ -256,3 +257,26 @@ def test_modules_of_flax_take_facts_too() -> None:
     other = jax.jit(jax.grad(lambda v: linen.apply(v, Edge=given, X=x)))(variables)
     np.testing.assert_allclose(slope["W"][...], other["params"]["W"], rtol=1e-5)
     assert np.abs(other["params"]["W"]).max() > 0
+
+
+def test_tuples_come_in_many_forms_and_tell_no_sizes_to_parameters() -> None:
+    text = "input Edge(x, y); param W[x] ~ ones(); Path(x, y) <- Edge(x, y); Path(x, z) <- Path(x, y), Edge(y, z); Out[x] = Path(x, y) W[y]; export Out"
+    fn = fuse_jax.compile(text)
+    given = np.array([[0, 1], [1, 2]])
+    with pytest.raises(AxisError, match="size of axis x of parameter W is not known yet: Edge gives it"):
+        fn.init(jax.random.key(0), {"Edge": given})
+    params = fn.init(jax.random.key(0), {"Edge": matrix(given, 3)})
+    relation = Program("input Edge(x, y); Path(x, y) <- Edge(x, y); export Path").compile()(Edge=matrix(given, 3))[
+        "Path"
+    ]
+    forms = [
+        given,
+        given.tolist(),
+        [(0, 1), (1, 2), (0, 1)],
+        relation,
+        Tuples.of(list(given.T), (3, 3)),
+        matrix(given, 3),
+    ]
+    for form in forms:
+        assert fn(params, Edge=form)["Out"].tolist() == [2, 1, 0]
+        assert jax.jit(lambda p, form=form: fn(p, Edge=form))(params)["Out"].tolist() == [2, 1, 0]

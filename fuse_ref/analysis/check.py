@@ -8,7 +8,7 @@ from fuse_ref.analysis.calls import call_errors
 from fuse_ref.analysis.dependencies import Dependencies, find_dependencies
 from fuse_ref.analysis.dtypes import tensor_dtypes, wrong_indices, wrong_targets
 from fuse_ref.analysis.recurrence import Cycle, classify
-from fuse_ref.analysis.rules import unsafe_rules, unstratified
+from fuse_ref.analysis.rules import ordered_symbols, unsafe_rules, unstratified
 from fuse_ref.analysis.shapes import Shapes, find_shapes
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.nodes import Dtype, ProgramIR
@@ -45,7 +45,7 @@ def check_program(
     """
     dependencies = find_dependencies(program)
     cycles = {group.tensors: classify(program, dependencies, group) for group in dependencies.groups if group.cyclic}
-    errors = [*unsafe_rules(program), *unstratified(program, dependencies, cycles)]
+    errors = [*unsafe_rules(program), *unstratified(program, dependencies, cycles), *ordered_symbols(program)]
     shapes = find_shapes(program, sizes=sizes, given=given)
     errors.extend(shapes.errors)
     dtypes = tensor_dtypes(program, dependencies)

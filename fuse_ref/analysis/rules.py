@@ -8,25 +8,29 @@ from collections.abc import Iterator, Mapping
 from fuse_ref.analysis.dependencies import Dependencies, Group
 from fuse_ref.analysis.recurrence import Cycle
 from fuse_ref.errors import FuseError
+from fuse_ref.ir.index import Affine
 from fuse_ref.ir.nodes import (
     ArrayLiteral,
     Compare,
     Equation,
     Expr,
     FileContent,
+    Negate,
     Not,
     Number,
     Or,
     Position,
+    Product,
     ProgramIR,
     Project,
     Read,
+    Sum,
     SymbolValue,
 )
-from fuse_ref.ir.variables import children, free_variables, target_variables
+from fuse_ref.ir.variables import children, free_variables, reads, target_variables
 from fuse_ref.mistakes import mistake
 
-__all__ = ["unsafe_rules", "unstratified"]
+__all__ = ["order_mistake", "ordered_axes", "ordered_symbols", "unsafe_rules", "unstratified"]
 
 _Variables = frozenset[str]
 _NONE: _Variables = frozenset()
@@ -97,6 +101,51 @@ def _unbound(expr: Expr, bound: _Variables) -> Iterator[tuple[str, str]]:
             case _:
                 pass
         stack.extend((child, inner) for child in reversed(children(node)))
+
+
+def ordered_axes(program: ProgramIR) -> Iterator[tuple[str, str, Compare]]:
+    """(axis, variable, comparison) for each bare index that `<` or its kin look at: its axis has positions."""
+    axes = {tensor.name: tensor.axes for tensor in program.tensors}
+    for equation in program.equations:
+        compared = [(name, item) for item in _comparisons(equation.body) for name in _bare(item)]
+        if not compared:
+            continue
+        joined: dict[str, str] = {}
+        for read in (equation.target, *reads(equation.body)):
+            for index, axis in zip(read.indices, axes[read.tensor], strict=True):
+                if isinstance(index, Affine) and index.variable is not None:
+                    joined.setdefault(index.variable, axis)
+        yield from ((joined[name], name, item) for name, item in compared if name in joined)
+
+
+def ordered_symbols(program: ProgramIR) -> Iterator[FuseError]:
+    """Comparisons by order of what the program says are symbols."""
+    symbols = {axis.name: axis.symbols for axis in program.axes if axis.symbols}
+    for axis, variable, item in ordered_axes(program):
+        if axis in symbols:
+            yield order_mistake(variable, item, symbols[axis][0])
+
+
+def order_mistake(variable: str, item: Compare, symbol: str) -> FuseError:
+    """What is wrong with ordering `variable`, which stands for symbols such as `symbol`."""
+    return mistake("FUSE168", item.span, operator=item.operator, variable=_shown(variable), symbol=symbol)
+
+
+def _comparisons(expr: Expr) -> Iterator[Compare]:
+    if isinstance(expr, Compare) and expr.operator not in ("==", "!="):
+        yield expr
+    for child in children(expr):
+        yield from _comparisons(child)
+
+
+def _bare(expr: Expr) -> Iterator[str]:
+    """Indices whose positions are numbers in `expr`, by themselves or in a sum or a product."""
+    match expr:
+        case Position(variable):
+            yield variable
+        case Compare() | Sum() | Negate() | Product():
+            for child in children(expr):
+                yield from _bare(child)
 
 
 def unstratified(

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from fuse_ref.analysis.lengths import Fixed
+from fuse_ref.analysis.rules import order_mistake, ordered_axes
 from fuse_ref.config import ExecutionConfig, Precision
 from fuse_ref.errors import FuseError, FuseWarning
 from fuse_ref.evaluate.engine import Array, Engine
@@ -15,7 +16,7 @@ from fuse_ref.evaluate.logic import as_dense, as_tuples, relations_of
 from fuse_ref.evaluate.relation import Symbols
 from fuse_ref.evaluate.truth import SymbolTables, bound_relations
 from fuse_ref.evaluate.warn import warn
-from fuse_ref.ir.nodes import Dtype, Tensor
+from fuse_ref.ir.nodes import Compare, Dtype, Tensor
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.steps import Plan
@@ -156,6 +157,9 @@ class Binder:
         self._relations = [tensor for tensor in given if tensor.boolean and tensor.name not in self._growing]
         self._logical = relations_of(plan)
         self._symbols = SymbolTables.of(plan.program).symbols()
+        self._ordered: dict[str, tuple[str, Compare]] = {}
+        for axis, name, item in ordered_axes(plan.program):
+            self._ordered.setdefault(axis, (name, item))
 
     def bind(self, values: Mapping[str, object], engine: Engine, config: ExecutionConfig) -> Bound:
         """Every given of the plan from `values`, of its type and in the run's precision.
@@ -186,6 +190,10 @@ class Binder:
         symbols: Mapping[str, Symbols] = self._symbols
         if self._relations:
             symbols = self._bind_relations(values, bound, engine, config)
+            for axis, (variable, item) in self._ordered.items():
+                table = symbols.get(axis)
+                if table:
+                    raise order_mistake(variable, item, table[0])
         if len(values) != len(bound):
             _check_unused(self._plan, values, self._tensors, self._growing)
         if self._growing:
@@ -296,6 +304,8 @@ def _missing(tensor: Tensor, plan: Plan, values: Mapping[str, object]) -> FuseEr
         # The suggestion is what the call gives; the user wants the name that the program has.
         close = hint.removeprefix("did you mean ").rstrip("?")
         cure = f"the call gives {close}: did you mean '{tensor.name}'?"
+    elif tensor.role == "free":
+        cure = did_you_mean(tensor.name, known - {tensor.name})
     code = "FUSE300" if tensor.role == "input" else "FUSE301"
     return mistake(code, tensor.span, cure=cure, name=tensor.name)
 

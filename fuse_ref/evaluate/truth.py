@@ -166,7 +166,12 @@ class _Kinds:
     def __init__(self, tables: SymbolTables) -> None:
         # Where the program or a file has symbols, positions stand for them.
         self._open = {axis for axis in tables.axes if not tables.tables.get(axis)}
-        self._found: dict[str, tuple[str, str]] = {}  # axis -> what it holds, and the first tensor that says so
+        # Axis -> what it holds, and what says so first: positions in facts of the program, else a tensor.
+        self._found = {
+            axis: ("positions", "the program")
+            for axis in self._open
+            if tables.axes[axis].least and not tables.axes[axis].size
+        }
 
     def add(self, axis: str, kind: str, tensor: Tensor) -> None:
         """

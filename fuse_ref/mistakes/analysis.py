@@ -261,6 +261,23 @@ ANALYSIS_MISTAKES: tuple[Mistake, ...] = (
         ),
     ),
     Mistake(
+        "FUSE168",
+        DtypeError,
+        "Symbols that are put in order",
+        "`{operator}` compares positions, and {variable} stands for symbols such as {symbol!r}",
+        "`==` and `!=` compare symbols; a tensor can say their order: `Rank[x] < Rank[y]`",
+        (
+            Example(
+                "`<` compares positions, and x stands for symbols such as 'Ann'",
+                program="Parent(Ann, Bob)\nQ(x, y) <- Parent(x, y), x < y",
+            ),
+            Example(
+                "`<` compares positions, and x stands for symbols such as 'Ann'",
+                python='Program("input P(x, y)\\nQ(x, y) <- P(x, y), x < y").compile()(P=[("Ann", "Bob")])',
+            ),
+        ),
+    ),
+    Mistake(
         "FUSE170",
         AxisError,
         "The largest of nothing",

@@ -31,6 +31,10 @@ INPUT_MISTAKES: tuple[Mistake, ...] = (
         (
             Example("W is used, but neither defined", python='Program("Y[i] = W[i, j] X[j]").compile()(X=[1.0])'),
             Example(
+                "did you mean 'Parent'?",
+                python='Program("Parent(Ann, Bob)\\nChild(y, x) <- Prent(x, y)").compile()()',
+            ),
+            Example(
                 "the call gives 'Wt': did you mean 'W_t'?",
                 python='Program("Y[i] = W_t[i, j] X[j]").compile()(X=[1.0], Wt=[[1.0]])',
             ),

@@ -58,7 +58,7 @@ def combination(
     if operator == "=":
         return Combination(expressions.lower(equation.body), 1)
     filters, body = _filters(equation.body)
-    join, conditions = joined(expressions, filters)
+    join, conditions = joined(expressions, filters, inside=True)
     if join is not None:
         return _of_tuples(expressions, join, conditions, body, operator, target, count=count)
     holds = _holds(expressions, filters, body)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 from fuse_ref.analysis.shapes import ScopeShapes
 from fuse_ref.ir.index import Affine, Index
 from fuse_ref.ir.nodes import (
-    And,
     ArrayLiteral,
     Comparator,
     Compare,
@@ -25,13 +24,13 @@ from fuse_ref.ir.nodes import (
     Expr,
     Not,
     Number,
-    Or,
     Product,
     Project,
     Read,
 )
 from fuse_ref.ir.text import expression_text, rule_text
-from fuse_ref.ir.variables import children, free_variables, index_variables, target_variables
+from fuse_ref.ir.variables import free_variables, target_variables
+from fuse_ref.plan.bodies import alternatives, bound_letters, denied_read
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.rule_values import NotByTuple, RuleValues, is_whole
 from fuse_ref.plan.steps import Condition, Contribution
@@ -113,14 +112,21 @@ def join_rule(
     shapes: ScopeShapes,
     tensors: Tensors,
     span: Span | None,
+    *,
+    inside: bool,
 ) -> Rule | None:
     """The rule of the combinations that an equation for numbers multiplies: `name(variables) <- conjuncts`.
 
     None where a conjunct is not tested tuple by tuple.
+
+    Args:
+        inside: a combination lies inside of what it denies too.
     """
     scope = _Scope(name, 0, shapes, tensors, 0)
     rule = _Conjunction(scope, conjuncts)
     terms = rule.body(())
+    if inside:
+        rule.stay_inside()
     text = f"{name}({', '.join(variables)}) <- {', '.join(map(expression_text, conjuncts))}"
     assert not terms
     found = Rule(name, tuple(map(Variable, variables)), tuple(rule.literals), 0, text, span)
@@ -197,10 +203,10 @@ class _Equation:
         body = equation.body
         while isinstance(body, Project) and body.operator == "any":
             body = body.body
-        letters = Counter((*target_variables(equation.target), *free_variables(body), *_bound(body)))
+        letters = Counter((*target_variables(equation.target), *free_variables(body), *bound_letters(body)))
         once = frozenset(letter for letter, count in letters.items() if count == 1)
         facts = equation.kind == "fact"
-        conjunctions = [[]] if facts and _true(body) else [] if facts else _alternatives(body, once)
+        conjunctions = [[]] if facts and _true(body) else [] if facts else alternatives(body, once)
         for conjuncts in conjunctions:
             rule = _Conjunction(scope, conjuncts)
             terms = rule.body(equation.target.indices)
@@ -220,58 +226,6 @@ class _Equation:
 
 def _true(body: Expr) -> bool:
     return not (isinstance(body, Number) and body.value <= 0)
-
-
-def _bound(expr: Expr) -> Iterator[str]:
-    """The variables of every projection in `expr`."""
-    if isinstance(expr, Project):
-        yield from expr.variables
-    for child in children(expr):
-        yield from _bound(child)
-
-
-def _alternatives(body: Expr, once: frozenset[str]) -> list[list[Expr]]:
-    """The body as conjunctions of which one must hold.
-
-    Args:
-        once: letters that one projection binds and that stand nowhere else: it needs no place of its own.
-    """
-    match body:
-        case Or(operands):
-            return [item for operand in operands for item in _alternatives(operand, once)]
-        case And(operands):
-            parts = [_alternatives(operand, once) for operand in operands]
-            return [[item for group in choice for item in group] for choice in itertools.product(*parts)]
-        case Project("any", variables, inner) if once.issuperset(variables):
-            return _alternatives(inner, once)
-        case Not(And(operands)):
-            return _alternatives(Or(tuple(Not(operand) for operand in operands)), once)
-        case Not(Or(operands)):
-            return _alternatives(And(tuple(Not(operand) for operand in operands)), once)
-        case Not(Not(operand)):
-            return _alternatives(operand, once)
-        case _:
-            return [[body]]
-
-
-def denied_read(expr: Expr, shapes: ScopeShapes, tensors: Tensors) -> Read | None:
-    """The reference of which no tuple may fit: of `not R(x, y)`, and of `not R(_, y)`.
-
-    What the latter projects must stand alone in an index, and run over the whole axis.
-    """
-    match expr:
-        case Not(Read() as read):
-            return read
-        case Not(Project("any", variables, Read() as read)):
-            for index, length in zip(read.indices, tensors.shapes[read.tensor], strict=True):
-                local = set(index_variables(index)) & set(variables)
-                if local and not (isinstance(index, Affine) and index.variable in local):
-                    return None
-                if local and shapes.ranges[index_variables(index)[0]] != length:
-                    return None
-            return read
-        case _:
-            return None
 
 
 class _Conjunction:
@@ -305,6 +259,21 @@ class _Conjunction:
             terms = tuple(self.values.place(*place) for place in zip(target, lengths, axes, strict=True))
         self._domains(terms)
         return terms
+
+    def stay_inside(self) -> None:
+        """No combination reads outside of what it denies."""
+        for item in self.conjuncts:
+            if not (isinstance(item, Not) and isinstance(item.operand, Read)):
+                continue
+            read = item.operand
+            places = zip(
+                read.indices, self.tensors.shapes[read.tensor], self.tensors.specs[read.tensor].axes, strict=True
+            )
+            for index, length, axis in places:
+                value = self.values.place(index, length, axis)
+                if not isinstance(value, Variable | Constant):
+                    self.literals.append(Filter(">=", value, Constant(0)))
+                    self.literals.append(Filter("<", value, Constant(length)))
 
     def _note(self, read: Read) -> None:
         for index, length in zip(read.indices, self.tensors.shapes[read.tensor], strict=True):

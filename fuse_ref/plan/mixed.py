@@ -30,7 +30,8 @@ from fuse_ref.ir.nodes import (
 )
 from fuse_ref.ir.operations import row_of
 from fuse_ref.ir.variables import children, free_variables, reads
-from fuse_ref.plan.logic import denied_read, join_rule
+from fuse_ref.plan.bodies import denied_read
+from fuse_ref.plan.logic import join_rule
 from fuse_ref.plan.operations import Aggregate, InnerMap, InnerValue, Operand
 from fuse_ref.plan.values import Lowered, Value
 from fuse_ref.records import dataclass
@@ -58,10 +59,15 @@ class Join:
     columns: tuple[str, ...]  # variables
 
 
-def joined(expressions: Expressions, factors: Sequence[Expr]) -> tuple[Join | None, list[Expr]]:
+def joined(
+    expressions: Expressions, factors: Sequence[Expr], *, inside: bool = False
+) -> tuple[Join | None, list[Expr]]:
     """The factors that sparse relations and what is said of their variables make, as one relation; the others.
 
     None where no factor is a sparse relation.
+
+    Args:
+        inside: where a read falls outside, there is no combination.
     """
     atoms = [factor for factor in factors if _sparse(expressions, factor)]
     if not atoms:
@@ -76,7 +82,7 @@ def joined(expressions: Expressions, factors: Sequence[Expr]) -> tuple[Join | No
     name = builder.relation()
     shapes, tensors = expressions.shapes, expressions.tensors
     span = next((atom.span for atom in atoms if isinstance(atom, Read)), None)
-    rule = join_rule(name, taken, variables, shapes, tensors, span)
+    rule = join_rule(name, taken, variables, shapes, tensors, span, inside=inside)
     assert rule is not None, "what is taken is tested tuple by tuple"
     builder.rules.append((rule, tuple(shapes.ranges[v] for v in variables)))
     return Join(name, variables), rest

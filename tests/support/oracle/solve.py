@@ -229,7 +229,8 @@ class _Program:
                 if middle in reach[tensor]:
                     reach[tensor] |= reach[middle]
         groups: list[list[str]] = []
-        for tensor in sorted(reach, key=lambda name: len(reach[name])):
+        # A tensor that is in no cycle reaches as many as the cycle it reads, which reaches itself.
+        for tensor in sorted(reach, key=lambda name: len(reach[name] | {name})):
             if not any(tensor in group for group in groups):
                 groups.append([tensor, *(o for o in reach[tensor] if o != tensor and tensor in reach[o])])
         self.cyclic = {tensor for tensor in reach if tensor in reach[tensor]}

@@ -141,7 +141,8 @@ def _told(
     many = size >= MANY
     times = {name: statistics.median(run.seconds for run in part) - start for name, part in found.items()}
     fuse = statistics.median(run.seconds for run in runs) - start
-    what = f"{problem.name} ({size:,} tuples)"
+    unit = "counted" if problem.family == "triangles" else "tuples"
+    what = f"{problem.name} ({size:,} {unit})"
     if problem.seconds is not None:
         target, met = f"≤ {problem.seconds:g} s", fuse <= problem.seconds
         yield Row(what, "", duration(fuse), duration(fuse), "", target, met)
@@ -156,9 +157,8 @@ def _told(
     for name in problem.engines:
         if name not in found:
             yield Row(f"    {name}", f"over {LIMIT:g} s", "", "", "", "")
-    if many:
-        arity = 3 if problem.family == "triangles" else 2
-        peak, tuples = max(0, *(run.peak - imported for run in runs)), size * arity * 4
+    if many and problem.family != "triangles":  # whose result is one number
+        peak, tuples = max(0, *(run.peak - imported for run in runs)), size * 2 * 4
         memory = peak / tuples
         figures = (f"{tuples / 1e6:.3g} MB", f"{peak / 1e6:.3g} MB", f"{memory:.2f}×")
         yield Row("    memory, beside the tuples", *figures, "", f"≤ {MOST_MEMORY:g}×", memory <= MOST_MEMORY)

@@ -15,5 +15,5 @@ if __name__ == "__main__":
     _family, _folder = sys.argv[1:]
     _program = Program.from_file(Path(_folder) / "program.fuse")
     # On demand: of what stands behind the export, only what it needs is derived.
-    (_relation,) = _program.compile("numpy", config=ExecutionConfig(mode="demand"))().values()
-    report(len(_relation))
+    (_found,) = _program.compile("numpy", config=ExecutionConfig(mode="demand"))().values()
+    report(len(_found) if _found.shape else int(_found))

@@ -44,8 +44,8 @@ export Same
 """,
     "triangles": """
 Edge(x, y) = "Edge.tsv"
-Triangle(x, y, z) <- Edge(x, y), Edge(y, z), Edge(x, z)
-export Triangle
+Count = Edge(x, y) Edge(y, z) Edge(x, z)
+export Count
 """,
     "join": """
 R(a, b, c) = "R.tsv"
@@ -76,6 +76,8 @@ export Reached
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One table of facts and the rules that run on it.
+
+    A problem whose export is a number asks for it alone: every engine counts, and none keeps what it counted.
 
     Attributes:
         family: of `PROGRAMS`.

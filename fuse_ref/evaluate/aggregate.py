@@ -34,18 +34,23 @@ class Combine:
     dtype: np.dtype
     registered: Callable[[str], Elementwise]
 
-    def __call__(self, tuples: Tuples, *arrays: np.ndarray) -> np.ndarray:
+    def __call__(self, tuples: Tuples | np.ndarray, *arrays: np.ndarray) -> np.ndarray:
         """The output.
 
         Args:
-            tuples: of the relation.
+            tuples: of the relation; or how many there are, where they were counted and not kept, by what they have
+                in the columns whose labels the output has.
             arrays: the operands, truth values as they are.
         """
         operation = self.operation
+        if isinstance(tuples, np.ndarray):
+            stays = [label for label in operation.columns if label in operation.output.labels]
+            found = tuples.transpose([stays.index(label) for label in operation.output.labels])
+            return np.asarray(found.astype(self.dtype), order="C")
         if operation.operator == "sum" and not operation.inner and len(operation.operands) == 1:
-            found = self._sparse_product(tuples, arrays[0])
-            if found is not None:
-                return found
+            product = self._sparse_product(tuples, arrays[0])
+            if product is not None:
+                return product
         return self._in_chunks(tuples, arrays)
 
     @property

@@ -28,6 +28,7 @@ __all__ = [
     "LogicCall",
     "as_dense",
     "as_tuples",
+    "counted_heads",
     "dense_reads",
     "logic_calls",
     "relations_of",
@@ -107,6 +108,7 @@ class LogicCall:
         shapes: Mapping[str, tuple[int, ...]],
         length: Callable[[Length], int],
         config: ExecutionConfig,
+        counted: Mapping[str, Sequence[int]] | None = None,
     ) -> Derived:
         """Derive every head.
 
@@ -114,6 +116,7 @@ class LogicCall:
             values: of `relations`, tuples or arrays; of `tensors`, NumPy arrays.
             shapes: of `heads`.
             length: the number that a length of the plan is in this call.
+            counted: of `counted_heads`; what was counted is in `counts` and not in `relations`.
 
         Raises:
             LimitError: the relations would need more than `memory_limit`, or longer than `time_limit`.
@@ -122,11 +125,11 @@ class LogicCall:
         dense = {name: np.asarray(values[name]) for name in self.tensors}
         limits = Limits(config.memory_limit or _memory(), config.time_limit)
         if config.mode != "demand":
-            return derive(self.rules, known, dense, shapes, length, limits, apply_function)
+            return derive(self.rules, known, dense, shapes, length, limits, apply_function, counted)
         sizes = {name: len(tuples) for name, tuples in known.items()}
         wanted = demand(self.rules, self.goals, given=tuple(known), sizes=sizes)
         made = wanted.shapes({**shapes, **{name: tuples.shape for name, tuples in known.items()}})
-        derived = derive(wanted.rules, known, dense, made, length, limits, apply_function)
+        derived = derive(wanted.rules, known, dense, made, length, limits, apply_function, counted)
         # What no goal needs has no tuples.
         empty = {name: Tuples.empty(shapes[name]) for name in self.heads}
         return replace(derived, relations=empty | dict(derived.relations))
@@ -173,6 +176,24 @@ def logic_calls(steps: Sequence[Step]) -> dict[int, LogicCall]:
                 calls[position] = _call(waiting, steps)
                 waiting = []
     return calls
+
+
+def counted_heads(plan: Plan, outputs: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Relations of joins of which only counts are read, and the columns that tell what is counted apart."""
+    tensors = {tensor.name for tensor in plan.program.tensors}
+    rules = {name for step in plan.steps for rule in step.rules for name in _relations(rule)}
+    other = {*tensors, *rules, *outputs}
+    other.update(item.relation for step in plan.steps for item in step.relaxations)
+    found: dict[str, tuple[int, ...]] = {}
+    for operation in (operation for step in plan.steps for operation in step.operations):
+        other.update(reads(operation))
+        if isinstance(operation, Aggregate):
+            name = operation.relation
+            plain = operation.operator == "sum" and not operation.operands and not operation.inner
+            if not plain or name in found or not set(operation.output.labels) <= set(operation.columns):
+                other.add(name)
+            found[name] = tuple(k for k, c in enumerate(operation.columns) if c in operation.output.labels)
+    return {name: columns for name, columns in found.items() if name not in other}
 
 
 def _call(positions: Sequence[int], steps: Sequence[Step]) -> LogicCall:

@@ -15,7 +15,16 @@ from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions, spread
 from fuse_ref.evaluate.dense import combine_of, write_operation
 from fuse_ref.evaluate.entries import Kept
-from fuse_ref.evaluate.logic import LogicCall, as_dense, dense_reads, logic_calls, relations_of, tuples_name, with_goals
+from fuse_ref.evaluate.logic import (
+    LogicCall,
+    as_dense,
+    counted_heads,
+    dense_reads,
+    logic_calls,
+    relations_of,
+    tuples_name,
+    with_goals,
+)
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
 from fuse_ref.evaluate.relaxation import Relaxing
 from fuse_ref.evaluate.support import check_supported
@@ -112,6 +121,7 @@ class NumpyExecutable:
         self._dtypes = {tensor.name: numpy_type(tensor.dtype, config) for tensor in plan.program.tensors}
         self._relations = relations_of(plan)
         self._logic = with_goals(logic_calls(plan.steps), plan, outputs)
+        self._counted = counted_heads(plan, outputs)
         self._dense_reads = dense_reads(plan)
         operations = [operation for step in plan.steps for operation in step.operations]
         made = {operation.output.out for operation in operations}
@@ -236,13 +246,13 @@ class NumpyExecutable:
         }
         targets = {name: emitter.given(tuples_name(name), shape, np.dtype(np.bool_)) for name, shape in shapes.items()}
         report = emitter.constant(0)
-        config = self._config
+        config, counted = self._config, self._counted
 
         def run(r: Registers) -> None:
             values = {name: r[register] for name, register in sources.items()}
-            derived = call.run(values, shapes, sizes, config)
+            derived = call.run(values, shapes, sizes, config, counted)
             for name, register in targets.items():
-                r[register] = derived.relations[name]
+                r[register] = derived.counts[name] if name in derived.counts else derived.relations[name]
             r[report] = derived.runs
 
         emitter.instructions.append(run)

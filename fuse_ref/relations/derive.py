@@ -11,7 +11,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from fuse_ref.analysis.lengths import Length
 from fuse_ref.errors import FuseError, LimitError
 from fuse_ref.mistakes import mistake
 from fuse_ref.relations.closure import special
+from fuse_ref.relations.counting import count_tuples
 from fuse_ref.relations.join import Join
 from fuse_ref.relations.order import plan
 from fuse_ref.relations.rules import Atom, Denial, Rule, Variable
@@ -61,6 +62,7 @@ class Derived:
 
     relations: Mapping[str, Tuples]  # of every head
     runs: tuple[RuleRun, ...]  # as the rules were given
+    counts: Mapping[str, np.ndarray] = field(default_factory=dict)  # of heads that were counted, and not kept
 
 
 def derive(
@@ -71,6 +73,7 @@ def derive(
     length: Callable[[Length], int],
     limits: Limits = Limits(),
     functions: Functions | None = None,
+    counted: Mapping[str, Sequence[int]] | None = None,
 ) -> Derived:
     """Everything that `rules` derive.
 
@@ -82,17 +85,19 @@ def derive(
         length: the number that a length of the plan is in this call.
         limits: of memory and time.
         functions: what an `Apply` gives that is no arithmetic of whole numbers: (name, arguments, options).
+        counted: heads, read by no rule, of which it is enough how many tuples have which positions in these columns.
 
     Raises:
         LimitError: the rules would take more than `limits`; it names the rule that grew last, and its `partial`
             has what was derived until then, by relation.
     """
-    step = _Step(rules, known, shapes, Numbers(dense, length, functions), limits)
+    step = _Step(rules, known, shapes, Numbers(dense, length, functions), limits, counted or {})
     for stratum in strata(rules):
         step.run(stratum)
     return Derived(
         {name: step.found[name] for name in shapes if name in step.found},
         tuple(RuleRun(rule, step.made[k], step.rounds[k], step.algorithms[k]) for k, rule in enumerate(rules)),
+        step.counts,
     )
 
 
@@ -127,7 +132,10 @@ class _Step:
         shapes: Mapping[str, tuple[int, ...]],
         numbers: Numbers,
         limits: Limits,
+        counted: Mapping[str, Sequence[int]],
     ) -> None:
+        self.counted = counted
+        self.counts: dict[str, np.ndarray] = {}
         self.rules = [_named(rule) for rule in rules]
         self.shapes = shapes
         self.numbers = numbers
@@ -146,6 +154,8 @@ class _Step:
     def run(self, stratum: Stratum) -> None:
         """Derives the relations of a stratum; those that it needs have been derived."""
         if stratum.recursive and not any(head in self.known for head in stratum.heads) and self._special(stratum):
+            return
+        if not stratum.recursive and self._counts(stratum):
             return
         self.growing = {head: Growing(self.shapes[head]) for head in stratum.heads}
         for head, growing in self.growing.items():
@@ -179,6 +189,26 @@ class _Step:
             self.found[head] = growing.finished()
             self.sources[head] = Still(self.found[head])
         self.growing = {}
+
+    def _counts(self, stratum: Stratum) -> bool:
+        """Whether the tuples of the only rule of a stratum were counted, which is enough."""
+        (head, *_), (number, *others) = stratum.heads, stratum.rules
+        rule = self.rules[number]
+        if others or head not in self.counted or head in self.known or not rule.body:
+            return False
+        windows = [Window.ALL] * len(rule.body)
+        made = plan(rule, windows, self.sources, self.shapes[head], self.numbers)
+        columns = self.counted[head]
+        found = count_tuples(
+            made, rule, columns, self.shapes[head], self.sources, self.numbers, lambda: self._check(rule, 0)
+        )
+        if found is None:
+            return False
+        self.counts[head], how = found
+        self.rounds[number] = 1
+        self.made[number] = int(self.counts[head].sum())
+        self.algorithms[number] = f"join: {made.text}; {how}"
+        return True
 
     def _special(self, stratum: Stratum) -> bool:
         """Whether an algorithm made for the shape of the rules has derived the relations of a stratum."""

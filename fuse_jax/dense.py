@@ -133,6 +133,9 @@ def _rounds(
         return functools.reduce(jnp.logical_or, added), new
 
     state: _State = jnp.asarray(True), tuple(jnp.zeros(shape, bool) for shape in shapes)
+    # Under shard_map a loop must begin with what varies over the same axes as what it makes: with False made of that.
+    varying = functools.reduce(jnp.logical_or, map(jnp.any, given.values()), state[0]) & False
+    state = jax.tree.map(lambda value: value | varying, state)
     if any(isinstance(value, jax.core.Tracer) for value in (state[0], *given.values())):
         state = lax.while_loop(lambda state: state[0], one, state)
     else:

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 
 import fuse_jax
 from fuse_jax import AxisError, CapacityError, ExecutionConfig, Program, RouteError
@@ -280,3 +282,20 @@ def test_tuples_come_in_many_forms_and_tell_no_sizes_to_parameters() -> None:
     for form in forms:
         assert fn(params, Edge=form)["Out"].tolist() == [2, 1, 0]
         assert jax.jit(lambda p, form=form: fn(p, Edge=form))(params)["Out"].tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize("route", ["auto", "reference"])
+def test_shard_map_checkpoint_and_loops(route) -> None:
+    fn = fuse_jax.compile(THRESHOLD, sizes={"x": 6}, config=ExecutionConfig(route=route))
+    params, x = fn.init(jax.random.key(0)), np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
+    batch = jnp.asarray(np.stack([padded(edges(seed, 6, 5), 9) for seed in range(2)]))
+    each = lambda params, batch: jax.lax.map(lambda e: fn(params, Edge=e, X=x)["Loss"], batch)  # noqa: E731
+    expected = [fn(params, Edge=np.asarray(e), X=x)["Loss"] for e in batch]
+    mesh = jax.make_mesh((1,), ("d",), axis_types=(AxisType.Auto,))
+    spread = jax.shard_map(each, mesh=mesh, in_specs=(P(), P("d")), out_specs=P("d"))
+    np.testing.assert_allclose(jax.jit(spread)(params, batch), expected, rtol=1e-5)
+    if route == "reference":
+        total = jax.checkpoint(lambda params, batch: each(params, batch).sum())
+        slope = jax.jit(jax.grad(total))(params, batch)["W"]
+        single = sum(jax.grad(lambda p, e=e: fn(p, Edge=np.asarray(e), X=x)["Loss"])(params)["W"] for e in batch)
+        np.testing.assert_allclose(slope, single, rtol=1e-4, atol=1e-6)

@@ -20,7 +20,6 @@ from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.steps import Plan
 from fuse_ref.relations.derivation import Derivation, Node
-from fuse_ref.relations.proofs import Aggregate, Fact, World, why, why_not
 from fuse_ref.relations.rules import body_atoms
 from fuse_ref.relations.tuples import Tuples
 
@@ -46,6 +45,9 @@ def explained(
     Raises:
         InputError: the query is no fact of a relation.
     """
+    # Only a run that is asked why needs the search for proofs.
+    from fuse_ref.relations.proofs import Aggregate, Fact, World, why, why_not
+
     (query,) = plan.program.queries
     spec = plan.program.tensor(query.target.tensor)
     if not spec.boolean:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from fuse_ref.evaluate.drawing import to_svg
 from fuse_ref.evaluate.graph import ROUTES, graph_of, to_dot
 from fuse_ref.plan.document import Document, plan_document
 from fuse_ref.plan.steps import Plan
@@ -89,9 +87,14 @@ class Explanation:
 
     def to_svg(self) -> str:
         """The same graph as a picture: SVG text, reasons shown where the pointer rests."""
+        # Drawing is for people who look at plans, not for runs.
+        from fuse_ref.evaluate.drawing import to_svg
+
         return to_svg(graph_of(self.plan), title=f"plan for {self.backend}")
 
     def _repr_html_(self) -> str:
+        import html  # its tables of entities are for pages alone
+
         head = "".join(f"<th>{name}</th>" for name in ("#", "step", "route", "computes", "reads", "because", "time"))
         rows = []
         for number, step in enumerate(self.plan.steps, 1):

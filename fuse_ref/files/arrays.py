@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import os
 import tokenize
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 
 from fuse_ref.records import dataclass
+
+if TYPE_CHECKING:
+    import zipfile
 
 __all__ = [
     "FileMap",
@@ -120,6 +122,8 @@ def archive_names(path: Path) -> tuple[str, ...]:
     Raises:
         ValueError, zipfile.BadZipFile: it is no archive.
     """
+    import zipfile  # most programs read no archive
+
     with zipfile.ZipFile(path) as archive:
         return tuple(name.removesuffix(".npy") for name in archive.namelist())
 
@@ -130,6 +134,8 @@ def archive_header(path: Path, key: str) -> Header:
     Raises:
         ValueError, zipfile.BadZipFile: as `read_archive`.
     """
+    import zipfile  # most programs read no archive
+
     with zipfile.ZipFile(path) as archive:
         entry = _entry(archive, key)
         with archive.open(entry) as file:
@@ -142,6 +148,8 @@ def read_archive(path: Path, key: str) -> Found:
     Raises:
         ValueError, zipfile.BadZipFile: the entry is no .npy file of numbers, or its sizes do not fit.
     """
+    import zipfile  # most programs read no archive
+
     with zipfile.ZipFile(path) as archive:
         entry = _entry(archive, key)
         with archive.open(entry) as file:

@@ -9,7 +9,6 @@ from dataclasses import field
 import numpy as np
 
 from fuse_ref.files.arrays import why_copied
-from fuse_ref.files.content import read_content
 from fuse_ref.files.paths import Folders, Place
 from fuse_ref.files.relations import Facts, dense_facts, sparse_facts, with_symbols
 from fuse_ref.files.table import Table
@@ -101,6 +100,9 @@ def read_sources(
     axes = program.axes
     for equation in program.equations:
         if isinstance(equation.body, FileContent):
+            # The readers of all formats, which a program without files is spared.
+            from fuse_ref.files.content import read_content
+
             tensor = tensors[equation.target.tensor]
             place = folders.place(equation.body.path, equation.body.key, "read", equation.span)
             letters = tuple(getattr(index, "variable", None) or "" for index in equation.target.indices)

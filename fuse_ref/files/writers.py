@@ -6,7 +6,6 @@ import csv
 import importlib
 import io
 import json
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final, TypeAlias
 
@@ -166,6 +165,8 @@ def _write_parquet(file: BinaryIO, content: Content) -> None:
 
 
 def _write_archive(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    import zipfile  # most programs write no archive
+
     # np.savez takes keys as keywords, so that an array could not be called "file".
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for key, array in arrays.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 __all__ = ["did_you_mean"]
@@ -10,6 +9,8 @@ __all__ = ["did_you_mean"]
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean 'Parent'?`, or "" where nothing known is close to `word`."""
+    import difflib  # for mistakes alone
+
     candidates = list(known)
     close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
     if not close:

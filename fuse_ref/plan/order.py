@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-
-from opt_einsum import paths  # type: ignore[import-untyped]
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import NamedTuple, TypeAlias
 
 from fuse_ref.records import dataclass
 
@@ -15,8 +15,7 @@ __all__ = ["Order", "choose_order", "expression_of"]
 _EXHAUSTIVE = 7
 # An order that costs hardly more arithmetic is the faster one if it makes smaller products: outer and thin ones
 # take longer than their arithmetic says. Each element that is made is given the price of 32 multiplications.
-_COMBINED = paths.DynamicProgramming(minimize="combo-32")
-_JOINED = paths.DynamicProgramming(minimize="flops")  # without outer products
+_COMBINED = "combo-32"
 _NEAR = 1.05
 
 
@@ -31,6 +30,25 @@ class Order:
     outer: bool = False  # some product sums nothing and is multiplied on
 
 
+Search: TypeAlias = Callable[[list[frozenset[str]], frozenset[str], dict[str, int]], Sequence[Sequence[int]]]
+
+
+class _Searches(NamedTuple):
+    greedy: Search
+    optimal: Search
+    joined: Search  # without outer products
+    combined: Search
+
+
+@cache
+def _searches() -> _Searches:
+    # Programs without a product of three factors are spared the import.
+    from opt_einsum import paths  # type: ignore[import-untyped]
+
+    made = (paths.DynamicProgramming(minimize=cost) for cost in ("flops", _COMBINED))
+    return _Searches(paths.greedy, paths.optimal, *made)
+
+
 def choose_order(inputs: Sequence[tuple[str, ...]], output: Sequence[str], sizes: Mapping[str, int]) -> Order:
     """The cheapest order of a product of at least two factors; the author's own where none is cheaper.
 
@@ -42,15 +60,16 @@ def choose_order(inputs: Sequence[tuple[str, ...]], output: Sequence[str], sizes
     written = _cost(_left_to_right(len(inputs)), inputs, output, sizes)
     if len(inputs) == 2:
         return written
+    search = _searches()
     sets, kept, known = [frozenset(labels) for labels in inputs], frozenset(output), dict(sizes)
     if len(inputs) > _EXHAUSTIVE:
-        found = _cost(_pairs(paths.greedy(sets, kept, known), len(inputs)), inputs, output, sizes)
+        found = _cost(_pairs(search.greedy(sets, kept, known), len(inputs)), inputs, output, sizes)
     else:
-        found = _cost(_pairs(paths.optimal(sets, kept, known), len(inputs)), inputs, output, sizes)
-        joined = _cost(_pairs(_JOINED(sets, kept, known), len(inputs)), inputs, output, sizes)
+        found = _cost(_pairs(search.optimal(sets, kept, known), len(inputs)), inputs, output, sizes)
+        joined = _cost(_pairs(search.joined(sets, kept, known), len(inputs)), inputs, output, sizes)
         if found.outer and joined.flops <= _NEAR * found.flops:
             found = joined
-        smaller = _cost(_pairs(_COMBINED(sets, kept, known), len(inputs)), inputs, output, sizes)
+        smaller = _cost(_pairs(search.combined(sets, kept, known), len(inputs)), inputs, output, sizes)
         if smaller.flops <= _NEAR * found.flops and smaller.made < found.made:
             found = smaller
     return found if (found.flops, found.largest) < (written.flops, written.largest) else written

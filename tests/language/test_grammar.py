@@ -151,4 +151,5 @@ def test_the_parser_reads_as_lark_does() -> None:
                 theirs = read(there.feed_token, there.accepts, UnexpectedToken, whole)
                 assert ours == theirs, [token.text for token in tokens]
                 ends["refused" if ours[2] is not None else "mistaken" if isinstance(ours[0], str) else "taken"] += 1
-    assert ends["taken"] > 50 and ends["refused"] > 50 and ends["mistaken"] > 0
+    assert min(ends["taken"], ends["refused"]) > 50
+    assert ends["mistaken"] > 0

@@ -135,7 +135,7 @@ FILE_MISTAKES: tuple[Mistake, ...] = (
                 "Edge would be a dense array of 2 × 1000000001 = 2000000002 elements",
                 python=(
                     f"{_SOURCE}; (folder / 'edges.csv').write_text('0,5\\n1,1000000000\\n')\n"
-                    "Program('Edge(x, y) = \"edges.csv\"; N[x, y] = 2 Edge(x, y)', path=folder / 'p.fuse').compile()()"
+                    "Program('Edge(x, y) = \"edges.csv\"; N[x, y] = exp(Edge[x, y])', path=folder / 'p.fuse').compile()()"
                 ),
             ),
         ),

@@ -118,7 +118,7 @@ IN_INPUTS: dict[str, tuple[str, dict[str, Any], type[FuseError], int, str]] = {
         {"P": [("Ann", "Bob")]},
         DtypeError,
         2,
-        "`<` compares positions, and x stands for symbols such as 'Ann'",
+        "`<` compares positions, and y stands for symbols such as 'Ann'",
     ),
     "a negative position": ("input P(x)\nQ(x) <- P(x)", {"P": [(-1,)]}, AxisError, 1, "-1 in P is not on axis x"),
 }

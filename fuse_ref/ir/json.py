@@ -13,7 +13,7 @@ from fuse_ref.ir.nodes import ProgramIR
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Source, Span
 
-__all__ = ["FORMAT_VERSION", "Json", "digest", "encoded", "from_json", "to_json"]
+__all__ = ["FORMAT_VERSION", "Json", "decoded", "digest", "encoded", "from_json", "to_json"]
 
 # What json.dumps takes.
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
@@ -54,6 +54,18 @@ def encoded(program: ProgramIR) -> tuple[Json, tuple[Source, ...]]:
     """`program` as JSON data with its places, and the texts that these point into: its own, those of imports."""
     sources: list[Source] = []
     return _encode(program, sources), tuple(sources)
+
+
+def decoded(data: object, sources: Sequence[Source]) -> ProgramIR:
+    """The inverse of `encoded`.
+
+    Raises:
+        ConfigError: data that is no program.
+    """
+    program = _decode(data, sources)
+    if not isinstance(program, ProgramIR):
+        raise mistake("FUSE127", reason="it holds no program")
+    return program
 
 
 def from_json(data: object) -> tuple[ProgramIR, Source]:

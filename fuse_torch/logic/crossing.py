@@ -29,7 +29,7 @@ from fuse_torch.logic.counts import open_count
 from fuse_torch.logic.transforming import transformed
 from fuse_torch.relations import FrozenTables
 
-__all__ = ["Crossing", "Form", "Result", "cross", "find_crossing", "recorded", "register"]
+__all__ = ["Crossing", "Form", "Result", "cross", "find_crossing", "is_registered", "recorded", "register"]
 
 # A relation in a graph: (count, arity) int64 in lexicographic order, truth values, or an array that has its shape
 # and no memory.
@@ -49,6 +49,8 @@ class Crossing:
     """One routed call.
 
     Attributes:
+        origin: the plan that it is of, as it was planned.
+        outputs: of the graph.
         plan: as torch sees it.
         lengths: of its tensors, and of relations that the planner made.
         call: the rules; None where relations are only opened.
@@ -60,6 +62,8 @@ class Crossing:
         results: what it gives, in order.
     """
 
+    origin: Plan
+    outputs: tuple[str, ...]
     plan: Plan
     lengths: Mapping[str, tuple[Length, ...]]
     call: LogicCall | None
@@ -226,6 +230,11 @@ def register(crossing: Crossing) -> str:
 def find_crossing(key: str) -> Crossing:
     """What was registered under `key`."""
     return _CROSSINGS[key]
+
+
+def is_registered(key: str) -> bool:
+    """Whether `find_crossing` finds `key`."""
+    return key in _CROSSINGS
 
 
 def cross(

@@ -12,6 +12,7 @@ from fuse_ref.config import Breaks
 from fuse_torch.facts import Facts
 from fuse_torch.logic.crossing import cross, find_crossing
 from fuse_torch.logic.operator import cross_opaquely
+from fuse_torch.logic.portable import text_of
 
 __all__ = ["hide_crossings"]
 
@@ -45,7 +46,7 @@ def _hidden(reason: str) -> _Cross:
 
 def _opaque(key: str) -> _Cross:
     """`cross` as one operator in compiled code, where it is given tensors or `Facts`."""
-    equations = find_crossing(key).equations
+    text, equations = text_of(key), find_crossing(key).equations
     # Symbols can be looked up in Python alone.
     in_python = _hidden(
         f"fuse: «{equations}» tuples of a relation are read in NumPy; an operator takes tensors and Facts"
@@ -55,7 +56,7 @@ def _opaque(key: str) -> _Cross:
         key: str, handles: Sequence[Any], values: Sequence[torch.Tensor], sizes: Sequence[int], device: torch.device
     ) -> list[torch.Tensor]:
         if torch.compiler.is_compiling() and all(isinstance(item, torch.Tensor | Facts) for item in handles):
-            return cross_opaquely(key, handles, values, sizes, device)
+            return cross_opaquely(key, text, handles, values, sizes, device)
         # Hidden in eager mode too: a caller that Dynamo gave up may still have it look at what is called.
         return in_python(key, handles, values, sizes, device)
 

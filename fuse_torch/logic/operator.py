@@ -11,13 +11,19 @@ from fuse_ref.analysis.lengths import Extent, Length, evaluate
 from fuse_torch.facts import Facts
 from fuse_torch.logic.counts import unknown_count
 from fuse_torch.logic.crossing import Crossing, cross, find_crossing
+from fuse_torch.logic.portable import key_of
 from fuse_torch.logic.view import extents_of
 
 __all__ = ["cross_opaquely"]
 
 
 def cross_opaquely(
-    key: str, handles: Sequence[Any], values: Sequence[torch.Tensor], sizes: Sequence[int], device: torch.device
+    key: str,
+    text: str,
+    handles: Sequence[Any],
+    values: Sequence[torch.Tensor],
+    sizes: Sequence[int],
+    device: torch.device,
 ) -> list[torch.Tensor]:
     """`cross` as a call of the operator: handles, tensors or `Facts`, become tensors; sizes that they tell go along."""
     tensors: list[torch.Tensor] = []
@@ -29,7 +35,7 @@ def cross_opaquely(
         else:
             tensors.append(item)
             axes.extend((-1,) * arity(key, number))
-    found: list[torch.Tensor] = torch.ops.fuse_torch.rules(tensors, list(values), list(sizes), axes, key, device)
+    found: list[torch.Tensor] = torch.ops.fuse_torch.rules(tensors, list(values), list(sizes), axes, text, device)
     return found
 
 
@@ -43,7 +49,7 @@ def arity(key: str, number: int) -> int:
 
 _LIBRARY = torch.library.Library("fuse_torch", "FRAGMENT")
 _LIBRARY.define(
-    "rules(Tensor[] handles, Tensor[] values, SymInt[] sizes, SymInt[] axes, str key, Device device) -> Tensor[]"
+    "rules(Tensor[] handles, Tensor[] values, SymInt[] sizes, SymInt[] axes, str call, Device device) -> Tensor[]"
 )
 
 
@@ -52,9 +58,10 @@ def _run(
     values: Sequence[torch.Tensor],
     sizes: Sequence[int],
     axes: Sequence[int],
-    key: str,
+    call: str,
     device: torch.device,
 ) -> list[torch.Tensor]:
+    key = key_of(call)
     opened: list[Any] = []
     left = list(axes)
     for number, item in enumerate(handles):
@@ -68,10 +75,10 @@ def _shapes(
     values: Sequence[torch.Tensor],
     sizes: Sequence[int],
     axes: Sequence[int],
-    key: str,
+    call: str,
     device: torch.device,
 ) -> list[torch.Tensor]:
-    crossing = find_crossing(key)
+    crossing = find_crossing(key_of(call))
     known: dict[Extent, Any] = dict(zip(crossing.extents, sizes, strict=True))
     made: list[torch.Tensor] = []
     for item in crossing.results:

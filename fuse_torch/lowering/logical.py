@@ -138,7 +138,18 @@ class Logic:
         results = tuple(Result(name, form) for name, form in self._later if name in (*heads, *opened))
         extents = self._extents(call, entered, values, opened, heads)
         crossing = Crossing(
-            view.plan, self._lengths, call, opened, entered, values, listed, extents, results, self.config
+            origin=view.original,
+            outputs=self.outputs,
+            plan=view.plan,
+            lengths=self._lengths,
+            call=call,
+            opened=opened,
+            entered=entered,
+            values=values,
+            listed=listed,
+            extents=extents,
+            results=results,
+            config=self.config,
         )
         key = register(crossing)
         node = emit.call(

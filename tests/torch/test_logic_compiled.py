@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.func import functional_call, grad
 from torch.testing import assert_close
 
-from fuse_ref import ExecutionConfig, FuseWarning
+from fuse_ref import ExecutionConfig, FuseWarning, RouteError
 from fuse_torch import Facts, FuseModule, report
+from fuse_torch.logic import crossing
+from fuse_torch.logic.portable import key_of
 from tests.torch.logic_programs import LAYER, MIXED, PAIRS, facts
 
 pytestmark = [
@@ -177,6 +180,18 @@ def test_export() -> None:
     for size, number in ((5, 3), (9, 12), (4, 2)):
         x, given = torch.randn(size, 3), facts(number, size)
         assert_close(exported.module()(x, given.positions), module(x, given))
+
+
+def test_exported_programs_hold_their_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = FuseModule(LAYER, config=ExecutionConfig(breaks="opaque", dense_limit=1000))
+    x, pairs = torch.randn(5, 3), torch.tensor(PAIRS)
+    expected = module(x, pairs)
+    torch.export.save(torch.export.export(module, (x, pairs)), tmp_path / "layer.pt2")
+    monkeypatch.setattr(crossing, "_CROSSINGS", {})  # as in another process
+    loaded = torch.export.load(tmp_path / "layer.pt2")
+    assert_close(loaded.module()(x, pairs), expected)
+    with pytest.raises(RouteError, match="another version"):
+        key_of("unknown\n[]")
 
 
 def test_gradient_transformations_of_compiled_rules() -> None:

@@ -10,7 +10,71 @@ Kind: TypeAlias = Literal["native", "routed"]
 
 # row -> engine -> tests; a cell is recorded when all of its tests passed. "routed": the work is done elsewhere, by
 # another engine or on the host, and handed over.
+_FIRST = "tests/logic/test_first_programs.py::test_"
+
 FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
+    "Boolean Datalog": {
+        "NumPy": ("native", (f"{_FIRST}answers", "tests/relations/test_derive.py::test_random_rules")),
+        "torch eager": (
+            "routed",
+            (f"{_FIRST}answers", "tests/torch/test_logic.py::test_runners_agree_with_numpy"),
+        ),
+        'torch "fuse"': (
+            "routed",
+            ("tests/torch/test_logic_compiled.py::test_a_hundred_calls_with_facts_of_every_size_compile_once",),
+        ),
+        "JAX": (
+            "routed",
+            (f"{_FIRST}answers", "tests/jax/test_logic.py::test_every_form_of_facts_gives_what_numpy_gives"),
+        ),
+    },
+    'Boolean Datalog, logic="dense"': {
+        "torch eager": ("native", ("tests/torch/test_logic.py::test_runners_agree_with_numpy",)),
+        'torch "fuse"': ("native", ("tests/torch/test_logic_compiled.py::test_dense_logic_is_one_graph_of_torch",)),
+        "JAX": (
+            "native",
+            ("tests/jax/test_logic.py::test_small_relations_need_no_host_and_large_ones_no_compiled_loop",),
+        ),
+    },
+    "queries and explanations": {
+        "NumPy": (
+            "native",
+            (
+                f"{_FIRST}answers",
+                f"{_FIRST}explanations_speak_as_programs_do",
+                "tests/relations/test_demand_runs.py::test_derivations",
+                "tests/relations/test_demand_runs.py::test_what_is_missing",
+            ),
+        ),
+        "torch eager": ("routed", (f"{_FIRST}answers", f"{_FIRST}explanations_speak_as_programs_do")),
+        "JAX": ("routed", (f"{_FIRST}answers", f"{_FIRST}explanations_speak_as_programs_do")),
+    },
+    "relation × dense": {
+        "NumPy": ("native", (f"{_FIRST}a_relation_times_numbers",)),
+        "torch eager": (
+            "native",
+            (f"{_FIRST}a_relation_times_numbers", "tests/torch/test_aggregate.py::test_values_and_gradients"),
+        ),
+        'torch "fuse"': (
+            "native",
+            ("tests/torch/test_logic_compiled.py::test_gradients_on_both_sides_of_compiled_rules",),
+        ),
+        "JAX": (
+            "native",
+            (f"{_FIRST}a_relation_times_numbers", "tests/jax/test_aggregates.py::test_values_and_gradients"),
+        ),
+    },
+    "max= and min= cycles over relations": {"NumPy": ("native", (f"{_FIRST}shortest_paths",))},
+    "demand mode": {
+        "NumPy": ("native", (f"{_FIRST}new_inputs_on_demand", "tests/relations/test_demand_runs.py::test_answers")),
+        "torch eager": ("routed", (f"{_FIRST}new_inputs_on_demand",)),
+        "JAX": ("routed", (f"{_FIRST}new_inputs_on_demand",)),
+    },
+    "fixpoint mode, rules": {
+        "NumPy": ("native", (f"{_FIRST}settings_do_not_change_what_holds",)),
+        "torch eager": ("routed", (f"{_FIRST}settings_do_not_change_what_holds",)),
+        "JAX": ("routed", (f"{_FIRST}settings_do_not_change_what_holds",)),
+    },
     "gradients": {
         'torch "fuse"': ("native", ("tests/torch/test_compile.py::test_training_gives_the_gradients_of_eager_code",)),
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from fuse_ref import Program, RouteError
@@ -73,6 +74,15 @@ def test_what_does_not_run_yet_says_so() -> None:
             program.compile("numpy")()
 
 
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_cycles_of_min_over_relations_run_on_numpy_alone(backend: str) -> None:
+    program = Program("input Edge(x, y); D[0] = 0; D[y] min= Edge(x, y), D[x] + W[x, y]")
+    given = {"Edge": [(0, 1), (1, 2)], "W": np.ones((3, 3))}
+    assert program.compile("numpy")(given)["D"].tolist() == [0, 1, 2]
+    with pytest.raises(RouteError, match="NumPy engine so far"):
+        program.compile(backend)(given)
+
+
 def test_what_runs_has_nothing_against_it() -> None:
     programs = (
         "Y[i] = X[2:4] A[i]",
@@ -86,6 +96,8 @@ def test_what_runs_has_nothing_against_it() -> None:
         "Y[p, d] = E[X[p]+1, d]",
         "axis n = 5; Y[X[p], d] = Z[p, d]; Y[n, d] += 0",
         "Y[x] = P[(x+1)/2]",
+        "Anc(x, z) <- Par(x, z); Anc(x, z) <- Anc(x, y), Par(y, z)",
+        "P(Ann, Bob); P(Ann, x)?",
     )
     for text in programs:
         assert all(not step.unsupported for step in Program(text).plan().steps), text

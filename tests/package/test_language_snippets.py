@@ -59,6 +59,8 @@ AROUND: dict[str, str] = {
     "Sibling(x, y) <- Parent(p, x), Parent(p, y), x != y": "input Parent(x, y)",
     "Close(x, y) <- Sim[x, y] > 0.5": "",
     "Children[x] = Parent(x, y)": "input Parent(x, y)",
+    "Root(x) <- Person(x), not Parent(_, x)": "input Person(x); input Parent(x, y)",
+    "Busy(x) <- Person(x), sum(y: Calls(x, y) and Late(y))": "input Person(x); input Calls(x, y); input Late(y)",
     "Agg[n, d] = Neig(n, m) Z[m, d]": "input Neig(n, m)",
     "EmbR[i, j] = R(x, y) Emb[x, i] Emb[y, j]": "input R(x, y)",
     "C[b, j] = concat(A[b, j], B[b, j], axis=j)": "",
@@ -135,12 +137,14 @@ def test_a_statement_means_the_same_everywhere(statement: str, tmp_path: Path) -
     program = Program(whole(statement), path=tmp_path / "page.fuse")
     assert Program(program.format(), path=tmp_path / "page.fuse").digest == program.digest
     if any(step.unsupported for step in program.plan().steps):
-        return  # rules and cycles: that they are read, checked and planned is all that section 12 claims
+        return  # numeric cycles: that they are read, checked and planned is all that section 12 claims
+    # Nor does it claim more of cycles of min= and max=.
+    numpy_alone = any(step.relaxations for step in program.plan().steps)
     for seed in (0, 1):
         values = given(program, seed)
         expected = run_oracle(program.explicit(), values, folder=tmp_path).exports
         store = InMemoryWeightStore({name: values.pop(name) for name in program.params})
-        for backend in ("numpy", "torch", "jax"):
+        for backend in ("numpy",) if numpy_alone else ("numpy", "torch", "jax"):
             # float32: whether JAX computes in 64 bits is decided for a whole process.
             runner = program.compile(backend, policies=RuntimePolicies(weight_store=store))
             found = runner(values)

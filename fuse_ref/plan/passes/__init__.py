@@ -1,4 +1,4 @@
-"""Rewrites of dense steps that make them cheaper on every engine: one ordered list, each pass a file."""
+"""Rewrites of dense steps that make them cheaper on every engine: one ordered list, listed.py, each pass a file."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ from dataclasses import replace
 
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.estimates import Estimates
-from fuse_ref.plan.passes.attention import ATTENTION
-from fuse_ref.plan.passes.convolution import CONVOLUTION
-from fuse_ref.plan.passes.framework import Block, PlanPass
-from fuse_ref.plan.passes.logsumexp import LOGSUMEXP
-from fuse_ref.plan.passes.lookup import LOOKUP
-from fuse_ref.plan.passes.replan import REPLAN
-from fuse_ref.plan.passes.sharing import SHARING
-from fuse_ref.plan.passes.squared_distance import SQUARED_DISTANCE
+from fuse_ref.plan.passes.framework import Block
 from fuse_ref.plan.steps import Contract, Contraction, DenseOperation, Map, Output, Plan, Saving, Step
 
-__all__ = ["NAMES", "PASSES", "improve"]
+__all__ = ["NAMES", "improve"]
 
 # In the order in which they run.
-PASSES: tuple[PlanPass, ...] = (SHARING, LOGSUMEXP, LOOKUP, SQUARED_DISTANCE, CONVOLUTION, ATTENTION, REPLAN)
-
-NAMES: tuple[str, ...] = tuple(item.name for item in PASSES)
+NAMES: tuple[str, ...] = (
+    "sharing",
+    "logsumexp",
+    "lookup",
+    "squared_distance",
+    "convolution",
+    "attention",
+    "replan",
+)
 
 
 def improve(plan: Plan, estimates: Estimates, *, disabled: Collection[str] = ()) -> Plan:
     """`plan` after all passes but the disabled ones; what is observed from outside keeps its value."""
-    passes = [item for item in PASSES if item.name not in disabled]
+    if not any(step.operations for step in plan.steps):
+        return plan
+    # Plans of rules alone are spared the import of all passes.
+    from fuse_ref.plan.passes import listed
+
+    passes = [item for item in listed.PASSES if item.name not in disabled]
     if not passes:
         return plan
     given = {shape.tensor: _given(plan, shape.tensor) for shape in plan.shapes}

@@ -79,7 +79,7 @@ def count_tuples(
     common = _common(plan.steps, names, sources)
     if common is None:
         steps = _with_less(plan.steps, names)
-        Join(replace(plan, steps=steps, inside=(True,) * len(kept)), kept, sizes, sources, numbers).run(add)
+        Join(replace(plan, steps=steps, inside=(True,) * len(kept)), kept, sizes, sources, numbers, every=True).run(add)
         return found.reshape(sizes), "counted block by block"
     shared = common
 
@@ -98,7 +98,7 @@ def count_tuples(
     terms: list[Value] = [*kept, *map(Variable, shared.keys)]
     steps = _with_less(plan.steps[:-2], {*names, *shared.keys})
     inside = (True,) * len(terms)
-    Join(Plan(steps, inside, once=False), terms, [0] * len(terms), sources, numbers).run(compare)
+    Join(Plan(steps, inside, once=False), terms, [0] * len(terms), sources, numbers, every=True).run(compare)
     return found.reshape(sizes), f"counted by bits that rows of {shared.name} have in common"
 
 

@@ -122,6 +122,7 @@ def _named(rule: Rule) -> Rule:
 
 # A plan is made anew when a relation has this many times the tuples that it had, or so many times fewer.
 _CHANGE: Final = 4
+_CHECKS: Final = 16  # checks of the memory limit in which what blocks may add is added up, and not what is held
 
 
 class _Step:
@@ -142,6 +143,8 @@ class _Step:
         self.limits = limits
         self.known = known
         self.began = time.monotonic()
+        self.checks = 0
+        self.held = 0  # bytes, at most, as long as no index is made
         self.sources: dict[str, Source] = {name: Still(tuples) for name, tuples in known.items()}
         self.found: dict[str, Tuples] = {}
         self.made = [0] * len(rules)
@@ -348,9 +351,15 @@ class _Step:
             )
         if limits.memory is None:
             return
-        held = more + sum(tuples.nbytes for tuples in (*self.known.values(), *self.found.values()))
-        held += sum(source.nbytes for source in self.sources.values())
-        if held > limits.memory:
+        if self.checks % _CHECKS == 0:
+            self.held = sum(tuples.nbytes for tuples in (*self.known.values(), *self.found.values()))
+            self.held += sum(source.nbytes for source in self.sources.values())
+        self.checks += 1
+        self.held += more
+        if self.held > limits.memory:
+            self.held = sum(tuples.nbytes for tuples in (*self.known.values(), *self.found.values()))
+            self.held += sum(source.nbytes for source in self.sources.values()) + more
+        if self.held > limits.memory:
             count = self.growing[rule.head].keys.count if rule.head in self.growing else 0
             raise self._stopped(
                 mistake(
@@ -358,7 +367,7 @@ class _Step:
                     rule.span,
                     head=rule.head,
                     rule=rule.text,
-                    held=held,
+                    held=self.held,
                     limit=limits.memory,
                     count=count,
                 )

@@ -32,6 +32,7 @@ class Join:
     Args:
         terms: of the head.
         shape: of the head.
+        every: whether equal bindings are given as often as they are found, for who counts them.
     """
 
     def __init__(
@@ -41,8 +42,11 @@ class Join:
         shape: Sequence[int],
         sources: Mapping[str, Source],
         numbers: Numbers,
+        *,
+        every: bool = False,
     ) -> None:
         self.plan = plan
+        self._every = every
         self._terms = tuple(terms)
         self._shape = tuple(shape)
         self._sources = sources
@@ -50,7 +54,7 @@ class Join:
         # Per `Distinct` step: bindings that came and that stayed.
         self._came = [0] * len(plan.steps)
         self._stayed = [0] * len(plan.steps)
-        self._gathers = _gathers(plan.steps)
+        self._gathers = {} if every else _gathers(plan.steps)
         # Per step done as a product: how often, and the bindings that came and those that were different.
         self._tried: dict[Expand, tuple[int, int, int]] = {}
 
@@ -200,7 +204,7 @@ class Join:
             keys = [key.take(places) for key in keys]
             columns = {name: columns[name].take(places) for name in step.keep}
             count = len(places)
-        product = len(step.keep) == 1 and len(step.binds) == 1 and len(columns) > 1
+        product = not self._every and len(step.keep) == 1 and len(step.binds) == 1 and len(columns) > 1
         for index in source.indexes(step.access, step.window):
             places = index.places(keys, count)
             starts, ends = index.bounds(places)

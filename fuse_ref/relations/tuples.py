@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -143,16 +143,21 @@ def _sorted(columns: Sequence[np.ndarray], shape: Sequence[int]) -> list[np.ndar
     """The columns in lexicographic order; as one whole number each where these fit in 63 bits, since those sort faster."""
     if len(columns) == 1:
         return [np.sort(columns[0])]
-    if math.prod(shape) < 2**63:
-        keys = columns[0].astype(np.int64)
+    space = math.prod(shape)
+    if space < 2**63:
+        # Short numbers sort faster, and unsigned ones are divided faster.
+        kind: Any = np.uint32 if space < 2**32 else np.uint64
+        keys: np.ndarray = columns[0].astype(kind)
         for column, size in zip(columns[1:], shape[1:], strict=True):
-            keys *= size
-            keys += column
+            keys *= kind(size)
+            keys += column.astype(kind)
         keys.sort()
         found: list[np.ndarray] = []
         for size in reversed(shape[1:]):
-            keys, column = np.divmod(keys, size)
-            found.append(column.astype(position_type(size)))
+            rest: np.ndarray = keys // kind(max(size, 1))
+            keys -= rest * kind(size)
+            found.append(keys.astype(position_type(size)))
+            keys = rest
         return [keys.astype(position_type(shape[0])), *reversed(found)]
     order = np.lexsort(tuple(reversed(columns)))
     return [column[order] for column in columns]

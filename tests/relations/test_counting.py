@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import scipy.sparse  # noqa: F401  (where it is loaded, joins are made as sparse products, which merge equal bindings)
 
 from fuse_ref import ExecutionConfig, Program
 from fuse_ref.relations.derive import derive

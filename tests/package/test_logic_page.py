@@ -93,6 +93,11 @@ def test_errors(row: list[str]) -> None:
     assert found.value.code == row[1].partition(":")[0]
 
 
+def test_capital_variables_are_symbols() -> None:
+    assert "`Q(X) <- P(X)`" in PAGE
+    assert Program("P(Ann)\nQ(X) <- P(X)\nexport Q").compile("numpy")()["Q"].rows == ()
+
+
 def test_datalog_and_sql_say_the_same() -> None:
     expected = set(Program(FAMILY).compile("numpy")()["Ancestor"].rows)
     facts = re.findall(r"Parent\(([A-Z]\w*), ([A-Z]\w*)\)", FAMILY)

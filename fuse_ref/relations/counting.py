@@ -12,12 +12,12 @@ import numpy as np
 from fuse_ref.records import dataclass
 from fuse_ref.relations import bits
 from fuse_ref.relations.join import Join
-from fuse_ref.relations.rules import Rule, Value, Variable
-from fuse_ref.relations.source import Source, Still
+from fuse_ref.relations.rules import Atom, Rule, Value, Variable
+from fuse_ref.relations.source import Source, Still, Window
 from fuse_ref.relations.steps import Distinct, Expand, Plan, Step, Test, reads
 from fuse_ref.relations.values import Numbers
 
-__all__ = ["count_tuples"]
+__all__ = ["copied", "count_tuples"]
 
 _WORDS: Final = 4  # of bits that are compared in the time of one binding that is made and looked up, at least
 _BITS: Final = 1 << 26  # bytes that rows of bits may take
@@ -144,3 +144,19 @@ def _common(steps: Sequence[Step], names: set[str], sources: Mapping[str, Source
         rows.append(bits.from_pairs(columns[row], columns[column], (height, width)))
     both = dict.fromkeys((expand.relation, test.relation))
     return _Common(rows[0], rows[1], (key.name, other[0]), " and ".join(both))
+
+
+def copied(rule: Rule, shape: Sequence[int], sources: Mapping[str, Source]) -> int:
+    """How many tuples a rule copies that does nothing else, such as Path(x, y) <- Edge(x, y); 0 for any other.
+
+    Args:
+        shape: of the head.
+    """
+    match rule.body:
+        case [Atom(relation, terms)] if relation in sources and set(terms) == set(rule.terms):
+            source = sources[relation]
+            sizes: dict[Value, int] = dict(zip(terms, source.shape, strict=True))
+            if len(sizes) == len(terms) == len(rule.terms) and all(isinstance(term, Variable) for term in terms):
+                fits = all(sizes[term] <= size for term, size in zip(rule.terms, shape, strict=True))
+                return source.count(Window.ALL) if fits else 0
+    return 0

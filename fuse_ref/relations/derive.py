@@ -20,7 +20,7 @@ from fuse_ref.analysis.lengths import Length
 from fuse_ref.errors import FuseError, LimitError
 from fuse_ref.mistakes import mistake
 from fuse_ref.relations.closure import special
-from fuse_ref.relations.counting import count_tuples
+from fuse_ref.relations.counting import copied, count_tuples
 from fuse_ref.relations.join import Join
 from fuse_ref.relations.order import plan
 from fuse_ref.relations.rules import Atom, Denial, Rule, Variable
@@ -90,10 +90,18 @@ def derive(
     Raises:
         LimitError: the rules would take more than `limits`; it names the rule that grew last, and its `partial`
             has what was derived until then, by relation.
+        KeyboardInterrupt: the user's; it has such a `partial` too, and a note that counts its tuples.
     """
     step = _Step(rules, known, shapes, Numbers(dense, length, functions), limits, counted or {})
-    for stratum in strata(rules):
-        step.run(stratum)
+    try:
+        for stratum in strata(rules):
+            step.run(stratum)
+    except KeyboardInterrupt as error:
+        # What was derived is kept where a limit keeps it too; who only sees the traceback reads how far it came.
+        held = step.partial()
+        vars(error)["partial"] = held
+        error.add_note("derived until then: " + ", ".join(f"{name}: {len(held[name])} tuples" for name in held))
+        raise
     return Derived(
         {name: step.found[name] for name in shapes if name in step.found},
         tuple(RuleRun(rule, step.made[k], step.rounds[k], step.algorithms[k]) for k, rule in enumerate(rules)),
@@ -244,9 +252,13 @@ class _Step:
             self.rounds[k] = 1
             self.algorithms[k] = found.algorithm
         for head, tuples in found.relations.items():
-            # Which rule a tuple came by is not known: the last recursive one of its relation stands for all.
-            last = max((k for k in stratum.rules if self.rules[k].head == head), key=lambda k: (k in recursive, k))
-            self.made[last] = len(tuples)
+            # Which rule a tuple came by is known of a rule that copies; the last recursive one stands for the others.
+            own = [k for k in stratum.rules if self.rules[k].head == head]
+            last = max(own, key=lambda k: (k in recursive, k))
+            bases = [k for k in own if k not in recursive]
+            if len(bases) == 1 and last in recursive:
+                self.made[bases[0]] = copied(self.rules[bases[0]], self.shapes[head], self.sources)
+            self.made[last] = len(tuples) - sum(self.made[k] for k in bases if k != last)
         return True
 
     def _advance(self, changed: Sequence[str]) -> list[str]:
@@ -375,5 +387,9 @@ class _Step:
 
     def _stopped(self, error: FuseError) -> FuseError:
         assert isinstance(error, LimitError)
-        error.partial = self.found | {head: growing.tuples() for head, growing in self.growing.items()}
+        error.partial = self.partial()
         return error
+
+    def partial(self) -> dict[str, Tuples]:
+        """What has been derived so far."""
+        return self.found | {head: growing.tuples() for head, growing in self.growing.items()}

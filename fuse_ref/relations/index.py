@@ -110,8 +110,14 @@ class Index:
             packed = self._numbers.find(packed)
             space = self._numbers.count
         if bool((packed[1:] >= packed[:-1]).all()):
-            bounds = np.zeros(space + 1, kind)
-            np.cumsum(np.bincount(packed, minlength=space), out=bounds[1:])
+            if space > count > 0:
+                # Most groups are empty: each begins where the next one that is not does.
+                heads = np.flatnonzero(np.concatenate(([True], packed[1:] != packed[:-1])))
+                gaps: np.ndarray = np.diff(packed.take(heads).astype(np.int64), prepend=-1, append=space)
+                bounds = np.repeat(np.append(heads, count).astype(kind), gaps)
+            else:
+                bounds = np.zeros(space + 1, kind)
+                np.cumsum(np.bincount(packed, minlength=space), out=bounds[1:])
             self.payload = tuple(payload)
         elif len(payload) == 1:
             (column, bounds) = _grouped(packed, space, payload[0])

@@ -130,7 +130,7 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
         (
             Example(
                 "Y(1) cannot be explained: Y holds numbers, and only facts of relations are derived",
-                python='Program("Y[i] = 2 X[i]").compile()(X=[1.0]) or Program("Y[i] = 2 X[i]").compile().why("Y(1)")',
+                python='Program("Y[i] = const([1, 2])").compile().why("Y(1)")',
             ),
             Example(
                 "Path(Ann, x) cannot be explained: x is a variable",

@@ -265,7 +265,8 @@ def _rope(line: Sequence[float], position: Sequence[float], base: Sequence[float
 
 
 def _argmax(line: Sequence[float]) -> float:
-    return float(max(range(len(line)), key=lambda k: line[k]))
+    # As in the frameworks, what is not a number is larger than all that are.
+    return float(max(range(len(line)), key=lambda k: (math.isnan(line[k]), line[k])))
 
 
 def _log_sum_exp(line: Sequence[float]) -> float:

@@ -66,6 +66,8 @@ def _visible(expression: tree.Expression, kept: Slices, outside: Slices) -> Slic
         case tree.Compare() | tree.Case():
             parts = children(expression)
             return _NONE.union(*(_visible(part, kept | outside, _NONE) for part in parts))
+        case tree.Or(operands):
+            return _NONE.union(*(_visible(operand, kept, outside) for operand in operands))
         case tree.Product(factors):
             parts = tuple(part for _, part in factors)
             found = _shown(parts, kept, outside)
@@ -114,6 +116,9 @@ def _part(expression: tree.Expression, kept: Slices, outside: Slices, beside: Sl
         case tree.Compare() | tree.Case():
             # Their sides and branches do not see each other.
             return mapped(expression, lambda side: _scope(side, kept | outside))
+        case tree.Or():
+            # Alternatives do not see each other: each holds or not by itself, as rules of their own would.
+            return mapped(expression, lambda operand: _part(operand, kept, outside, beside))
         case tree.Projection(_, variables, body):
             # What it leaves lives on as in a parenthesis.
             hidden = frozenset(variables)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import pty
@@ -10,7 +9,6 @@ import readline
 import select
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
@@ -162,14 +160,16 @@ def test_at_a_terminal(write, tmp_path) -> None:
     readline.write_history_file(history)
     readline.clear_history()
     master, worker = pty.openpty()
+    # The terminal is made its own by the new process, so that Ctrl-C comes as a signal; code that runs between
+    # fork and exec would meet the threads of what other tests have imported.
+    own = "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from fuse_ref.cli import main; sys.exit(main())"
     process = subprocess.Popen(
-        [sys.executable, "-m", "fuse_ref.cli", "repl", str(program)],
+        [sys.executable, "-c", own, "repl", str(program)],
         stdin=worker,
         stdout=worker,
         stderr=worker,
         env=os.environ | {"XDG_STATE_HOME": str(tmp_path), "TERM": "dumb"},
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C comes as a signal
     )
     os.close(worker)
     said = ""
@@ -180,7 +180,8 @@ def test_at_a_terminal(write, tmp_path) -> None:
             (up, "Ancestor(Bob, x)?"),
             ("\n", "Charlie\r\nfuse> "),
             (f"Par{tab}", "Parent"),
-            (f"(Al{stop}", "fuse> "),
+            ("(Al", "(Al"),  # Ctrl-C is for who waits for keys: the completion before has ended when these are shown
+            (stop, "fuse> "),
             ("Parent(Ann, Eve)\n", "fuse> "),
             ("Ancestor(Ann, x)?\n", "Eve\r\nfuse> "),
         ):

@@ -129,7 +129,8 @@ def _odd(x: Value) -> Value:
 
 
 def _power(x: Value, y: Value, out: Out = None) -> Value:
-    if isinstance(y, float | int):
+    # Numbers of the program alone: a value that comes out as -1 is a float too, and the reciprocal of a whole x is 0.
+    if type(y) in (float, int):
         if y == 2:
             return np.multiply(x, x, out=out)
         if y == 3:

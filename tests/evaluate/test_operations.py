@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
+from fuse_ref import ExecutionConfig, Program
 from fuse_ref.evaluate.operations import ALONG, ELEMENTWISE
 from fuse_ref.ir.operations import ALONG as ALONG_ROWS
 from fuse_ref.ir.operations import CATALOGUE, OPERATORS
@@ -337,3 +338,12 @@ def test_results_do_not_share_memory() -> None:
     results["A"][...] = 7
     np.testing.assert_array_equal(results["C"], np.full((3, 2), math.e))
     assert executable({"X": x})["A"].tolist() == np.full((2, 3), math.e).tolist()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("exponent", [-1.0, 0.5, 2.0, 3.0])
+def test_powers_of_whole_numbers_are_floats_whatever_the_exponent_comes_to(exponent: float, precision: str) -> None:
+    runner = Program("Y = 2**X").compile("numpy", config=ExecutionConfig(precision=precision))
+    found = runner(X=exponent)["Y"]
+    assert found.dtype == precision
+    np.testing.assert_allclose(found, 2**exponent, rtol=1e-6)

@@ -343,7 +343,7 @@ def test_results_do_not_share_memory() -> None:
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("exponent", [-1.0, 0.5, 2.0, 3.0])
 def test_powers_of_whole_numbers_are_floats_whatever_the_exponent_comes_to(exponent: float, precision: str) -> None:
-    runner = Program("Y = 2**X").compile("numpy", config=ExecutionConfig(precision=precision))
+    runner = Program("Y = 2**X").compile("numpy", config=ExecutionConfig(precision=precision))  # type: ignore[arg-type]
     found = runner(X=exponent)["Y"]
     assert found.dtype == precision
     np.testing.assert_allclose(found, 2**exponent, rtol=1e-6)

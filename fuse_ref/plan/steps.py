@@ -1,10 +1,4 @@
-"""The plan: what the three engines execute. Ordered steps; dense ones hold straight-line operations.
-
-Operations work on named values, each assigned once. A value is an array; `labels` name its
-dimensions, in order, within one equation (they are that equation's variables), and `lengths` are
-their sizes. Operands say by which labels they are read, so an engine never needs to know an axis:
-an operand's dimensions are aligned to the output by label.
-"""
+"""The plan: what the three engines execute. Ordered steps; dense ones hold the operations of `operations`."""
 
 from __future__ import annotations
 

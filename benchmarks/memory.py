@@ -33,8 +33,8 @@ def rows() -> Iterator[Row]:
 
 def _row(kind: str, workload: Workload, hand: int, fuse: int) -> Row:
     ratio = (fuse + _SMALL) / (hand + _SMALL)
-    target, met = ("", None) if workload.told else (f"≤ {_MOST:g}×", round(ratio, 2) <= _MOST)
-    return Row(f"{kind}: {workload.what}", _amount(hand), _amount(fuse), f"{ratio:.3f}×", "", target, met)
+    met = round(ratio, 2) <= _MOST
+    return Row(f"{kind}: {workload.what}", _amount(hand), _amount(fuse), f"{ratio:.3f}×", "", f"≤ {_MOST:g}×", met)
 
 
 def _amount(count: int) -> str:

@@ -24,7 +24,6 @@ class Workload:
         parameters: those that a training step updates; () for a forward pass alone.
         calls: a measurement's number of calls.
         tolerance: relative to the largest element, of Fuse against the rival, in float32.
-        told: no target is set for it: the figure is told, and stays out of the mean.
     """
 
     name: str
@@ -34,7 +33,6 @@ class Workload:
     parameters: tuple[str, ...] = ()
     calls: int = 2
     tolerance: float = 1e-4
-    told: bool = False
 
 
 _ATTENTION = """
@@ -108,7 +106,6 @@ WORKLOADS: tuple[Workload, ...] = (
         "G[r] = T[i, j, k] M[i, r] N[j, r] O[k, r]",
         {"T": (96, 96, 96), "M": (96, 32), "N": (96, 32), "O": (96, 32)},
         calls=8,
-        told=True,  # three orders cost the same arithmetic, and only one suits the way that T lies in memory
     ),
     Workload(
         "chain",

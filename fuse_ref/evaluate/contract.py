@@ -43,6 +43,12 @@ def contract(
             *(right, right_labels, only_right),
             *(left, left_labels, only_left),
         )
+    if not only_right and batch and _in_memory(emitter, left, left_labels, left_labels)[-1] in batch:
+        # A batch of vectors side by side: rows are added, where a matrix product would walk across the memory.
+        numbers = [_numbers(labels, left_labels) for labels in (left_labels, right_labels, output)]
+        shape = tuple(_sizes(emitter, left, left_labels)[label] for label in output)
+        x, y, z = numbers
+        return emitter.call(lambda a, b: np.einsum(a, x, b, y, z), (left, right), shape, emitter.infos[left].dtype)
     return _matrix(emitter, left, left_labels, right, right_labels, batch, only_left, summed, only_right, output)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -17,6 +18,8 @@ _EXHAUSTIVE = 7
 # take longer than their arithmetic says. Each element that is made is given the price of 32 multiplications.
 _COMBINED = "combo-32"
 _NEAR = 1.05
+# Up to so many factors all orders of equal arithmetic are compared by how they run through memory.
+_COMPARED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,56 @@ def choose_order(inputs: Sequence[tuple[str, ...]], output: Sequence[str], sizes
         smaller = _cost(_pairs(search.combined(sets, kept, known), len(inputs)), inputs, output, sizes)
         if smaller.flops <= _NEAR * found.flops and smaller.made < found.made:
             found = smaller
-    return found if (found.flops, found.largest) < (written.flops, written.largest) else written
+    chosen = found if (found.flops, found.largest) < (written.flops, written.largest) else written
+    return _suited(chosen, inputs, output, sizes) if len(inputs) <= _COMPARED else chosen
+
+
+def _suited(chosen: Order, inputs: Sequence[tuple[str, ...]], output: Sequence[str], sizes: Mapping[str, int]) -> Order:
+    """Of the orders that cost what `chosen` costs, the one that moves least; `chosen` itself where none moves less.
+
+    `T[i,j,k] M[i,r] N[j,r] O[k,r]` may begin with any of three, and summing k, the index that lies closest together
+    in memory, needs no transposition of T.
+    """
+    best, least = chosen, _moved(chosen.path, inputs, output, sizes)
+    for path in _all_orders(len(inputs)) if least else ():
+        order = _cost(path, inputs, output, sizes)
+        if (order.flops, order.largest, order.made) == (chosen.flops, chosen.largest, chosen.made):
+            moved = _moved(path, inputs, output, sizes)
+            if moved < least:
+                best, least = order, moved
+    return best
+
+
+@cache
+def _all_orders(count: int) -> tuple[tuple[tuple[int, int], ...], ...]:
+    if count == 1:
+        return ((),)
+    pairs = itertools.combinations(range(count), 2)
+    return tuple((pair, *rest) for pair in pairs for rest in _all_orders(count - 1))
+
+
+def _moved(
+    path: tuple[tuple[int, int], ...],
+    inputs: Sequence[tuple[str, ...]],
+    output: Sequence[str],
+    sizes: Mapping[str, int],
+) -> int:
+    """Elements that a product must transpose: twice those of an operand whose summed labels lie amid others, once
+    where they come first, none where they come last. Matrices are taken either way."""
+    remaining, moved = list(inputs), 0
+    for first, second in path:
+        right, left = remaining.pop(second), remaining.pop(first)
+        needed = set(output).union(*remaining)
+        summed = {label for label in left if label in right and label not in needed}
+        for labels in (left, right) if summed else ():
+            own = [label for label in labels if not (label in left and label in right and label in needed)]
+            if len(labels) > 2:
+                begin, end = own[: len(summed)], own[len(own) - len(summed) :]
+                times = 0 if summed == set(end) else 1 if summed == set(begin) else 2
+                moved += times * math.prod(sizes[label] for label in labels)
+        both = dict.fromkeys((*left, *right))
+        remaining.append(tuple(label for label in both if label in needed))
+    return moved
 
 
 def _left_to_right(count: int) -> tuple[tuple[int, int], ...]:

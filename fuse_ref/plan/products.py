@@ -205,7 +205,13 @@ def _pairwise(expressions: Expressions, values: list[Value], kept: tuple[str, ..
             remaining.append(_value(expressions.builder.arithmetic("multiply", (left, right))))
         else:
             whole = left.dtype == right.dtype == "int64"
-            # What stays to the end comes first, in the result's order: the last product then needs no transposition.
-            labels = tuple(sorted(labels, key=places.__getitem__))
+            beside = [set(value.labels) for value in remaining if not set(value.labels).isdisjoint(labels)]
+            if beside and all(other <= set(labels) for other in beside):
+                # Only weights of its own elements follow: where their shared labels lie closest together they are
+                # multiplied and added row by row, without a transposition.
+                labels = tuple(sorted(labels, key=lambda label: label in kept and any(label in o for o in beside)))
+            else:
+                # What stays to the end comes first, in the result's order: the last product needs no transposition.
+                labels = tuple(sorted(labels, key=places.__getitem__))
             remaining.append(builder.contract(left, right, labels, "int64" if whole else "float"))
     return remaining[0]

@@ -131,10 +131,22 @@ def _product(emit: Emitter, left: _Factor, right: _Factor, output: Output) -> No
             return both
     if len(summed) == 1 and not batch:
         matrix = _matrix(emit, left, right, out, summed[0], rows, columns)
+        matrix = matrix or _leading(emit, left, right, output, summed[0])
         if matrix is not None:
             return matrix
     if len(summed) == 1 and len(rows) == 1 and len(columns) == 1:
         return _batched(emit, left, right, out, summed[0], batch, rows[0], columns[0])
+    if len(summed) == 1 and batch and len(rows) + len(columns) == 1:
+        many, one = (left, right) if rows else (right, left)
+        if many.labels[-1] in batch:
+            # Side by side in memory: rows are added, where a matrix product would walk across the memory.
+            weights = emit.aligned(one.node, one.labels, many.labels)
+            summed_up = emit.call(torch.sum, emit.call(operator.mul, many.node, weights), many.labels.index(summed[0]))
+            return emit.permuted(summed_up, tuple(label for label in many.labels if label != summed[0]), out)
+        return _vectors(emit, many, one, out, summed[0], batch, *rows, *columns)
+    if len(summed) == 1 and batch and not rows and not columns:
+        both = [emit.permuted(factor.node, factor.labels, (*out, summed[0])) for factor in (left, right)]
+        return emit.call(torch.linalg.vecdot, *both)
     return _einsum(emit, left, right, out)
 
 
@@ -182,6 +194,26 @@ def _matrix(
     return None
 
 
+def _leading(emit: Emitter, left: _Factor, right: _Factor, output: Output, summed: str) -> Node | None:
+    """(column, s) times (s, rows…) or (rows…, s), into (column, rows…): what torch's einsum would make the other way
+    round, (rows…, column), and call transposed, so that whatever reads it next walks across the memory."""
+    out = output.labels
+    for many, one in ((left, right), (right, left)):
+        inner = [label for label in one.labels if label != summed]
+        if len(inner) != 1 or len(many.labels) < 3:
+            continue
+        column = emit.permuted(one.node, one.labels, (*inner, summed))
+        if (summed, *out[1:]) == many.labels:
+            flat = emit.call(torch.flatten, many.node, 1, -1)
+        elif (*out[1:], summed) == many.labels:
+            flat = emit.method("transpose", emit.call(torch.flatten, many.node, 0, len(many.labels) - 2), -2, -1)
+        else:
+            continue
+        made = emit.call(torch.matmul, column, flat)
+        return emit.method("unflatten", made, -1, tuple(emit.size(length) for length in output.lengths[1:]))
+    return None
+
+
 def _batched(
     emit: Emitter,
     left: _Factor,
@@ -199,6 +231,18 @@ def _batched(
     second = emit.permuted(right.node, right.labels, (*batch, summed, column))
     made = (*batch, row, column)
     return emit.permuted(emit.call(torch.matmul, first, second), made, out)
+
+
+def _vectors(
+    emit: Emitter, many: _Factor, one: _Factor, out: tuple[str, ...], summed: str, batch: list[str], column: str
+) -> Node:
+    """A batch of vectors times matrices, each vector a row: as a column torch 2.13 is ten times slower on the CPU."""
+    matrix = emit.permuted(many.node, many.labels, (*batch, summed, column))
+    vector = emit.permuted(one.node, one.labels, (*batch, summed))
+    if vector is not one.node:
+        vector = emit.method("contiguous", vector)  # the smaller of the two, and slow where it is strided
+    row = emit.call(torch.unsqueeze, vector, -2)
+    return emit.permuted(emit.call(torch.squeeze, emit.call(torch.matmul, row, matrix), -2), (*batch, column), out)
 
 
 def _einsum(emit: Emitter, left: _Factor, right: _Factor, out: tuple[str, ...]) -> Node:

@@ -47,7 +47,7 @@ def _functions() -> dict[str, Callable[..., Any]]:
             "avg_pool1d avg_pool2d avg_pool3d dropout gelu layer_norm leaky_relu linear max_pool1d max_pool2d"
             " max_pool3d rms_norm scaled_dot_product_attention silu softplus",
         ),
-        ("linalg", torch.linalg, "svd"),
+        ("linalg", torch.linalg, "svd vecdot"),
     )
     found = {f"{room}.{name}": getattr(home, name) for room, home, names in tables for name in names.split()}
     return {**found, "attend": attend, "padded": padded, "apply_registered": apply_registered, "getattr": getattr}

@@ -50,6 +50,15 @@ def test_factors_that_share_an_index_go_first_where_that_costs_hardly_more() -> 
     assert choose_order([("i", "j"), ("i",), ("j",)], (), {"i": 1, "j": 50}).flops <= 200
 
 
+@pytest.mark.parametrize("letters", list(itertools.permutations("ijk")))
+def test_of_equal_orders_the_one_that_sums_what_lies_closest_together(letters: tuple[str, ...]) -> None:
+    inputs = [letters, ("i", "r"), ("j", "r"), ("k", "r")]
+    order = choose_order(inputs, ("r",), {"i": 96, "j": 96, "k": 96, "r": 32})
+    assert order.path[0] == (0, 1 + "ijk".index(letters[2]))
+    left = [letter for letter in "ijk" if letter != letters[2]]
+    assert order.path[1] == (left.index(letters[1]), 2)  # the tensor's product stands last
+
+
 def test_the_authors_order_stays_where_none_is_cheaper() -> None:
     square = dict.fromkeys("abcde", 8)
     order = choose_order([("a", "b"), ("b", "c"), ("c", "d"), ("d", "e")], ("a", "e"), square)

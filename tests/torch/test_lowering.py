@@ -222,8 +222,13 @@ PRODUCTS = {
     ("bqk", "bpk", "bpq"): "matmul",
     ("phk", "qhk", "hpq"): "matmul",
     ("hpq", "qhv", "phv"): "matmul",
-    ("bij", "bj", "bi"): "einsum",
-    ("bj", "bj", "b"): "einsum",
+    ("bij", "bj", "bi"): "matmul",
+    ("bij", "jb", "ib"): "matmul",
+    ("ijb", "jb", "ib"): "sum",
+    ("bj", "jib", "bi"): "sum",
+    ("jb", "jbi", "bi"): "matmul",
+    ("bj", "bj", "b"): "linalg_vecdot",
+    ("jb", "bj", "b"): "linalg_vecdot",
     ("ijk", "jk", "i"): "einsum",
     ("bxyfgc", "fgco", "bxyo"): "einsum",
     ("i", "j", "ij"): "mul",
@@ -234,6 +239,8 @@ PRODUCTS = {
     ("", "ij", "ij"): "mul",
     ("ij", "jk", ""): "dot",
     ("ijm", "jk", "ik"): "matmul",
+    ("ijk", "ir", "rjk"): "matmul",
+    ("kr", "ijk", "rij"): "matmul",
 }
 
 

@@ -83,9 +83,11 @@ def _suited(chosen: Order, inputs: Sequence[tuple[str, ...]], output: Sequence[s
     """Of the orders that cost what `chosen` costs, the one that moves least; `chosen` itself where none moves less.
 
     `T[i,j,k] M[i,r] N[j,r] O[k,r]` may begin with any of three, and summing k, the index that lies closest together
-    in memory, needs no transposition of T.
+    in memory, needs no transposition of T. Elsewhere BLAS takes what it gets: only products that go on side by side,
+    as along r here, are worth the comparison.
     """
-    best, least = chosen, _moved(chosen.path, inputs, output, sizes)
+    shared = any(sum(label in labels for labels in inputs) > 2 for label in output)
+    best, least = chosen, _moved(chosen.path, inputs, output, sizes) if shared else 0
     for path in _all_orders(len(inputs)) if least else ():
         order = _cost(path, inputs, output, sizes)
         if (order.flops, order.largest, order.made) == (chosen.flops, chosen.largest, chosen.made):

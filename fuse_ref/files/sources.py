@@ -28,7 +28,7 @@ class Sources:
 
     program: ProgramIR  # whose axes have the symbols of the files too
     arrays: Mapping[str, np.ndarray | Tuples]  # by tensor, read-only; relations as truth values or as tuples
-    facts: tuple[Facts, ...] = field(default=(), repr=False)  # of relations, as the files list them
+    facts: tuple[Facts, ...] = field(default=(), repr=False)  # of relations, as the files list them, without positions
     strict: bool = False  # whether memory maps must stay what they are
     axes: tuple[Axis, ...] = field(default=(), repr=False)  # as they were without the symbols of files
 
@@ -117,7 +117,8 @@ def read_sources(
         program = with_symbols(program, facts)
         known = _lengths(program, {**(shapes or {}), **{name: array.shape for name, array in arrays.items()}}, sizes)
         arrays |= sparse_facts(program, facts, known) if tuples else dense_facts(program, facts, known, limit)
-    return Sources(program, arrays, tuple(facts), strict, axes)
+    kept = tuple(Facts(item.tensor, item.table.without_positions(), item.place) for item in facts)
+    return Sources(program, arrays, kept, strict, axes)
 
 
 def _lengths(

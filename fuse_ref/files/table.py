@@ -38,6 +38,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.lines)
 
+    def without_positions(self) -> Table:
+        """The same with empty columns for those of positions: symbols are all that is asked for once tuples are made."""
+        none = np.empty(0, np.int64)
+        return Table(tuple(none if isinstance(column, np.ndarray) else column for column in self.columns), self.lines)
+
 
 def table_of(rows: Sequence[Sequence[Cell]], width: int, lines: Lines) -> Table:
     """Rows of `width` by column: whole numbers throughout are positions, all else symbols.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from fuse_ref.relations.keys import KeySet, Packing, distinct
+from fuse_ref.relations.keys import BATCH, KeySet, Packing, distinct
 
 __all__ = ["Index", "Presence", "grouped", "sparse_is_loaded", "without_repeats"]
 
@@ -52,15 +51,16 @@ def _grouped(groups: np.ndarray, count: int, values: np.ndarray) -> tuple[np.nda
 
 
 def _ones(count: int) -> np.ndarray:
-    """Truth values for a matrix: one buffer for all of about one size."""
-    return _ones_of(count.bit_length())[:count]
+    """Truth values for a matrix: one buffer for all, which seldom gets longer."""
+    ones = _KEPT[0]
+    if len(ones) < count:
+        ones = np.ones(1 << count.bit_length(), np.bool_)
+        ones.flags.writeable = False
+        _KEPT[0] = ones
+    return ones[:count]
 
 
-@functools.lru_cache(maxsize=2)
-def _ones_of(bits: int) -> np.ndarray:
-    ones = np.ones(1 << bits, np.bool_)
-    ones.flags.writeable = False
-    return ones
+_KEPT: Final = [np.ones(0, np.bool_)]
 
 
 def sparse_is_loaded() -> bool:
@@ -70,6 +70,11 @@ def sparse_is_loaded() -> bool:
 
 def _kind(most: int) -> np.dtype:
     return np.dtype(np.int32 if most < 1 << 31 else np.int64)
+
+
+def _most_groups(count: int) -> int:
+    """Groups that may be empty for the most part in an index of `count` tuples."""
+    return max(1 << 12, 8 * count)
 
 
 class Index:
@@ -103,7 +108,7 @@ class Index:
         # One column is its own key.
         packed = keys[0] if len(keys) == 1 else self._packing.pack(keys, count)
         space = self._packing.space
-        if space > max(1 << 12, 8 * count):
+        if space > _most_groups(count):
             packed = packed.astype(np.int64, copy=False)
             self._numbers = KeySet(space, numbered=True, low=self._packing.low)
             self._numbers.add(packed)
@@ -158,6 +163,57 @@ class Index:
         found.payload = (payload,)
         found._finish(bounds)
         return found
+
+    @classmethod
+    def merged(cls, indexes: Sequence[Index]) -> Index | None:
+        """One index of the tuples of several, which have the same columns; None where it must see the tuples.
+
+        Nothing is sorted: where groups begin tells where the tuples of each index go.
+        """
+        packing = indexes[0]._packing
+        count = sum(index.count for index in indexes)
+        if not packing.plain or not packing.shape or packing.space > _most_groups(count):
+            return None
+        found = cls.__new__(cls)
+        found.count = count
+        found._packing = packing
+        found._numbers = found._matrix = None
+        bounds = np.zeros(packing.space + 1, _kind(max(count, packing.space)))
+        for index in indexes:
+            if index._numbers is None:
+                bounds[1:] += index._sizes()
+            else:
+                bounds[1:][index._numbers.keys] += index._sizes()
+        np.cumsum(bounds, out=bounds)
+        ahead = bounds[:-1].copy()  # where the next tuple of each group goes
+        found.payload = tuple(np.empty(count, column.dtype) for column in indexes[0].payload)
+        for index in indexes:
+            index._give(found.payload, ahead)
+        found._finish(bounds)
+        return found
+
+    def _sizes(self) -> np.ndarray:
+        """(groups,) how many tuples each group has."""
+        sizes: np.ndarray = np.diff(self._bounds[:-1])
+        return sizes
+
+    def _give(self, payload: Sequence[np.ndarray], ahead: np.ndarray) -> None:
+        """Writes the tuples into `payload`, those of a group from `ahead` on, and moves `ahead` behind them."""
+        sizes = self._sizes()
+        keys = slice(None) if self._numbers is None else self._numbers.keys
+        offsets = ahead[keys] - self._bounds[:-2]
+        ahead[keys] += sizes
+        first = 0
+        while first < len(sizes):
+            # Groups whose tuples stay in the cache together.
+            low = int(self._bounds[first])
+            last = max(int(np.searchsorted(self._bounds[:-1], low + BATCH, "right")) - 1, first + 1)
+            high = int(self._bounds[last])
+            places = np.arange(low, high)
+            places += np.repeat(offsets[first:last], sizes[first:last])
+            for column, values in zip(payload, self.payload, strict=True):
+                column[places] = values[low:high]
+            first = last
 
     def _finish(self, bounds: np.ndarray) -> None:
         self.most = int((bounds[1:] - bounds[:-1]).max(initial=0))  # tuples of one group

@@ -15,7 +15,7 @@ from fuse_ref.relations.index import Index, grouped
 
 __all__ = ["products"]
 
-_WORK: Final = 1 << 21  # bindings that are brought together at once, about
+_WORK: Final = 1 << 20  # bindings that are brought together at once, about
 
 
 def products(

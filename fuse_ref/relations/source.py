@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
@@ -17,7 +18,7 @@ from fuse_ref.relations.tuples import Tuples
 __all__ = ["Access", "Growing", "Source", "Still", "Window"]
 
 _OFTEN: Final = 8  # fixed positions of one column, from which on its tuples are grouped by it
-LARGE: Final = 1 << 22  # tuples that are sorted into an index part by part
+LARGE: Final = 1 << 20  # tuples that are sorted into an index part by part
 _T = TypeVar("_T")
 
 
@@ -214,11 +215,10 @@ class Growing:
 
     def indexes(self, access: Access, window: Window) -> Sequence[Index]:
         if window is Window.NEW:
-            span = self.span(window)
-            if access not in self._news or self._news[access][0] != span:
-                self._news[access] = (span, self._index(access, *span))
-            return (self._news[access][1],)
-        return self._stretches(self._indexes.setdefault(access, []), window, lambda a, b: self._index(access, a, b))
+            return (self._index(access, *self.span(window)),)
+        return self._stretches(
+            self._indexes.setdefault(access, []), window, lambda a, b: self._index(access, a, b), Index.merged
+        )
 
     def presences(self, access: Access, window: Window) -> Sequence[Presence]:
         def build(start: int, end: int) -> Presence:
@@ -236,6 +236,14 @@ class Growing:
         )
 
     def _index(self, access: Access, start: int, end: int) -> Index:
+        if (start, end) != self.span(Window.NEW):
+            return self._made(access, start, end)
+        # What is new is read as such and as the last stretch of all.
+        if access not in self._news or self._news[access][0] != (start, end):
+            self._news[access] = ((start, end), self._made(access, start, end))
+        return self._news[access][1]
+
+    def _made(self, access: Access, start: int, end: int) -> Index:
         if end - start > LARGE and len(access.payload) == 1 and not access.equal and not access.fixed:
             found = Index.of_parts(
                 lambda: self._parts(access, start, end), [self.shape[k] for k in access.keys], end - start
@@ -246,31 +254,42 @@ class Growing:
         return _index(access, columns, self.shape, count)
 
     def _parts(self, access: Access, start: int, end: int) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
-        for first in range(start, end, LARGE >> 2):
-            columns = self.packing.columns(self.keys.keys[first : min(first + (LARGE >> 2), end)])
+        # Each part is gone through with all groups.
+        size = max(LARGE >> 3, math.prod(self.shape[k] for k in access.keys) >> 2)
+        for first in range(start, end, size):
+            columns = self.packing.columns(self.keys.keys[first : min(first + size, end)])
             yield [columns[k] for k in access.keys], columns[access.payload[0]]
 
-    def _stretches(self, known: list[tuple[int, int, _T]], window: Window, build: Callable[[int, int], _T]) -> list[_T]:
-        """What `build` gives for stretches that together are the window."""
+    def _stretches(
+        self,
+        known: list[tuple[int, int, _T]],
+        window: Window,
+        build: Callable[[int, int], _T],
+        merged: Callable[[Sequence[_T]], _T | None] | None = None,
+    ) -> list[_T]:
+        """What `build` gives for stretches that together are the window.
+
+        Args:
+            merged: gives the same from what there is for neighbouring stretches, or None where it cannot.
+        """
         start, end = self.span(window)
         if start == end:
             return []
         reached = known[-1][1] if known else 0
-        if reached < self._old:
-            begin = reached
-            while known and known[-1][1] - known[-1][0] <= 2 * (self._old - begin):
-                begin = known.pop()[0]
-            known.append((begin, self._old, build(begin, self._old)))
-        elif reached == self._old:
-            # The last stretch was new in the round before.
-            begin, size = (known[-1][0], self._old - known[-1][0]) if known else (0, 0)
-            least = len(known) - 1
-            while least > 0 and known[least - 1][1] - known[least - 1][0] <= 2 * size:
+        if reached <= self._old:
+            # Each stretch is to be more than twice as long as all behind it. The last was new in the round before.
+            least = len(known) - (1 if known and reached == self._old else 0)
+            begin = known[least][0] if least < len(known) else reached
+            while least and known[least - 1][1] - known[least - 1][0] <= 2 * (self._old - begin):
                 least -= 1
-                begin, size = known[least][0], self._old - known[least][0]
-            if least < len(known) - 1:
-                del known[least:]
-                known.append((begin, self._old, build(begin, self._old)))
+                begin = known[least][0]
+            parts = [item for _, _, item in known[least:]]
+            if len(parts) > 1 or reached < self._old:
+                whole: _T | None = None
+                if parts and merged is not None:
+                    whole = merged(parts if reached == self._old else [*parts, build(reached, self._old)])
+                del known[least:], parts
+                known.append((begin, self._old, build(begin, self._old) if whole is None else whole))
         if end > self._old and (not known or known[-1][1] < end):
             known.append((self._old, end, build(self._old, end)))
         return [item for first, last, item in known if start <= first and last <= end]

@@ -83,8 +83,10 @@ def test_random_rules_block_by_block(monkeypatch: pytest.MonkeyPatch, choice: in
     monkeypatch.setattr(index, "_SMALL", 0)
     monkeypatch.setattr(index, "sparse_is_loaded", lambda: False)
     monkeypatch.setattr(index, "_FLAGS", 0)
+    monkeypatch.setattr(index, "BATCH", 2)
     monkeypatch.setattr(keys, "BATCH", 4)
     monkeypatch.setattr(keys, "FLAGS", 0)
+    monkeypatch.setattr(keys, "_CACHED", 0)
     monkeypatch.setattr(derivation, "special", lambda *_: None)
     for seed in range(12):
         choose = random.Random(7000 + seed + choice)

@@ -162,7 +162,12 @@ def test_at_a_terminal(write, tmp_path) -> None:
     master, worker = pty.openpty()
     # The terminal is made its own by the new process, so that Ctrl-C comes as a signal; code that runs between
     # fork and exec would meet the threads of what other tests have imported.
-    own = "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from fuse_ref.cli import main; sys.exit(main())"
+    # Where the tests run in the background, that signal is ignored, and what they start would inherit this.
+    own = (
+        "import fcntl, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from fuse_ref.cli import main; sys.exit(main())"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", own, "repl", str(program)],
         stdin=worker,

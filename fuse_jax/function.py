@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import math
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fuse_jax.binding import InputBinder, check_parameters
-from fuse_jax.checked import Watch
-from fuse_jax.dense import run
+from fuse_jax.binding import check_parameters
 from fuse_jax.dtypes import Numbers, numbers_of, resolved
 from fuse_jax.failures import on_one_device
 from fuse_jax.initialisers import initialise
-from fuse_jax.native import asks_host, native_schedule, opened, small_enough
-from fuse_jax.noise import Noise, noise_of
-from fuse_jax.relations import Held, arrays_of, dense, limit_dense, positions
-from fuse_jax.schedule import Schedule, schedule
+from fuse_jax.noise import noise_of
+from fuse_jax.planned import Planned
+from fuse_jax.relations import Held, dense, limit_dense, positions
 from fuse_jax.sizes import Sizes, with_open_parameters
-from fuse_jax.splitting import run_in_blocks
-from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
-from fuse_ref.evaluate.binding import gather_inputs
-from fuse_ref.evaluate.blocks import Blocks, blocks_for, splits_of
+from fuse_ref.evaluate.binding import gather_inputs, listed_relations
 from fuse_ref.evaluate.densely import runs_densely
-from fuse_ref.evaluate.logic import as_dense, as_tuples
-from fuse_ref.evaluate.support import check_supported
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sources import read_sources
 from fuse_ref.ir.nodes import FileContent, ProgramIR, Tensor
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.build import build_plan
-from fuse_ref.plan.checks import check_shapes
 from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.steps import Plan
 from fuse_ref.policies import RuntimePolicies
@@ -88,7 +77,10 @@ class FuseFunction:
         )
         self._sources = sources
         stored |= sources.arrays
-        self.plan: Plan = build_plan(
+        names = tuple(tensor.name for tensor in self._parameters)
+        listed = {item.tensor.name for item in sources.facts}
+        self._build = functools.partial(
+            build_plan,
             with_open_parameters(sources.program, sizes=sizes or {}, given=stored),
             sizes=sizes,
             hints=hints,
@@ -97,30 +89,26 @@ class FuseFunction:
             disabled_passes=self.config.left_out_passes,
             dense_logic=runs_densely(self.config),
         )
-        names = {tensor.name for tensor in self._parameters}
-        # What a call binds: a parameter of open size counts as given in the plan, but params hold it.
-        givens = tuple(name for name in self.plan.givens if name not in names)
-        self._calls = dataclasses.replace(self.plan, program=sources.program, givens=givens, parameters=tuple(names))
-        self._binder = InputBinder(self._calls)
+        self._prepare = functools.partial(
+            Planned,
+            program=sources.program,
+            parameters=names,
+            stored=stored,
+            config=self.config,
+            policies=self._policies,
+        )
+        self._listed = frozenset(listed)
+        self._own = self._prepare(self._build(relations=self._listed))
+        self._others: dict[frozenset[str], Planned] = {}  # by the relations whose tuples a call lists
+        self.plan: Plan = self._own.plan
         self._first_values = {
             name: array for name, array in stored.items() if name in names and not isinstance(array, Tuples)
         }
-        self._schedule = schedule(self.plan, program.ir.exports, natively=runs_densely(self.config))
-        self._facts = {name: as_tuples(array) for name, array in stored.items() if name in self._schedule.relations}
-        self._constants = {
-            name: as_dense(array, name, self.config)
-            for name, array in stored.items()
-            if name not in names and name not in self._facts
-        }
-        self._arrays: dict[Numbers, dict[str, jax.Array]] = {}
-        self._supported = self._without_unneeded()
-        check_supported(self._supported, self.config, "jax", self._policies)
-        self._splits = () if self.config.memory_limit is None else splits_of(self._supported, program.ir.exports)
+        self._arrays: dict[tuple[str, Numbers], jax.Array] = {}
         if self._policies.strict_mmap:  # said now, not by the first call
             for name, array in stored.items():
                 if not isinstance(array, Tuples):
                     self._held(name, array, numbers_of(self.config))
-        self._watch = Watch.of(self.plan) if self.config.checked else None
         self._key = (program.digest, self.config, self._policies, plan_key(self.plan), _stamp(program, self._policies))
         self._hash = hash(self._key)
 
@@ -152,22 +140,35 @@ class FuseFunction:
         """
         noise = noise_of(key, training, random=self.random)
         given = gather_inputs(inputs, named)
-        params = check_parameters(params, [t.name for t in self._parameters], (*self._constants, *self._facts))
-        config = resolved(self.config, self._calls, given)
+        planned = self._planned(given)
+        names = [tensor.name for tensor in self._parameters]
+        params = check_parameters(params, names, (*planned.constants, *planned.facts))
+        config = resolved(self.config, planned.calls, given)
         numbers = numbers_of(config)
-        values = self._binder.bind(given, config, numbers)
-        for name, facts in self._facts.items():
-            values[name] = facts if name not in params else self._binder.constant(name, params[name], facts.shape)
-        for tensor in self._parameters:
-            values[tensor.name] = numbers.parameter(params[tensor.name], tensor.name)
-        for name, array in self._converted(numbers).items():
+        values = planned.binder.bind(given, config, numbers)
+        for name, facts in planned.facts.items():
+            values[name] = facts if name not in params else planned.binder.constant(name, params[name], facts.shape)
+        for name in names:
+            values[name] = numbers.parameter(params[name], name)
+        for name, array in self._converted(planned, numbers).items():
             given_array = params.get(name)
             dtype = self._tensors[name].dtype
             values[name] = array if given_array is None else numbers.array(given_array, dtype, name)
-        blocks = self._checked_blocks(values, config)
+        planned.check(values)
         with on_one_device(values):
-            made = self._run(blocks, values, config, noise)
+            made = planned.run(values, config, noise)
         return {name: self._exported(name, made[name]) for name in self.program.ir.exports}
+
+    def _planned(self, given: Mapping[str, object]) -> Planned:
+        """The plan for a call: relations that it lists the tuples of cost what those cost, not what their axes do."""
+        if not self._own.choices:
+            return self._own
+        listed = self._own.choices & listed_relations(self._own.calls, given)
+        if not listed:
+            return self._own
+        if listed not in self._others:
+            self._others[listed] = self._prepare(self._build(relations=self._listed | listed))
+        return self._others[listed]
 
     def init(self, key: jax.Array, inputs: Mapping[str, object] | None = None, **sizes: int) -> dict[str, jax.Array]:
         """First values of the parameters, by name: from the weight store, else from their initialisers.
@@ -213,25 +214,25 @@ class FuseFunction:
     @property
     def random(self) -> bool:
         """Whether a training step draws random numbers, and so needs a key."""
-        return self._schedule.random
+        return self._own.schedule.random
 
     @property
     def constants(self) -> dict[str, jax.Array]:
         """Sources and stored weights by name, which calls use by themselves; relations as (count, arity) positions."""
         return {
-            **self._converted(numbers_of(self.config)),
-            **{name: jnp.asarray(positions(facts)) for name, facts in self._facts.items()},
+            **self._converted(self._own, numbers_of(self.config)),
+            **{name: jnp.asarray(positions(facts)) for name, facts in self._own.facts.items()},
         }
 
-    def _converted(self, numbers: Numbers) -> Mapping[str, jax.Array]:
+    def _converted(self, planned: Planned, numbers: Numbers) -> Mapping[str, jax.Array]:
         """The constants as JAX arrays, converted once for each kind of numbers."""
-        if numbers not in self._arrays:
+        missing = [name for name in planned.constants if (name, numbers) not in self._arrays]
+        if missing:
             # Concrete arrays also where the caller is being traced: they outlive the trace.
             with jax.ensure_compile_time_eval():
-                self._arrays[numbers] = {
-                    name: self._held(name, array, numbers) for name, array in self._constants.items()
-                }
-        return self._arrays[numbers]
+                for name in missing:
+                    self._arrays[name, numbers] = self._held(name, planned.constants[name], numbers)
+        return {name: self._arrays[name, numbers] for name in planned.constants}
 
     def _held(self, name: str, stored: np.ndarray, numbers: Numbers) -> jax.Array:
         """A source or stored weight as a JAX array: of a memory map the map itself, where JAX takes it.
@@ -284,73 +285,13 @@ class FuseFunction:
 
     def __repr__(self) -> str:
         names = [tensor.name for tensor in self._parameters]
-        takes = ", ".join([f"params {{{', '.join(names)}}}", *self._calls.givens])
+        takes = ", ".join([f"params {{{', '.join(names)}}}", *self._own.calls.givens])
         return f"<FuseFunction ({takes}) -> {', '.join(self.program.ir.exports)}>"
-
-    @functools.cached_property
-    def _native(self) -> tuple[Schedule] | None:
-        """The schedule that derives relations in compiled code; None where the settings leave no choice."""
-        found = native_schedule(self.plan, self.program.ir.exports, self.config)
-        return None if found is None else (found,)
-
-    def _chosen(self, values: Mapping[str, Held]) -> tuple[Schedule, Mapping[str, Held]]:
-        """What runs, and on which form of the values."""
-        plan = self._schedule
-        if not asks_host(plan, values) or self._native is None:
-            return plan, values
-        (native,) = self._native
-        shapes = {name: tuple(value.shape) for name, value in values.items()}
-        if any(math.prod(shapes[name]) > self.config.dense_limit for name in plan.relations if name in shapes):
-            return plan, values
-
-        def measure(length: Length) -> int:
-            return evaluate(length, lambda tensor, position: shapes[tensor][position])
-
-        return (
-            (native, opened(values, self.config.dense_limit))
-            if small_enough(native, plan, shapes, measure)
-            else (plan, values)
-        )
-
-    def _run(
-        self, blocks: Blocks | None, values: Mapping[str, Held], config: ExecutionConfig, noise: Noise | None
-    ) -> Mapping[str, Held]:
-        if blocks is None:
-            plan, values = self._chosen(values)
-            return run(plan, values, config, self._watch, noise)
-        return run_in_blocks(
-            blocks,
-            lambda part, noise: arrays_of(run(self._schedule, part, config, self._watch, noise)),
-            arrays_of(values),
-            noise,
-            self.program.ir.exports,
-            watched=self._watch is not None,
-        )
-
-    def _checked_blocks(self, values: Mapping[str, Held], config: ExecutionConfig) -> Blocks | None:
-        """Whether the call must be split; refuses shapes that do not fit."""
-        shapes = {name: tuple(value.shape) for name, value in values.items()}
-        for name, array in self._constants.items():
-            if shapes[name] != array.shape:
-                span = self._tensors[name].span
-                raise mistake("FUSE279", span, name=name, got=shapes[name], expected=array.shape)
-        check_shapes(self.plan, shapes)
-        if config.memory_limit is None or self._schedule.logical or self._schedule.relations:
-            return None
-        return blocks_for(self._supported, self._splits, shapes, self.plan.program.exports, config)
 
     def _exported(self, name: str, value: Held) -> jax.Array:
         if self._tensors[name].boolean:
             limit_dense(name, tuple(value.shape), self.config.dense_limit, self._tensors[name].span)
         return dense(value)
-
-    def _without_unneeded(self) -> Plan:
-        # Steps that no export needs, such as queries, do not run here; the others keep their numbers.
-        needed = [
-            step if step in self._schedule.routed else dataclasses.replace(step, unsupported="", relaxations=())
-            for step in self.plan.steps
-        ]
-        return dataclasses.replace(self.plan, steps=tuple(needed))
 
 
 def _shape(value: object) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from fuse_ref.errors import FuseError, FuseWarning
@@ -16,7 +17,7 @@ from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.steps import Plan
 from fuse_torch.relations import is_dense
 
-__all__ = ["ABSENT", "Signature", "bind", "tables", "widened"]
+__all__ = ["ABSENT", "Signature", "bind", "listed_among", "tables", "widened"]
 
 
 class _Absent:
@@ -152,6 +153,24 @@ def tables(signature: Signature, values: tuple[Any, ...]) -> tuple[torch.Tensor,
     if all(is_dense(value) for value in relations):
         return values
     return _dense(signature, values)
+
+
+def listed_among(signature: Signature, values: tuple[Any, ...], choices: tuple[str, ...]) -> tuple[Any, ...]:
+    """`values`, then the names among `choices` of relations that are given by their tuples.
+
+    Truth values of NumPy become tensors.
+    """
+    device = next((value.device for value in values if isinstance(value, torch.Tensor)), None)
+    found: list[Any] = []
+    listed: list[str] = []
+    for name, value in zip(signature.names, values, strict=True):
+        if name in choices and not is_dense(value):
+            if isinstance(value, np.ndarray) and value.dtype == np.bool_:
+                value = torch.from_numpy(np.array(value)).to(device)
+            else:
+                listed.append(name)
+        found.append(value)
+    return (*found, tuple(listed))
 
 
 def _dense(signature: Signature, values: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,26 +13,25 @@ from torch import nn
 
 from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.config import Breaks, ExecutionConfig
-from fuse_ref.evaluate.densely import runs_densely
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.files.arrays import FileMap, own_to_write
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sources import Sources, read_sources
 from fuse_ref.ir.nodes import Tensor
 from fuse_ref.mistakes import mistake
-from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.steps import Plan, Step
 from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program, as_program
 from fuse_ref.weights.manifest_store import ManifestWeightStore
 from fuse_ref.weights.store import WeightStore
+from fuse_torch.blueprint import Blueprint, Planning
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.initialise import initialise_
 from fuse_torch.logic.held import held_relation
-from fuse_torch.logic.view import view_of
-from fuse_torch.lowering.code import Forward, forward_of
+from fuse_torch.lowering.code import Forward
+from fuse_torch.lowering.listing import Listings, attribute_of
 from fuse_torch.lowering.lower import PRECISION, literal_tensor
-from fuse_torch.lowering.needed import needed_for, restricted, without_unneeded
+from fuse_torch.lowering.needed import needed_for, without_unneeded
 from fuse_torch.names import Names, module_names
 
 __all__ = ["FuseModule", "StepRoute"]
@@ -101,21 +100,15 @@ class FuseModule(nn.Module):
             sizes=sizes,
             limit=config.dense_limit,
             strict=policies.strict_mmap,
+            tuples=True,
         )
         shapes.update(sources.shapes)
-        plan = build_plan(
-            sources.program,
-            sizes=sizes,
-            hints=hints,
-            given=shapes,
-            mode=config.mode,
-            disabled_passes=config.left_out_passes,
-            dense_logic=runs_densely(config),
-        )
+        planning = Planning.of(sizes, hints, shapes, config, sources)
+        plan = planning.plan(sources.program, config)
         check_supported(without_unneeded(plan, program.ir.exports), config, "torch", policies)
         by_name = {tensor.name: tensor for tensor in tensors}
         names = module_names([by_name[name] for name in (*plan.parameters, *plan.weights)])
-        self._blueprint = _Blueprint(program, plan, config, names, state == "carry", frozenset(stored))
+        self._blueprint = Blueprint(program, plan, planning, config, names, state == "carry", frozenset(stored))
         splitting = self._blueprint.code().splitting
         if splitting is not None:
             splitting.check_known(config.precision)
@@ -238,6 +231,37 @@ class FuseModule(nn.Module):
         if code.owns_precision:
             self.register_buffer(PRECISION, torch.empty(0, dtype=dtype, device=device), persistent=False)
 
+    def _planned_for(self, listings: Listings, listed: tuple[str, ...]) -> str:
+        """Where in `listings` the function is for calls that list the tuples of `listed`; made at the first call.
+
+        Dynamo calls this itself while it traces and takes what it gives for a constant (see below): it cannot follow
+        the making of a plan, and a function that it is handed as a constant has no guard.
+        """
+        code = listings.made.get(listed)
+        if code is None:
+            code = self._blueprint.listing(listed).code()
+            listings.put(listed, code.function, code)
+        missing = [item for item in code.lowered.sources if item[0] not in self._buffers]
+        if missing:
+            self._complete(code, missing)
+        return attribute_of(listed)
+
+    # What `torch.compiler.assume_constant_result` does; that would load all of Dynamo.
+    _planned_for._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+    def _complete(self, code: Forward, missing: Sequence[tuple[str, str]]) -> None:
+        """Hold relations of files in the form that a plan for listed tuples takes: the module has them in the other."""
+        own = {name: attribute for attribute, name in self._blueprint.code().lowered.sources}
+        with torch.inference_mode(False), torch.no_grad():
+            for attribute, name in missing:
+                held = self.get_buffer(own[name])
+                if attribute in code.lowered.listed:
+                    made = held.nonzero()
+                else:
+                    made = torch.zeros(self._shape(name), dtype=torch.bool, device=held.device)
+                    made[held.unbind(1)] = True
+                self.register_buffer(attribute, made, persistent=False)
+
     def _shape(self, name: str) -> tuple[int, ...]:
         """The shape of a parameter or weight, which must be known."""
         tensor, sizes = _tensors(self.plan)[name], []
@@ -246,30 +270,6 @@ class FuseModule(nn.Module):
                 raise mistake("FUSE257", tensor.span, name=name, axis=axis)
             sizes.append(length.value)
         return tuple(sizes)
-
-
-@dataclass(frozen=True)
-class _Blueprint:
-    """What a module is made from. Copies of a module share it."""
-
-    program: Program
-    plan: Plan
-    config: ExecutionConfig
-    names: Names
-    carry: bool
-    stored: frozenset[str]  # parameters and weights that came from the weight store
-
-    def code(self) -> Forward:
-        """The generated function and graph; one per plan in the process."""
-        return forward_of(self.plan, self.names, self.config, carry=self.carry)
-
-    def narrowed(self) -> Plan:
-        """The plan with the givens that calls take, and the checks that speak of those."""
-        view = view_of(self.plan)
-        return view.checked(restricted(view.plan, self.code().lowered.plan.givens))
-
-    def __deepcopy__(self, memo: object) -> _Blueprint:
-        return self  # nothing in it changes
 
 
 def _tensors(plan: Plan) -> dict[str, Tensor]:

@@ -90,7 +90,13 @@ def _shapes(
             count = unknown_count()
             made.append(torch.empty((count, len(lengths)), dtype=torch.int64, device=device))
             continue
-        shape = [torch.sym_max(0, evaluate(length, lambda t, k: known[Extent(t, k)])) for length in lengths]
+        # A size that nobody knows yet must stand in the shape as it is.
+        shape = [
+            known[length]
+            if isinstance(length, Extent)
+            else torch.sym_max(0, evaluate(length, lambda t, k: known[Extent(t, k)]))
+            for length in lengths
+        ]
         made.append(torch.empty(shape, dtype=torch.bool if item.form == "dense" else torch.float32, device=device))
     return made
 

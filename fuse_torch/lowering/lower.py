@@ -96,6 +96,7 @@ def lower(
     config: ExecutionConfig | None = None,
     *,
     form: Form = "dense",
+    inline: bool = False,
 ) -> Lowered:
     """The graph that computes `outputs`, tensors or values of `plan`, in that order.
 
@@ -104,12 +105,13 @@ def lower(
     Args:
         config: what limits relations; the defaults where there is none.
         form: of relations among the outputs.
+        inline: numbers of the program stand in the graph, which then needs no attributes but arrays for them.
 
     Every node is a call into torch, so the graph runs where Fuse is not installed. Nodes are named
     after the tensors they compute; their meta has `fuse_tensor`, `fuse_lengths` (formulas of the sizes)
     and `fuse_span` (where it stands in the program); `fuse_result` marks the node that is the tensor itself.
     """
-    return _Lowering(plan, outputs, taken, config or ExecutionConfig(), form).run()
+    return _Lowering(plan, outputs, taken, config or ExecutionConfig(), form, inline).run()
 
 
 def lower_one(emit: Emitter, operation: DenseOperation) -> Value:
@@ -153,12 +155,19 @@ def lower_one(emit: Emitter, operation: DenseOperation) -> Value:
 
 class _Lowering:
     def __init__(
-        self, plan: Plan, outputs: tuple[str, ...], taken: frozenset[str], config: ExecutionConfig, form: Form
+        self,
+        plan: Plan,
+        outputs: tuple[str, ...],
+        taken: frozenset[str],
+        config: ExecutionConfig,
+        form: Form,
+        inline: bool,
     ) -> None:
         self.view = view_of(plan)
         self.plan = self.view.plan
         self.config = config
         self.form = form
+        self.inline = inline
         self.taken = set(taken)
         self.outputs = outputs
         self.graph = Graph()
@@ -184,7 +193,7 @@ class _Lowering:
         needs_precision = self._set_reference([*states, *givens])
         needed = needed_for(plan, self.outputs)
         for operation in (item for _, operations in needed.operations for item in operations):
-            if isinstance(operation, LiteralArray):
+            if isinstance(operation, LiteralArray) and not self._inlined(operation):
                 output = operation.output
                 wanted = f"_literal_{identifier(output.out)}"
                 self.literals[self._attribute(output.out, wanted, output.lengths, output.dtype)] = operation
@@ -318,6 +327,9 @@ class _Lowering:
 
     def _value(self, operation: DenseOperation, joined: dict[str, Bias]) -> Value | None:
         if isinstance(operation, LiteralArray):
+            if self._inlined(operation):
+                output = operation.output
+                return Value(self.emit.full((), operation.values[0], output.dtype), (), output.dtype)
             return None  # an attribute of the graph since the start
         if isinstance(operation, Map):
             bias = next((item for item in joined.values() if item.addition is operation), None)
@@ -326,6 +338,9 @@ class _Lowering:
         if isinstance(operation, Contract) and operation.output.out in joined:
             return None
         return lower_one(self.emit, operation)
+
+    def _inlined(self, operation: LiteralArray) -> bool:
+        return self.inline and not operation.output.lengths and operation.output.out not in self.tensors
 
     def _with_bias(self, operation: Map, bias: Bias) -> Value:
         value = lower_contract(self.emit, bias.contract, bias)

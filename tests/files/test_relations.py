@@ -247,10 +247,15 @@ def test_the_dense_limit(tmp_path: Path) -> None:
     with pytest.raises(FuseError, match="2 tuples would be a dense array of 2 × 4 = 8 elements") as caught:
         runner()["Back"].dense()
     assert caught.value.code == "FUSE344"
-    program = Program(text, path=tmp_path / "p.fuse")
+    small = ExecutionConfig(dense_limit=7)
+    program = Program(text.replace("export Edge, Out", "export Out"), path=tmp_path / "p.fuse")
+    assert fuse_torch.FuseModule(program, config=small)().tolist() == [1, 0, 0, 1]
+    assert fuse_jax.compile(program, config=small)({})["Out"].tolist() == [1, 0, 0, 1]
+    # Where nothing holds, no tuple says so.
+    program = Program('Edge(x, y) = "e.csv"\nOut[x, y] = not Edge(x, y)', path=tmp_path / "p.fuse")
     for make in (fuse_torch.FuseModule, fuse_jax.compile):
         with pytest.raises(FuseError) as caught:
-            make(program, config=ExecutionConfig(dense_limit=7))
+            make(program, config=small)
         assert caught.value.code == "FUSE328"
         assert "Edge would be a dense array of 4 × 2 = 8 elements, more than dense_limit = 7" in str(caught.value)
 

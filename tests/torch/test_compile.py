@@ -162,6 +162,8 @@ def test_the_precision_of_the_module_is_followed() -> None:
     assert_close(compiled(t), torch.tensor([0.5, 2.0, 3.5], dtype=torch.float64))
 
 
+# Dynamo makes an instance of every autograd.Function that it traces, which torch itself calls deprecated.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_boolean_inputs_that_are_no_tables_break_the_graph_and_are_right() -> None:
     module = FuseModule("axis x = 3, y = 3\ninput E(x, y)\nN[x] = E(x, y)")
     compiled, _ = counted(module)

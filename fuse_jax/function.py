@@ -78,7 +78,8 @@ class FuseFunction:
         self._sources = sources
         stored |= sources.arrays
         names = tuple(tensor.name for tensor in self._parameters)
-        listed = {item.tensor.name for item in sources.facts}
+        # Under a memory limit sizes tell what a call holds, and no size tells tuples.
+        listed = [item.tensor.name for item in sources.facts] if self.config.memory_limit is None else ()
         self._build = functools.partial(
             build_plan,
             with_open_parameters(sources.program, sizes=sizes or {}, given=stored),

@@ -82,8 +82,11 @@ class Planned:
 
     @functools.cached_property
     def choices(self) -> frozenset[str]:
-        """The given relations that this plan takes as truth values and another one may take as tuples."""
-        if runs_densely(self._config):
+        """The given relations that this plan takes as truth values and another one may take as tuples.
+
+        Under a `memory_limit` there are none: what a call holds is told by sizes before it runs.
+        """
+        if runs_densely(self._config) or self._config.memory_limit is not None:
             return frozenset()
         tensors = {tensor.name: tensor for tensor in self.calls.program.tensors}
         found = {name for name in self.calls.givens if tensors[name].boolean and tensors[name].axes}

@@ -34,7 +34,7 @@ class Planning:
     mode: Literal["auto", "single", "fixpoint", "demand"]
     disabled_passes: tuple[str, ...]
     dense_logic: bool
-    relations: tuple[str, ...]  # sources that are listed in files
+    relations: tuple[str, ...]  # sources that are listed in files and taken as tuples
 
     @staticmethod
     def of(
@@ -56,7 +56,7 @@ class Planning:
             mode=config.mode,
             disabled_passes=tuple(config.left_out_passes),
             dense_logic=runs_densely(config),
-            relations=tuple(sorted(item.tensor.name for item in sources.facts)),
+            relations=() if config.memory_limit is not None else tuple(sorted(f.tensor.name for f in sources.facts)),
         )
 
     def plan(self, program: ProgramIR, config: ExecutionConfig, listed: Sequence[str] = ()) -> Plan:

@@ -96,8 +96,8 @@ def _generate(plan: Plan, attributes: Mapping[str, str], config: ExecutionConfig
     if variant.checked:
         with_checks(lowered)
     refusal.register(variant.key, lowered.checked)
-    # Rules obey the limit themselves, and what tuples take no size tells.
-    limit = None if crosses or relations_of(plan) else variant.memory_limit
+    # Rules obey the limit themselves.
+    limit = None if crosses else variant.memory_limit
     splitting = None if limit is None else splitting_of(lowered, limit)
     if splitting is not None:
         register_splitting(variant.splitting_key, splitting)

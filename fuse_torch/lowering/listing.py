@@ -56,8 +56,11 @@ def attribute_of(listed: tuple[str, ...]) -> str:
 
 
 def choices_of(plan: Plan, config: ExecutionConfig) -> tuple[str, ...]:
-    """The given relations that `plan` takes as truth values and another plan may take as tuples."""
-    if runs_densely(config):
+    """The given relations that `plan` takes as truth values and another plan may take as tuples.
+
+    Under a `memory_limit` there are none: what a call holds is told by sizes before it runs, and no size tells tuples.
+    """
+    if runs_densely(config) or config.memory_limit is not None:
         return ()
     relations = relations_of(plan)
     tensors = {tensor.name: tensor for tensor in plan.program.tensors}

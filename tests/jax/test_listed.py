@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fuse_jax
-from fuse_jax import AxisError, DtypeError, ExecutionConfig, Program, UnboundTensorError
+from fuse_jax import AxisError, DtypeError, ExecutionConfig, LimitError, Program, UnboundTensorError
 
 SUM = "input Neig(n, m)\ninput Z[m, d]\nAgg[n, d] = Neig(n, m) Z[m, d]"
 NET = """\
@@ -191,6 +191,14 @@ def test_files_that_list_tuples(tmp_path: Path) -> None:
         expected = summed(positions, z, WIDE)
         np.testing.assert_allclose(function({}, Z=z)["Agg"], expected, rtol=1e-5)
         np.testing.assert_allclose(jax.jit(function)(function.constants, {"Z": z})["Agg"], expected, rtol=1e-5)
+
+
+def test_a_memory_limit_counts_truth_values() -> None:
+    function = fuse_jax.compile(SUM, sizes={"n": 100}, config=ExecutionConfig(memory_limit=4000))
+    z = random(0, 4, 2)
+    np.testing.assert_array_equal(function({}, Neig=[(7, 1)], Z=z)["Agg"][7], z[1])
+    with pytest.raises(LimitError, match="memory_limit=4000"):
+        function({}, Neig=[(0, 1)], Z=random(0, 40, 2))
 
 
 def test_dense_logic_and_what_does_not_fit() -> None:

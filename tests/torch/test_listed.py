@@ -15,7 +15,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.func import functional_call, grad, vmap
 from torch.testing import assert_close
 
-from fuse_ref import AxisError, DtypeError, ExecutionConfig, InputError
+from fuse_ref import AxisError, DtypeError, ExecutionConfig, InputError, LimitError
 from fuse_torch import Facts, FuseModule, report
 from tests.torch.logic_programs import edges
 
@@ -174,6 +174,14 @@ def test_what_is_given_as_truth_values_stays_so(monkeypatch: pytest.MonkeyPatch)
         assert_close(module(given, z), truth.float() @ z)
     native = FuseModule(SUM, config=ExecutionConfig(logic="dense"))
     assert_close(native(Facts([(0, 1)], (2, 4)), z), torch.stack([z[1], torch.zeros(2)]))
+
+
+def test_a_memory_limit_counts_truth_values() -> None:
+    module, z = FuseModule(SUM, config=ExecutionConfig(memory_limit=200)), torch.randn(4, 2)
+    for given in (Facts([(0, 1), (2, 3)], (3, 4)), table(np.array([(0, 1), (2, 3)]), 3, 4)):
+        assert_close(module(given, z), torch.stack([z[1], torch.zeros(2), z[3]]))
+    with pytest.raises(LimitError, match="memory_limit=200"):
+        module(Facts([(0, 1)], (100, 4)), z)
 
 
 def test_masks_that_no_product_takes_may_be_listed() -> None:

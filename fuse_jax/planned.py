@@ -151,7 +151,7 @@ class Planned:
     def _without_unneeded(self) -> Plan:
         # Steps that no export needs, such as queries, do not run here; the others keep their numbers.
         needed = [
-            step if step in self.schedule.routed else dataclasses.replace(step, unsupported="", relaxations=())
+            step if step in self.schedule.routed else dataclasses.replace(step, unsupported="", route="dense")
             for step in self.plan.steps
         ]
         return dataclasses.replace(self.plan, steps=tuple(needed))

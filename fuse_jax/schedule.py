@@ -94,7 +94,7 @@ def schedule(plan: Plan, outputs: Iterable[str], *, natively: bool = False) -> S
         own: list[Item] = [*step.operations]
         if position in calls:
             own.append(calls[position])
-        if step.loop:
+        if step.loop and step.route == "dense":
             own.append(Rounds(step.writes, step.reads, step.loop))
         if not own and not step.rules and step.route != "logical":
             if step.kind not in ("Load", "Store", "Answer") and needed.intersection(step.writes):

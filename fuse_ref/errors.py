@@ -123,7 +123,13 @@ class SafetyError(FuseError):
 
 
 class DivergenceError(FuseError):
-    """A fixpoint that did not settle."""
+    """A fixpoint that did not settle.
+
+    Attributes:
+        residuals: of each round the largest change of an element, as a share of values beyond 1.
+    """
+
+    residuals: tuple[float, ...] = ()
 
 
 class NonFiniteError(FuseError):

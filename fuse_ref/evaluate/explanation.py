@@ -54,6 +54,10 @@ class Explanation:
             lines.append(f"last call: {', '.join(shown)}")
         lines.extend(f"cast: {name} from {given} to {used}" for name, given, used in self.casts)
         lines.extend(_of_rules(self.rules))
+        lines.extend(
+            f"step {number}: {count} round{'s' * (count != 1)} until nothing changed"
+            for number, count in self.iterations.items()
+        )
         if self.seconds is not None:
             lines.append(f"time: {_time(self.seconds)}")
             lines.extend(

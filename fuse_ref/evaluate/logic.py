@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,11 +42,12 @@ def relations_of(plan: Plan) -> frozenset[str]:
     """What an engine keeps the tuples of: tensors, and the relations that the planner made."""
     numeric = {tensor.name for tensor in plan.program.tensors if not tensor.boolean}
     tables = {operation.output.out for step in plan.steps for operation in step.operations}
+    tables.update(name for step in plan.steps if step.loop for name in step.writes)
     names = {name for step in plan.steps for rule in step.rules for name in (rule.head, *_relations(rule))}
     names.update(
         operation.relation
         for step in plan.steps
-        for operation in (*step.operations, *step.relaxations)
+        for operation in (*step.operations, *step.relaxations, *step.loop)
         if isinstance(operation, Aggregate)
     )
     return frozenset(names - numeric - tables)
@@ -58,7 +60,9 @@ def tuples_name(name: str) -> str:
 
 def dense_reads(plan: Plan) -> frozenset[str]:
     """The values that dense operations read."""
-    return frozenset(name for step in plan.steps for operation in step.operations for name in reads(operation))
+    repeated = (operation for step in plan.steps if not step.relaxations for operation in step.loop)
+    operations = itertools.chain((operation for step in plan.steps for operation in step.operations), repeated)
+    return frozenset(name for operation in operations for name in reads(operation))
 
 
 def _relations(rule: Rule) -> Iterator[str]:
@@ -183,7 +187,10 @@ def counted_heads(plan: Plan, outputs: Sequence[str]) -> dict[str, tuple[int, ..
     tensors = {tensor.name for tensor in plan.program.tensors}
     rules = {name for step in plan.steps for rule in step.rules for name in _relations(rule)}
     other = {*tensors, *rules, *outputs}
-    other.update(item.relation for step in plan.steps for item in step.relaxations)
+    loops = [operation for step in plan.steps for operation in step.loop]
+    other.update(name for operation in loops for name in reads(operation))
+    relaxed = (item for step in plan.steps for item in (*step.relaxations, *step.loop))
+    other.update(item.relation for item in relaxed if isinstance(item, Aggregate))
     found: dict[str, tuple[int, ...]] = {}
     for operation in (operation for step in plan.steps for operation in step.operations):
         other.update(reads(operation))

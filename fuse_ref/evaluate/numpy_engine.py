@@ -15,6 +15,7 @@ from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions, spread
 from fuse_ref.evaluate.dense import combine_of, write_operation
 from fuse_ref.evaluate.entries import Kept
+from fuse_ref.evaluate.fixpoint import Head, last_uses, rounds_of, write_fixpoint
 from fuse_ref.evaluate.logic import (
     LogicCall,
     as_dense,
@@ -32,6 +33,7 @@ from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.finiteness import FiniteCheck, FiniteChecks, finite_checks
+from fuse_ref.plan.iterating import start_of
 from fuse_ref.plan.relaxing import base_name
 from fuse_ref.plan.steps import Along, DenseOperation, Index, Operand, Plan, ReadIndex, Step, Write, WriteIndex
 from fuse_ref.records import dataclass
@@ -104,6 +106,7 @@ class _Program:
     template: Registers  # constants in place
     entries: tuple[tuple[str, Register], ...]  # values that each call puts in
     runs: tuple[Register, ...]  # what rules did, one register for each call of the logic engine
+    iterations: tuple[tuple[int, Register], ...]  # step number from 1, how many rounds its fixpoint took
     steps: tuple[tuple[int, tuple[Instruction, ...]], ...]  # position in the plan, instructions
     results: tuple[tuple[str, Register, bool], ...]  # output, register, whether a copy must be made
 
@@ -125,16 +128,14 @@ class NumpyExecutable:
         self._dense_reads = dense_reads(plan)
         operations = [operation for step in plan.steps for operation in step.operations]
         made = {operation.output.out for operation in operations}
-        self._last_use: dict[str, int] = {}
-        for position, operation in enumerate(operations):
-            self._last_use[operation.output.out] = position
-            for name in reads(operation):
-                self._last_use[name] = position
+        made.update(name for step in plan.steps if rounds_of(step) for name in step.writes)
+        self._last_use = last_uses(plan.steps)
+        after = max(self._last_use.values(), default=0) + 1
         relaxed = (operand.value for step in plan.steps for item in step.relaxations for operand in item.operands)
         bases = (base_name(name) for step in plan.steps if step.relaxations for name in step.writes)
         logic = (name for call in self._logic.values() for name in (*call.relations, *call.tensors))
         for name in (*outputs, *logic, *relaxed, *bases):
-            self._last_use[name] = len(operations)
+            self._last_use[name] = after
         given = (*plan.givens, *plan.parameters, *plan.weights, *plan.sources)
         self._given = tuple(dict.fromkeys(name for name in given if name not in made))
         self._finite = finite_checks(plan) if config.checked else FiniteChecks({}, {})
@@ -160,6 +161,7 @@ class NumpyExecutable:
                 seconds[position] = time.perf_counter() - start
         self._local.seconds = seconds
         self._local.runs = tuple(run for register in program.runs for run in r[register])
+        self._local.iterations = {number: r[register] for number, register in program.iterations}
         return {name: np.array(r[register]) if copied else r[register] for name, register, copied in program.results}
 
     @property
@@ -172,6 +174,11 @@ class NumpyExecutable:
         """What each rule did in this thread's last call."""
         return tuple(getattr(self._local, "runs", ()))
 
+    @property
+    def iterations(self) -> dict[int, int]:
+        """Step number from 1 -> rounds of its fixpoint in this thread's last call."""
+        return dict(getattr(self._local, "iterations", {}))
+
     def _write(self, shapes: Shapes) -> _Program:
         by_name = dict(zip(self._given, shapes, strict=True))
 
@@ -181,6 +188,7 @@ class NumpyExecutable:
         emitter = Emitter(numpy_type("float", self._config), self._last_use)
         entries = tuple((name, self._enter(emitter, name, shape)) for name, shape in by_name.items())
         runs: list[Register] = []
+        iterations: list[tuple[int, Register]] = []
         steps: list[tuple[int, tuple[Instruction, ...]]] = []
         if self._config.checked:
             self._check_given(emitter)
@@ -192,10 +200,13 @@ class NumpyExecutable:
             if position in self._logic:
                 runs.append(self._write_logic(emitter, self._logic[position], sizes))
             if step.relaxations:
-                self._write_relaxing(emitter, step, sizes)
+                iterations.append((position + 1, self._write_relaxing(emitter, step, sizes)))
+            elif step.loop:
+                iterations.append((position + 1, self._write_rounds(emitter, step, sizes)))
             if emitter.instructions:
                 steps.append((position, _taken(emitter)))
-        program = _Program(emitter.template, entries, tuple(runs), tuple(steps), tuple(self._results(emitter)))
+        results = tuple(self._results(emitter))
+        program = _Program(emitter.template, entries, tuple(runs), tuple(iterations), tuple(steps), results)
         with self._lock:
             while len(self._programs) >= _KEPT_PROGRAMS:
                 del self._programs[next(iter(self._programs))]
@@ -260,8 +271,25 @@ class NumpyExecutable:
             self._open(emitter, name)
         return report
 
-    def _write_relaxing(self, emitter: Emitter, step: Step, sizes: Callable[[Length], int]) -> None:
-        """A cycle of `max=` or `min=` over relations."""
+    def _write_rounds(self, emitter: Emitter, step: Step, sizes: Callable[[Length], int]) -> Register:
+        """A numeric fixpoint; the register that holds how many rounds it took."""
+        program, heads = self._plan.program, []
+        for name in step.writes:
+            shape = tuple(max(0, sizes(length)) for length in self._plan.shape(name))
+            heads.append(Head(name, shape, start_of(program, name), self._dtypes[name]))
+
+        def write(operation: DenseOperation) -> None:
+            self._write_one(emitter, operation, step, sizes)
+
+        report = write_fixpoint(emitter, step, heads, self._config, write, self._last_use)
+        if self._config.checked:
+            for head in heads:
+                allowed = float(head.start) if abs(head.start) == float("inf") else 0.0
+                _write_check(emitter, FiniteCheck(head.name, head.name, allowed), self._spans.get(head.name))
+        return report
+
+    def _write_relaxing(self, emitter: Emitter, step: Step, sizes: Callable[[Length], int]) -> Register:
+        """A cycle of `max=` or `min=` over relations; the register that holds how many rounds it took."""
         names = {operand.value for item in step.relaxations for operand in item.operands} - set(step.writes)
         sources = {name: emitter.names[name] for name in names}
         sources |= {name: emitter.names[base_name(name)] for name in step.writes}
@@ -272,15 +300,16 @@ class NumpyExecutable:
         outputs = {
             name: emitter.given(name, emitter.infos[sources[name]].shape, emitter.float_type) for name in step.writes
         }
-        config = self._config
+        config, report = self._config, emitter.constant(0)
 
         def run(r: Registers) -> None:
             values = {name: r[register] for name, register in sources.items()}
-            found, _, _ = relaxing.run(values, {name: r[k] for name, k in relations.items()}, config)
+            found, r[report], _ = relaxing.run(values, {name: r[k] for name, k in relations.items()}, config)
             for name, register in outputs.items():
                 r[register] = found[name]
 
         emitter.instructions.append(run)
+        return report
 
     def _check_given(self, emitter: Emitter) -> None:
         tensors = {tensor.name: tensor for tensor in self._plan.program.tensors}

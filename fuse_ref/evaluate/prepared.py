@@ -64,6 +64,7 @@ class Call:
     step_seconds: tuple[float, ...]
     rule_runs: tuple[RuleRun, ...]
     answers: tuple[Answer, ...]
+    iterations: Mapping[int, int] = field(default_factory=dict)  # step number from 1 -> rounds of its fixpoint
 
 
 def written(prepared: Prepared, folders: Folders, results: Mapping[str, Array], bound: Bound) -> Iterator[Result]:

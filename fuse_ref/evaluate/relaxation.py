@@ -7,11 +7,13 @@ A single cycle `D[y] min= Edge(x, y), D[x] + W` whose steps are never negative i
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from fuse_ref.config import ExecutionConfig
+from fuse_ref.errors import DivergenceError, LimitError
 from fuse_ref.evaluate.aggregate import Combine
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.operations import Aggregate, InnerValue
@@ -41,6 +43,7 @@ class Relaxing:
 
         Raises:
             DivergenceError: elements still change after `max_iters` rounds.
+            LimitError: they do so after `time_limit`.
         """
         found = self._shortest_paths(values, relations)
         if found is not None:
@@ -50,11 +53,19 @@ class Relaxing:
         changed = {name: np.flatnonzero(np.isfinite(array) | np.isnan(array)) for name, array in state.items()}
         history: list[float] = []
         rounds = 0
+        start = time.monotonic()
         while any(len(places) for places in changed.values()):
             if rounds >= config.max_iters:
                 if config.on_divergence == "last":
                     break
                 raise self._diverges(config, history)
+            spent = time.monotonic() - start
+            if config.time_limit is not None and spent > config.time_limit:
+                names = " and ".join(self.step.writes)
+                late = mistake("FUSE265", self.step.span, name=names, spent=spent, limit=config.time_limit)
+                assert isinstance(late, LimitError)
+                late.partial = state
+                raise late
             rounds += 1
             touched: dict[str, list[np.ndarray]] = {name: [] for name in state}
             residual = 0.0
@@ -71,7 +82,10 @@ class Relaxing:
     def _diverges(self, config: ExecutionConfig, history: Sequence[float]) -> Exception:
         names = " and ".join(self.step.writes)
         last = ", ".join(f"{value:.3g}" for value in history[-3:])
-        return mistake("FUSE268", self.step.span, name=names, rounds=config.max_iters, history=last)
+        error = mistake("FUSE268", self.step.span, name=names, rounds=config.max_iters, history=last)
+        assert isinstance(error, DivergenceError)
+        error.residuals = tuple(history)
+        return error
 
     # Shortest paths -------------------------------------------------------------------------------
 

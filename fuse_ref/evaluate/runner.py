@@ -157,7 +157,8 @@ class Runner(Unpicklable):
         answers = self._after(prepared, results, bound) if prepared.sinks or prepared.queries else ()
         step_seconds = getattr(prepared.executable, "step_seconds", ())
         runs = getattr(prepared.executable, "rule_runs", ())
-        call = Call(prepared, bound, time.perf_counter() - start, step_seconds, runs, answers)
+        iterations = getattr(prepared.executable, "iterations", {})
+        call = Call(prepared, bound, time.perf_counter() - start, step_seconds, runs, answers, iterations)
         self._last = self._local.call = call
         return call, results
 
@@ -359,7 +360,7 @@ class Runner(Unpicklable):
             casts=() if call is None else tuple((c.tensor, c.given, c.used) for c in call.bound.casts),
             seconds=None if call is None else call.seconds,
             step_seconds=() if call is None else call.step_seconds,
-            iterations={},
+            iterations={} if call is None else call.iterations,
             rules=() if call is None else call.rule_runs,
             notes=self._notes,
         )

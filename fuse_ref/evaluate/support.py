@@ -31,8 +31,8 @@ def check_supported(
         ConfigError: a temperature for a tensor that the program does not define.
     """
     for number, step in enumerate(plan.steps, 1):
-        relaxed = "cycles of max= and min= run on the NumPy engine so far" if step.relaxations else ""
-        reason = step.unsupported or (relaxed if engine != "numpy" else "")
+        iterated = "numeric fixpoints run on the NumPy engine so far" if step.route == "numeric" else ""
+        reason = step.unsupported or (iterated if engine != "numpy" else "")
         if reason:
             raise mistake(
                 "FUSE201",
@@ -48,7 +48,7 @@ def check_supported(
         raise _setting("precision", config.precision, "the engines compute in float32 and float64 so far")
     if config.projection_strategy == "monte_carlo" and _projects(plan):
         raise _setting("projection_strategy", config.projection_strategy, "sums are always computed whole so far")
-    if config.time_limit is not None and not any(step.rules for step in plan.steps):
+    if config.time_limit is not None and not any(step.rules or step.loop for step in plan.steps):
         raise _setting("time_limit", config.time_limit, "no step watches it so far")
     if policies is not None:
         for field in ("sharding", "quantization", "lora"):

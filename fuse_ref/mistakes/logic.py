@@ -48,6 +48,39 @@ LOGIC_MISTAKES: tuple[Mistake, ...] = (
         ),
     ),
     Mistake(
+        "FUSE264",
+        DivergenceError,
+        "a fixpoint that goes on",
+        "{name} still changes after max_iters={rounds} rounds; the last largest changes are {history}",
+        "make the equations pull together (smaller weights, a factor below 1, a mean of old and new value); else give "
+        'a larger max_iters or tol, or on_divergence="last"; the error\'s .residuals has the change of every round',
+        (
+            Example(
+                "R still changes after max_iters=4 rounds; the last largest changes are 0.667, 0.571, 0.533",
+                python=(
+                    'Program("R[i] = 2 A[i, j] R[j] + 1\\nexport R").compile("numpy", '
+                    "config=ExecutionConfig(max_iters=4))(A=[[1.0]])"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE265",
+        LimitError,
+        "a fixpoint beyond the time limit",
+        "{name} still changes after {spent:.3g} seconds, more than time_limit={limit}",
+        "give a larger time_limit, or fewer rounds with max_iters; the error's .partial has the last values",
+        (
+            Example(
+                "seconds, more than time_limit=1e-09",
+                python=(
+                    'Program("R[i] = 2 A[i, j] R[j] + 1\\nexport R").compile("numpy", '
+                    "config=ExecutionConfig(time_limit=1e-9))(A=[[1.0]])"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
         "FUSE268",
         DivergenceError,
         "a fixpoint of max= or min= that goes on",

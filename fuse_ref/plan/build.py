@@ -213,7 +213,7 @@ class _Planner:
             if boolean:
                 return self.relational.logical(Step("Fixpoint", *common, "logical", cycle.reason, span=span))
             step = Step("Fixpoint", *common, "numeric", cycle.reason, span=span)
-            return self.relational.relaxing(step) or [replace(step, unsupported="numeric fixpoints do not run yet")]
+            return self.relational.relaxing(step) or self.relational.iterating(step)
         (name,) = group.tensors
         spec = self.tensors.specs[name]
         if spec.virtual is not None:

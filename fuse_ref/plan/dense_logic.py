@@ -14,8 +14,8 @@ from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.ir.index import Affine
 from fuse_ref.ir.nodes import And, Equation, Expr, Project, Read
 from fuse_ref.plan.dataflow import reads
-from fuse_ref.plan.operations import DenseOperation
-from fuse_ref.plan.steps import Plan, Step
+from fuse_ref.plan.operations import Aggregate, DenseOperation
+from fuse_ref.plan.steps import Plan, Route, Step
 
 __all__ = ["doubled", "following", "loop_steps", "sizes_of_plan"]
 
@@ -25,12 +25,13 @@ def following(name: str) -> str:
     return f"{name}~next"
 
 
-def loop_steps(step: Step, operations: Sequence[DenseOperation]) -> list[Step]:
+def loop_steps(step: Step, operations: Sequence[DenseOperation], route: Route = "dense") -> list[Step]:
     """A Fixpoint step whose `loop` is one round, after a dense step with what is the same in every round.
 
     Args:
-        step: with the relations of the group as `writes`.
+        step: with the tensors of the group as `writes`.
         operations: for each of them, what computes it from all of them; each ends in an output of its name.
+        route: of the fixpoint.
     """
     heads = set(step.writes)
     changing = set(heads)
@@ -46,18 +47,23 @@ def loop_steps(step: Step, operations: Sequence[DenseOperation]) -> list[Step]:
         else:
             still.append(operation)
     made = {operation.output.out for operation in round_}
-    needed = {name for operation in round_ for name in reads(operation)} - made - heads
+    needed = {name for operation in round_ for name in _needs(operation)} - made - heads
     own = {operation.output.out for operation in still}
     steps: list[Step] = []
     if still:
         kept = tuple(operation.output.out for operation in still if operation.output.out in needed)
-        given = {name for operation in still for name in reads(operation)} - own
+        given = {name for operation in still for name in _needs(operation)} - own
         reason = f"the same in every round of {', '.join(step.writes)}"
         steps.append(
             Step("Dense", (), tuple(sorted(given)), kept, "dense", reason, operations=tuple(still), span=step.span)
         )
-    steps.append(replace(step, reads=tuple(sorted(needed)), route="dense", loop=tuple(round_)))
+    steps.append(replace(step, reads=tuple(sorted(needed)), route=route, loop=tuple(round_)))
     return steps
+
+
+def _needs(operation: DenseOperation) -> tuple[str, ...]:
+    """The values and the relation that an operation reads."""
+    return (*reads(operation), operation.relation) if isinstance(operation, Aggregate) else reads(operation)
 
 
 def sizes_of_plan(plan: Plan) -> dict[str, tuple[int, ...]]:

@@ -9,6 +9,7 @@ from fuse_ref.analysis.dependencies import Group
 from fuse_ref.ir.nodes import ProgramIR
 from fuse_ref.ir.variables import reads
 from fuse_ref.plan.estimates import Estimates
+from fuse_ref.plan.iterating import iterated, relaxing_round
 from fuse_ref.plan.logic import Table, lower_rules
 from fuse_ref.plan.lower import Definition, lower_table
 from fuse_ref.plan.references import Tensors
@@ -43,6 +44,8 @@ def sparse_relations(
             spec = tensors.specs[name]
             kinds = {program.equations[i].kind for i in group.equations}
             made = cycle is not None or not kinds <= {"fact", "literal", "source"}
+            if cycle is not None and not all(tensors.specs[other].boolean for other in group.tensors):
+                continue  # relations in a cycle with numbers are truth values
             if spec.boolean and name in needed and spec.virtual is None and (made or name in logical):
                 found.add(name)
     for name in (logical | _read_by_relaxations(program, checked, tensors)) & needed:
@@ -115,10 +118,9 @@ class Relational:
     def relaxing(self, step: Step) -> list[Step] | None:
         """A cycle of `max=` or `min=` over relations as what each change touches; None where it is something else."""
         definitions: dict[str, list[tuple[Definition, bool]]] = {name: [] for name in step.writes}
-        for i in step.equations:
-            equation = self.program.equations[i]
+        for i, definition in self._definitions(step):
             cyclic = any(access.tensor in step.writes for access in self.checked.dependencies.reads[i])
-            definitions[equation.target.tensor].append((Definition(equation, self.checked.shapes.equations[i]), cyclic))
+            definitions[definition.equation.target.tensor].append((definition, cyclic))
         try:
             found = relaxed(step.writes, definitions, self.tensors, self.estimates.number)
         except Unsupported as why:
@@ -136,7 +138,29 @@ class Relational:
         operands = (operand.value for item in found.relaxations for operand in item.operands)
         relations = (item.relation for item in found.relaxations)
         needs = dict.fromkeys(name for name in (*base, *operands, *relations) if name not in step.writes)
-        return [*before, replace(step, reads=tuple(needs), relaxations=found.relaxations)]
+        step = replace(step, reads=tuple(needs), relaxations=found.relaxations)
+        try:
+            loop = relaxing_round(step, self.tensors, {name: base_name(name) for name in step.writes})
+        except Unsupported as why:
+            return [replace(step, unsupported=str(why))]
+        return [*before, replace(step, loop=loop)]
+
+    def iterating(self, step: Step) -> list[Step]:
+        """A cycle of numbers as rounds of dense operations, after what is the same in every round."""
+        definitions: dict[str, list[Definition]] = {name: [] for name in step.writes}
+        for _, definition in self._definitions(step):
+            definitions[definition.equation.target.tensor].append(definition)
+        try:
+            builders, steps = iterated(step, definitions, self.tensors, self.estimates)
+        except Unsupported as why:
+            return [replace(step, unsupported=str(why))]
+        joins = [made for builder in builders for made in self.joins(replace(step, writes=(builder.name,)), builder)]
+        return [*joins, *steps]
+
+    def _definitions(self, step: Step) -> list[tuple[int, Definition]]:
+        """The equations of a step with their positions in the program."""
+        equations, shapes = self.program.equations, self.checked.shapes.equations
+        return [(i, Definition(equations[i], shapes[i])) for i in step.equations]
 
     def joins(self, step: Step, builder: Builder) -> list[Step]:
         """The step that makes the relations of a dense step's products."""

@@ -65,6 +65,7 @@ __all__ = [
     "RangeCheck",
     "ReadIndex",
     "Reduce",
+    "Route",
     "Saving",
     "Shape",
     "SizeCheck",
@@ -132,7 +133,9 @@ class Step:
     contributions: tuple[Contribution, ...] = ()  # of dense steps that read relations
     relaxations: tuple[Aggregate, ...] = ()  # Fixpoint of max= or min= over relations: what each new value gives
     shapes: tuple[Shape, ...] = ()  # of relations that the planner made, which are no tensors of the program
-    loop: tuple[DenseOperation, ...] = ()  # Fixpoint with the route "dense": one round, `X~next` from `X`
+    # Fixpoint with the route "dense" or "numeric": one round, `X~next` from `X`. Where there are relaxations, an
+    # engine runs one or the other.
+    loop: tuple[DenseOperation, ...] = ()
     flops: int = 0  # with open sizes at their hints
     largest: int = 0  # elements of the largest value
     unsupported: str = ""  # why no engine can run this step yet; "" when they can

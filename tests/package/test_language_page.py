@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fuse_ref import Program, RouteError
+from fuse_ref.evaluate.runner import BackendChoice
 from fuse_ref.ir.operations import ALIASES, CATALOGUE, Operation
 from fuse_ref.ir.operations import signature as written
 from tests.boundaries.sources import ROOT
@@ -65,7 +66,6 @@ def test_what_does_not_run_yet_says_so() -> None:
     programs = {
         "recurrence": "S[0] = X[0]; S[t+1] = S[t] + X[t+1]",
         "stream": "H[*t+1] = H[*t] + U[t]",
-        "fixpoint": "R[i] = 0.5 A[i, j] R[j] + B[i]",
     }
     for what, text in programs.items():
         program = Program(text)
@@ -75,7 +75,7 @@ def test_what_does_not_run_yet_says_so() -> None:
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])
-def test_cycles_of_min_over_relations_run_on_numpy_alone(backend: str) -> None:
+def test_numeric_fixpoints_run_on_numpy_alone(backend: BackendChoice) -> None:
     program = Program("input Edge(x, y); D[0] = 0; D[y] min= Edge(x, y), D[x] + W[x, y]")
     given = {"Edge": [(0, 1), (1, 2)], "W": np.ones((3, 3))}
     assert program.compile("numpy")(given)["D"].tolist() == [0, 1, 2]

@@ -1,0 +1,172 @@
+"""Numeric fixpoints on NumPy: the instructions of a round, run until no element changes any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from fuse_ref.config import ExecutionConfig
+from fuse_ref.errors import DivergenceError, LimitError
+from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
+from fuse_ref.mistakes import mistake
+from fuse_ref.plan.dataflow import reads
+from fuse_ref.plan.dense_logic import following
+from fuse_ref.plan.steps import DenseOperation, Step
+from fuse_ref.records import dataclass
+from fuse_ref.source import Span
+
+__all__ = ["Head", "History", "change", "diverges", "last_uses", "rounds_of", "write_fixpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A tensor of a group that is iterated."""
+
+    name: str
+    shape: tuple[int, ...]
+    start: int | float | bool  # of every element
+    dtype: np.dtype
+
+
+def rounds_of(step: Step) -> tuple[DenseOperation, ...]:
+    """The operations that NumPy repeats for a step: relaxations have an algorithm of their own."""
+    return () if step.relaxations else step.loop
+
+
+def last_uses(steps: Sequence[Step]) -> dict[str, int]:
+    """Of each value the position of the last operation that reads it, counted through all steps.
+
+    The end of a loop is a position too: what a round reads from outside, and what it hands on, is used until then.
+    """
+    found: dict[str, int] = {}
+    position = 0
+    for step in steps:
+        for operation in step.operations:
+            found[operation.output.out] = position
+            found.update((name, position) for name in reads(operation))
+            position += 1
+        loop = rounds_of(step)
+        if not loop:
+            continue
+        made = {operation.output.out for operation in loop} - {following(name) for name in step.writes}
+        end = position + len(loop)
+        for operation in loop:
+            for name in (operation.output.out, *reads(operation)):
+                found[name] = position if name in made else end
+            position += 1
+        found.update((name, end) for name in step.writes)
+        position = end + 1
+    return found
+
+
+class History:
+    """The largest change of each round, as a share of what changed where that is more than 1."""
+
+    def __init__(self, step: Step, config: ExecutionConfig) -> None:
+        self.step = step
+        self.config = config
+        self.changes: list[float] = []
+        self._start = time.monotonic()
+
+    def goes_on(self, largest: float) -> bool:
+        """Notes what a round changed; whether there is another one.
+
+        Raises:
+            DivergenceError: that was the last round that the settings allow, and they ask for no less.
+            LimitError: it took longer than `time_limit`.
+        """
+        config = self.config
+        self.changes.append(largest)
+        if largest <= config.tol:
+            return False
+        if len(self.changes) >= config.max_iters:
+            if config.on_divergence == "last":
+                return False
+            raise diverges(self.step.writes, self.step.span, self.changes)
+        spent = time.monotonic() - self._start
+        if config.time_limit is not None and spent > config.time_limit:
+            names = " and ".join(self.step.writes)
+            raise mistake("FUSE265", self.step.span, name=names, spent=spent, limit=config.time_limit)
+        return True
+
+
+def diverges(names: Sequence[str], span: Span | None, changes: Sequence[float]) -> DivergenceError:
+    """The error of a fixpoint that goes on after as many rounds as there are `changes`, the largest of each."""
+    last = ", ".join(f"{value:.3g}" for value in changes[-3:])
+    error = mistake("FUSE264", span, name=" and ".join(names), rounds=len(changes), history=last)
+    assert isinstance(error, DivergenceError)
+    error.residuals = tuple(changes)
+    return error
+
+
+def change(new: np.ndarray, old: np.ndarray) -> float:
+    """By how much elements changed at most, as a share of values beyond 1; equal infinities and NaN did not."""
+    if new.dtype.kind != "f":
+        return float(bool((new != old).any()))
+    new, old = np.asarray(new), np.asarray(old)  # numbers are no arrays
+    step = np.asarray(np.abs(new - old) / np.maximum(1, np.abs(new)))
+    largest = float(step.max(initial=0.0))
+    if largest == largest:
+        return largest
+    # Something is infinite or NaN.
+    same = (new == old) | (np.isnan(new) & np.isnan(old))
+    step[same] = 0
+    return float(np.nan_to_num(step, nan=np.inf).max(initial=0.0))
+
+
+def write_fixpoint(
+    emitter: Emitter,
+    step: Step,
+    heads: Sequence[Head],
+    config: ExecutionConfig,
+    write: Callable[[DenseOperation], None],
+    uses: Mapping[str, int],
+) -> Register:
+    """The instruction that runs a step to its end; the register that then holds how many rounds it took.
+
+    Args:
+        write: writes one operation.
+        uses: of `last_uses`.
+
+    Raises:
+        DivergenceError: from the instruction, where elements still change after `max_iters` rounds.
+        LimitError: likewise, after `time_limit`; its `partial` has the last iterate.
+    """
+    outside = emitter.instructions
+    body: list[Instruction] = []
+    states = [emitter.given(head.name, head.shape, head.dtype) for head in heads]
+    emitter.instructions = body
+    for operation in rounds_of(step):
+        write(operation)
+        emitter.now += 1
+    emitter.instructions = outside
+    results = [emitter.names[following(head.name)] for head in heads]
+    report = emitter.constant(0)
+    instructions = tuple(body)
+
+    def run(r: Registers) -> None:
+        for head, state in zip(heads, states, strict=True):
+            r[state] = np.full(head.shape, head.start, head.dtype)
+        history = History(step, config)
+        while True:
+            for instruction in instructions:
+                instruction(r)
+            made = [r[result] for result in results]
+            largest = max(change(new, r[state]) for new, state in zip(made, states, strict=True))
+            for new, state in zip(made, states, strict=True):
+                r[state] = new
+            try:
+                if not history.goes_on(largest):
+                    break
+            except LimitError as error:
+                error.partial = {head.name: np.asarray(new) for head, new in zip(heads, made, strict=True)}
+                raise
+        r[report] = len(history.changes)
+
+    emitter.instructions.append(run)
+    dead = [name for name in emitter.names if uses.get(name) == emitter.now]
+    emitter.finish_operation(len(emitter.infos), dead)
+    emitter.now += 1
+    return report

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,8 @@ from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.steps import DenseOperation, Plan
 
 __all__ = ["again", "agree", "draw", "operations_of", "plans", "savings_of"]
+
+Arrays: TypeAlias = dict[str, jax.Array]
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
@@ -131,19 +135,32 @@ def _jax(
     gradients: bool,
 ) -> dict[str, np.ndarray]:
     with jax.enable_x64(precision == "float64"):
-        config = ExecutionConfig(precision=precision, disabled_passes=disabled)  # type: ignore[arg-type]
-        function = fuse_jax.compile(Program(text), config=config, hints=hints)
         whole = {name: jnp.asarray(array) for name, array in given.items() if array.dtype.kind != "f"}
         floats = {name: jnp.asarray(array) for name, array in given.items() if array.dtype.kind == "f"}
-
-        def loss(items: dict[str, jax.Array]) -> tuple[jax.Array, dict[str, jax.Array]]:
-            results = function({}, {**items, **whole})
-            total = sum(jnp.sum(value * _weights(value.shape, precision)) for value in results.values())
-            return jnp.asarray(total), results
-
-        if not gradients:
-            return {name: np.asarray(value) for name, value in jax.jit(function)({}, {**floats, **whole}).items()}
-        # As one compiled function: operation by operation, JAX would compile each by itself.
-        (_, results), derivatives = jax.jit(jax.value_and_grad(loss, has_aux=True))(floats)
+        run = _compiled(text, precision, disabled, None if hints is None else tuple(hints.items()), gradients)
+        results, derivatives = run(floats, whole)
         found = {name: np.asarray(results[name]) for name in Program(text).exports}
-        return found | {f"d {name}": np.asarray(derivatives[name]) for name in floats}
+        return found | {f"d {name}": np.asarray(array) for name, array in derivatives.items()}
+
+
+@functools.cache
+def _compiled(
+    text: str, precision: str, disabled: tuple[str, ...], hints: tuple[tuple[str, int], ...] | None, gradients: bool
+) -> Callable[[Arrays, Arrays], tuple[Arrays, Arrays]]:
+    """Results and gradients by name, of floats and whole numbers: new values of known sizes compile nothing."""
+    config = ExecutionConfig(precision=precision, disabled_passes=disabled)  # type: ignore[arg-type]
+    function = fuse_jax.compile(Program(text), config=config, hints=None if hints is None else dict(hints))
+
+    def loss(floats: Arrays, whole: Arrays) -> tuple[jax.Array, Arrays]:
+        results = function({}, {**floats, **whole})
+        total = sum(jnp.sum(value * _weights(value.shape, precision)) for value in results.values())
+        return jnp.asarray(total), results
+
+    def both(floats: Arrays, whole: Arrays) -> tuple[Arrays, Arrays]:
+        if not gradients:
+            return function({}, {**floats, **whole}), {}
+        (_, results), derivatives = jax.value_and_grad(loss, has_aux=True)(floats, whole)
+        return results, derivatives
+
+    # As one compiled function: operation by operation, JAX would compile each by itself.
+    return jax.jit(both)

@@ -16,7 +16,7 @@ __all__ = ["BATCH", "KeySet", "Packing", "distinct", "spread"]
 BATCH: Final = 1 << 17
 FLAGS: Final = 1 << 16  # as many flags are quicker than a hash table, however few of them are set
 _KEY_BITS: Final = 62
-_CACHED: Final = 20  # bits of a table that stays in the cache
+_CACHED: Final = 21  # bits of a table that stays in the cache
 _NUMBER_BITS: Final = 31  # of the numbers that a KeySet gives: there is no memory for more
 # Odd, and its bits are without pattern (the golden ratio in 64 bits): Knuth, The Art of Computer Programming 3, 6.4.
 _FACTOR: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -295,9 +295,10 @@ class KeySet:
 
 
 def _capacity(bits: int) -> int:
-    # A quarter where the table is small enough to stay in the cache: then probes are few. A larger one pays for its
-    # memory, and each probe sees only the keys that the one before left: seven eighths of it.
-    return 7 << bits >> 3 if bits > _CACHED else 1 << bits >> 2
+    # A quarter, or half, where the table is small enough to stay in the cache, as probes are few then. A larger one
+    # is memory that counts, and each probe sees only the keys that the one before left: seven eighths of it.
+    eighths = 2 if bits < _CACHED else 4 if bits == _CACHED else 7
+    return eighths << bits >> 3
 
 
 class Packing:

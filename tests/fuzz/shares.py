@@ -1,4 +1,4 @@
-"""What tests do with 500 programs, half of them in `make test`: all by NumPy and torch, a share by what compiles."""
+"""What `make test` does with its 500 programs: every one by NumPy and torch, a share by what compiles."""
 
 from __future__ import annotations
 

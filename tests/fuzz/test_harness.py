@@ -30,7 +30,7 @@ SEEDS = range(500)
 
 @functools.cache
 def _programs() -> dict[int, Program]:
-    """Of the programs of the tests: those that are not refused when they are read."""
+    """Of the programs that `make test` runs: those that are not refused when they are read."""
     found = {}
     for seed in SEEDS:
         try:

@@ -1,4 +1,4 @@
-"""Random programs by the oracle and every engine: as many again as `make test` runs."""
+"""Random programs by the oracle and every engine: the second half of what `make test` runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import pytest
 from tests.fuzz.shares import BLOCK, check_block
 
 
-@pytest.mark.parametrize("first", range(250, 500, BLOCK))
+@pytest.mark.parametrize("first", range(250, 250 + 250, BLOCK))
 def test_engines_agree_with_the_oracle(first: int) -> None:
     check_block(first)

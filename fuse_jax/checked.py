@@ -81,6 +81,10 @@ class Watch:
         if check is not None:
             self._finite(check, values)
 
+    def result(self, name: str, allowed: float, values: Mapping[str, jax.Array]) -> None:
+        """Checks a tensor that a fixpoint made; `allowed` is an infinity that is right, or 0."""
+        self._finite(FiniteCheck(name, name, allowed), values)
+
     def _finite(self, check: FiniteCheck, values: Mapping[str, jax.Array]) -> None:
         value, holds, span = values[check.value], check.holds, self.spans.get(check.tensor)
         if not jnp.issubdtype(value.dtype, jnp.floating):

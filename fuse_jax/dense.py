@@ -19,12 +19,14 @@ from fuse_jax.checked import Watch
 from fuse_jax.contract import align, contract, project
 from fuse_jax.convolution import convolve
 from fuse_jax.dtypes import Numbers, numbers_of
+from fuse_jax.fixpoint import Rounds as Told
+from fuse_jax.fixpoint import check_rounds, iterate
 from fuse_jax.logic import Measure, derive
 from fuse_jax.noise import Noise
 from fuse_jax.operations import ALONG, ELEMENTWISE, WHOLE, Value
 from fuse_jax.registered import apply_registered
 from fuse_jax.relations import Held, dense, in_rows, limit_dense
-from fuse_jax.schedule import Rounds, Schedule, needs
+from fuse_jax.schedule import Iteration, Rounds, Schedule, needs
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.densely import within_limit
@@ -67,6 +69,7 @@ def run(
     noise: Noise | None = None,
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    tells: bool = False,
 ) -> dict[str, Held]:
     """Every value that is still there after the last operation, by name; relations as they are kept.
 
@@ -76,9 +79,11 @@ def run(
         watch: checks values while they are computed.
         noise: what random functions draw from; None for an evaluation.
         shapes: of the given tensors, where `values` are not all of them.
+        tells: the caller looks at the `told` values of fixpoints; else what goes on stops the run.
 
     Raises:
         CapacityError: a relation with more tuples than there is room for, or too large to be dense.
+        DivergenceError: a fixpoint that goes on.
     """
     numbers = numbers_of(config)
     arrays: dict[str, jax.Array] = {}
@@ -101,13 +106,21 @@ def run(
             with jax.named_scope(" ".join(item.heads)):
                 relations.update(derive(item, given, plan, measure, config))
         else:
-            for name in item.reads if isinstance(item, Rounds) else reads(item):
+            for name in item.reads if isinstance(item, Rounds | Iteration) else reads(item):
                 if name not in arrays:
                     limit_dense(name, tuple(relations[name].shape), config.dense_limit, plan.spans.get(name))
                     arrays[name] = dense(relations[name])
             if isinstance(item, Rounds):
                 with jax.named_scope(" ".join(item.heads)):
                     arrays.update(_rounds(item, arrays, plan, measure, numbers))
+            elif isinstance(item, Iteration):
+                with jax.named_scope(" ".join(item.heads)):
+                    made, rounds = _iteration(item, arrays, relations, plan, measure, numbers, config, watch)
+                arrays.update(made)
+                if rounds is not None and tells:
+                    arrays.update(zip(item.told, rounds, strict=True))
+                elif rounds is not None:
+                    check_rounds(item, rounds, config)
             else:
                 _run_one(item, arrays, relations, measure, numbers, watch, noise)
         for name in released:
@@ -142,6 +155,38 @@ def _rounds(
         while state[0]:  # outside compiled code a loop of JAX's would be compiled for every call
             state = one(state)
     return dict(zip(item.heads, state[1], strict=True))
+
+
+def _iteration(
+    item: Iteration,
+    values: Mapping[str, jax.Array],
+    relations: Mapping[str, Held],
+    plan: Schedule,
+    measure: Measure,
+    numbers: Numbers,
+    config: ExecutionConfig,
+    watch: Watch | None,
+) -> tuple[dict[str, jax.Array], Told | None]:
+    """The tensors of a numeric fixpoint."""
+
+    def one(state: tuple[jax.Array, ...], given: Mapping[str, jax.Array]) -> tuple[jax.Array, ...]:
+        own = {**given, **dict(zip(item.heads, state, strict=True))}
+        for operation in item.operations:
+            _run_one(operation, own, relations, measure, numbers, None, None)
+        return tuple(own[following(name)] for name in item.heads)
+
+    starts = []
+    for name, start, dtype in zip(item.heads, item.starts, item.dtypes, strict=True):
+        shape = tuple(max(0, measure(length)) for length in plan.shapes[name])
+        starts.append(jnp.full(shape, start, numbers.dtype(dtype)))
+    given = {name: values[name] for name in item.reads}
+    given |= {name: values[name] for name in item.relations if name not in relations}
+    found, rounds = iterate(item, one, given, tuple(starts), config)
+    made = dict(zip(item.heads, found, strict=True))
+    if watch is not None:
+        for name, start in zip(item.heads, item.starts, strict=True):
+            watch.result(name, float(start) if math.isinf(start) else 0.0, made)
+    return made, rounds
 
 
 def _run_one(

@@ -15,6 +15,7 @@ from fuse_jax.checked import Watch
 from fuse_jax.dense import run
 from fuse_jax.dtypes import numbers_of
 from fuse_jax.failures import on_one_device
+from fuse_jax.fixpoint import check_rounds
 from fuse_jax.kept import KeptCode, can_be_kept
 from fuse_jax.parts import Part, parts, run_parts
 from fuse_jax.relations import Held, concrete, dense, host
@@ -49,6 +50,7 @@ class JaxExecutable:
         plan = densely(plan, config)
         self._schedule = schedule(plan, outputs, natively=bool(self._opened))
         self._local = threading.local()
+        self._numbers = {step.writes: number for number, step in enumerate(plan.steps, 1) if step.loop}
         self._watch = Watch.of(plan) if config.checked else None
         # A checked run goes operation by operation, to stop at the first that is wrong.
         self._call: Callable[[dict[str, Held]], dict[str, Held]]
@@ -62,7 +64,8 @@ class JaxExecutable:
                 _log.info("compiled code is not kept: %s", reason)
             else:
                 settings = [config.precision, config.device]
-                self._call = KeptCode(self._trace, outputs, kept, settings)
+                told = tuple(name for item in self._schedule.iterations for name in item.told)
+                self._call = KeptCode(self._trace, (*outputs, *told), kept, settings)
 
     def __call__(self, values: Mapping[str, Held]) -> dict[str, Held]:
         """The outputs by name; every value is an argument of the compiled code, weights and sources too."""
@@ -75,7 +78,25 @@ class JaxExecutable:
                 made, self._local.runs = run_parts(self._parts, values)
             else:
                 made = self._call(dict(values))
+        if self._schedule.iterations:
+            self._local.iterations = self._rounds(made)
         return {name: made[name] for name in self._outputs}
+
+    @property
+    def iterations(self) -> dict[int, int]:
+        """Step number from 1 -> rounds of its fixpoint in this thread's last call."""
+        return dict(getattr(self._local, "iterations", {}))
+
+    def _rounds(self, made: Mapping[str, Held]) -> dict[int, int]:
+        """Refuses fixpoints that go on; the rounds of the others."""
+        found: dict[int, int] = {}
+        for item in self._schedule.iterations:
+            count, changes = (made.get(name) for name in item.told)
+            if isinstance(count, jax.Array) and isinstance(changes, jax.Array):
+                check_rounds(item, (count, changes), self._config)
+                if concrete(count):
+                    found[self._numbers[item.heads]] = int(count)
+        return found
 
     @property
     def rule_runs(self) -> tuple[RuleRun, ...]:
@@ -92,8 +113,9 @@ class JaxExecutable:
         return self._run(values)
 
     def _run(self, values: dict[str, Held]) -> dict[str, Held]:
-        made = run(self._schedule, values, self._config, self._watch)
-        return {name: made[name] for name in self._outputs}
+        made = run(self._schedule, values, self._config, self._watch, tells=True)
+        told = [name for item in self._schedule.iterations for name in item.told if name in made]
+        return {name: made[name] for name in (*self._outputs, *told)}
 
 
 class JaxEngine:

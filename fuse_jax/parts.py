@@ -70,13 +70,14 @@ def _code(plan: Schedule, positions: Sequence[int], config: ExecutionConfig) -> 
     made = {name for item in items for name in makes(item)}
     reads = tuple(dict.fromkeys(name for item in items for name in needs(item) if name not in made))
     later = {name for item in plan.items[positions[-1] + 1 :] for name in needs(item)} | set(plan.outputs)
+    later.update(name for item in plan.iterations for name in item.told)
     gives = tuple(name for name in made if name in later)
     # Inside compiled code XLA knows how long a value is needed.
     own = replace(plan, items=tuple(items), releases=((),) * len(items), outputs=gives)
 
     def body(values: dict[str, Held], shapes: Shapes) -> dict[str, Held]:
         _log.info("compiling for %s", ", ".join(f"{name}{list(value.shape)}" for name, value in values.items()))
-        made = run(own, values, config, shapes=dict(shapes))
+        made = run(own, values, config, shapes=dict(shapes), tells=True)
         return {name: made[name] for name in gives}
 
     return _Code(reads, jax.jit(body, static_argnums=1))

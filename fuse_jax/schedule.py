@@ -8,12 +8,14 @@ from typing import TypeAlias
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.evaluate.logic import LogicCall, logic_calls, relations_of, with_goals
+from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.dataflow import reads
+from fuse_ref.plan.iterating import start_of
 from fuse_ref.plan.operations import Aggregate, DenseOperation, Map
 from fuse_ref.plan.steps import Plan, Step
 from fuse_ref.source import Span
 
-__all__ = ["Item", "Rounds", "Schedule", "makes", "needs", "schedule"]
+__all__ = ["Item", "Iteration", "Rounds", "Schedule", "makes", "needs", "schedule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,25 @@ class Rounds:
     operations: tuple[DenseOperation, ...]  # one round: `following(X)` for each X of the heads
 
 
-Item: TypeAlias = DenseOperation | LogicCall | Rounds
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """Tensors that need each other: rounds of operations until no element changes."""
+
+    heads: tuple[str, ...]
+    starts: tuple[int | float | bool, ...]  # what every element of each holds at first
+    dtypes: tuple[Dtype, ...]
+    reads: tuple[str, ...]  # arrays that are the same in every round
+    relations: tuple[str, ...]  # likewise, of which operations take the tuples
+    operations: tuple[DenseOperation, ...]  # one round: `following(X)` for each X of the heads
+    span: Span | None
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """What the numbers of its rounds are called beside values: how many, and their changes."""
+        return f"{self.heads[0]}~rounds", f"{self.heads[0]}~changes"
+
+
+Item: TypeAlias = DenseOperation | LogicCall | Rounds | Iteration
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +68,16 @@ class Schedule:
     def operations(self) -> tuple[DenseOperation, ...]:
         """The dense operations alone, those of rounds too."""
         own = (
-            item.operations if isinstance(item, Rounds) else (item,)
+            item.operations if isinstance(item, Rounds | Iteration) else (item,)
             for item in self.items
             if not isinstance(item, LogicCall)
         )
         return tuple(operation for operations in own for operation in operations)
+
+    @property
+    def iterations(self) -> tuple[Iteration, ...]:
+        """The numeric fixpoints, in order."""
+        return tuple(item for item in self.items if isinstance(item, Iteration))
 
     @property
     def logical(self) -> bool:
@@ -71,11 +96,15 @@ def needs(item: Item) -> tuple[str, ...]:
         return (*item.relations, *item.tensors)
     if isinstance(item, Rounds):
         return item.reads
+    if isinstance(item, Iteration):
+        return (*item.reads, *item.relations)
     return (*reads(item), item.relation) if isinstance(item, Aggregate) else reads(item)
 
 
 def makes(item: Item) -> tuple[str, ...]:
     """The values that an item makes."""
+    if isinstance(item, Iteration):
+        return (*item.heads, *item.told)
     return item.heads if isinstance(item, LogicCall | Rounds) else (item.output.out,)
 
 
@@ -94,8 +123,8 @@ def schedule(plan: Plan, outputs: Iterable[str], *, natively: bool = False) -> S
         own: list[Item] = [*step.operations]
         if position in calls:
             own.append(calls[position])
-        if step.loop and step.route == "dense":
-            own.append(Rounds(step.writes, step.reads, step.loop))
+        if step.loop:
+            own.append(_loop(plan, step))
         if not own and not step.rules and step.route != "logical":
             if step.kind not in ("Load", "Store", "Answer") and needed.intersection(step.writes):
                 routed.append(step)
@@ -107,13 +136,15 @@ def schedule(plan: Plan, outputs: Iterable[str], *, natively: bool = False) -> S
                 needed.update(needs(item))
     items.reverse()
     routed.reverse()
-    aggregates = [item for item in items if isinstance(item, Aggregate)]
+    told = tuple(name for item in items if isinstance(item, Iteration) for name in item.told)
+    inner = [operation for item in items if isinstance(item, Iteration) for operation in item.operations]
+    aggregates = [item for item in (*items, *inner) if isinstance(item, Aggregate)]
     counted = frozenset(item.relation for item in aggregates)
     others = {item.relation for item in aggregates if item.operator != "sum" or item.inner}
     lengths = [call.lengths(plan) for call in calls.values()]
     return Schedule(
         tuple(items),
-        _releases(items, kept),
+        _releases(items, (*kept, *told)),
         kept,
         relations_of(plan),
         counted,
@@ -124,6 +155,23 @@ def schedule(plan: Plan, outputs: Iterable[str], *, natively: bool = False) -> S
         | {name: own for heads in lengths for name, own in heads.items()},
         {tensor.name: tensor.span for tensor in plan.program.tensors},
         tuple(tensor.name for tensor in plan.program.tensors if natively and tensor.boolean and tensor.name in needed),
+    )
+
+
+def _loop(plan: Plan, step: Step) -> Rounds | Iteration:
+    if step.route == "dense":
+        return Rounds(step.writes, step.reads, step.loop)
+    made = {*step.writes, *(operation.output.out for operation in step.loop)}
+    arrays = dict.fromkeys(name for operation in step.loop for name in reads(operation) if name not in made)
+    relations = dict.fromkeys(item.relation for item in step.loop if isinstance(item, Aggregate))
+    return Iteration(
+        step.writes,
+        tuple(start_of(plan.program, name) for name in step.writes),
+        tuple(plan.program.tensor(name).dtype for name in step.writes),
+        tuple(arrays),
+        tuple(relations),
+        step.loop,
+        step.span,
     )
 
 

@@ -64,8 +64,9 @@ def last_uses(steps: Sequence[Step]) -> dict[str, int]:
 class History:
     """The largest change of each round, as a share of what changed where that is more than 1."""
 
-    def __init__(self, step: Step, config: ExecutionConfig) -> None:
-        self.step = step
+    def __init__(self, names: Sequence[str], span: Span | None, config: ExecutionConfig) -> None:
+        self.names = names
+        self.span = span
         self.config = config
         self.changes: list[float] = []
         self._start = time.monotonic()
@@ -84,18 +85,24 @@ class History:
         if len(self.changes) >= config.max_iters:
             if config.on_divergence == "last":
                 return False
-            raise diverges(self.step.writes, self.step.span, self.changes)
+            raise diverges(self.names, self.span, self.changes)
         spent = time.monotonic() - self._start
         if config.time_limit is not None and spent > config.time_limit:
-            names = " and ".join(self.step.writes)
-            raise mistake("FUSE265", self.step.span, name=names, spent=spent, limit=config.time_limit)
+            names = " and ".join(self.names)
+            raise mistake("FUSE265", self.span, name=names, spent=spent, limit=config.time_limit)
         return True
 
 
-def diverges(names: Sequence[str], span: Span | None, changes: Sequence[float]) -> DivergenceError:
-    """The error of a fixpoint that goes on after as many rounds as there are `changes`, the largest of each."""
+def diverges(
+    names: Sequence[str], span: Span | None, changes: Sequence[float], rounds: int | None = None
+) -> DivergenceError:
+    """The error of a fixpoint that goes on.
+
+    Args:
+        changes: the largest of each round, or of the last ones where there were `rounds`.
+    """
     last = ", ".join(f"{value:.3g}" for value in changes[-3:])
-    error = mistake("FUSE264", span, name=" and ".join(names), rounds=len(changes), history=last)
+    error = mistake("FUSE264", span, name=" and ".join(names), rounds=rounds or len(changes), history=last)
     assert isinstance(error, DivergenceError)
     error.residuals = tuple(changes)
     return error
@@ -149,7 +156,7 @@ def write_fixpoint(
     def run(r: Registers) -> None:
         for head, state in zip(heads, states, strict=True):
             r[state] = np.full(head.shape, head.start, head.dtype)
-        history = History(step, config)
+        history = History(step.writes, step.span, config)
         while True:
             for instruction in instructions:
                 instruction(r)

@@ -31,8 +31,8 @@ def check_supported(
         ConfigError: a temperature for a tensor that the program does not define.
     """
     for number, step in enumerate(plan.steps, 1):
-        iterated = "numeric fixpoints run on the NumPy engine so far" if step.route == "numeric" else ""
-        reason = step.unsupported or (iterated if engine != "numpy" else "")
+        iterated = "numeric fixpoints run on NumPy and JAX so far" if step.route == "numeric" else ""
+        reason = step.unsupported or (iterated if engine == "torch" else "")
         if reason:
             raise mistake(
                 "FUSE201",

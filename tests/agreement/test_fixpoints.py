@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import dijkstra
 from fuse_ref import ConfigError, DivergenceError, ExecutionConfig, LimitError, NonFiniteError, Program, RouteError
 from fuse_ref.evaluate.runner import BackendChoice
 
-BACKENDS: tuple[BackendChoice, ...] = ("numpy",)
+BACKENDS: tuple[BackendChoice, ...] = ("numpy", "jax")
 PRECISIONS = ("float32", "float64")
 
 RANK = "R[i] = 0.85 A[i, j] R[j] + 0.15 B[i]\nexport R"
@@ -219,8 +219,9 @@ def test_infinity_and_nan_stand_still(backend: BackendChoice) -> None:
         run("R[i] = A[i] R[i] + 1\nexport R", backend, {"A": [1e200, 0.5]}, checked=True)
 
 
-def test_rounds_are_told() -> None:
-    runner = Program("R[i] = 0.5 A[i, j] R[j]\nQ[i] = 0.5 A[i, j] Q[j] + 1\nexport R, Q").compile("numpy")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rounds_are_told(backend: BackendChoice) -> None:
+    runner = Program("R[i] = 0.5 A[i, j] R[j]\nQ[i] = 0.5 A[i, j] Q[j] + 1\nexport R, Q").compile(backend)
     runner(A=np.eye(2))
     explanation = runner.explain()
     assert sorted(explanation.iterations.values()) == [1, 20]

@@ -16,6 +16,9 @@ import pytest
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# XLA rewrites programs as ever, but LLVM does less with what comes of it: half of the time of JAX tests is compiling.
+# Where rounding is what a test is about, tests.support.xla has the whole of it.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 @pytest.fixture(autouse=True, scope="session")

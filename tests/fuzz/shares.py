@@ -8,6 +8,7 @@ from tests.fuzz.campaign import shrink_finding
 from tests.fuzz.draw import draw
 from tests.fuzz.gradients import gradient_problems, jax_gradient
 from tests.fuzz.judge import Way, judge
+from tests.support.xla import fully_optimised
 
 __all__ = ["BLOCK", "check_block"]
 
@@ -32,7 +33,8 @@ def check_block(first: int) -> None:
             ways += (("torch compiled", "float64"),)
         if seed % 50 == 3:
             ways += (("torch aot", "float32"),)
-        verdict = judge(sketch, ways)
+        with fully_optimised():
+            verdict = judge(sketch, ways)
         problems = list(verdict.problems)
         if verdict.accepted and not verdict.not_yet and not problems and seed % 2 == 0:
             problems += gradient_problems(sketch, jax_way=jax_gradient if seed % 20 == 4 else None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +12,15 @@ import pytest
 import fuse_jax
 from fuse_jax.extremes import extreme
 from fuse_ref import ExecutionConfig
+from tests.support.xla import fully_optimised
 
 _DOUBLE = ExecutionConfig(precision="float64")
+
+
+@pytest.fixture(autouse=True)
+def _as_users_have_it() -> Iterator[None]:
+    with fully_optimised():
+        yield
 
 
 @pytest.mark.parametrize("operator", ["max", "min"])

@@ -45,6 +45,7 @@ def test_first_and_second_derivatives(operator: str) -> None:
     with jax.enable_x64(True):
         function = fuse_jax.compile(Program(text), config=ExecutionConfig(precision="float64"))
 
+        @jax.jit
         def call(values: jax.Array, table: jax.Array) -> jax.Array:
             found = function({}, {"Z": values, "E": table, "X": INDEX})["O"]
             return jnp.where(jnp.isfinite(found), found, 0)

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from fuse_ref.analysis.lengths import Fixed, Length, Linear, Maximum, floor_divide, linear, maximum
+from fuse_ref.analysis.lengths import (
+    Fixed,
+    Length,
+    Linear,
+    Maximum,
+    Minimum,
+    floor_divide,
+    linear,
+    lower_bound,
+    maximum,
+)
 from fuse_ref.analysis.limits import ScopeTable, Slot, affine_part
 from fuse_ref.ir.index import SliceIndex
 
-__all__ = ["at_least_zero", "deciding_slice", "open_slice", "slice_length", "written_variables"]
+__all__ = [
+    "at_least_zero",
+    "deciding_slice",
+    "greatest",
+    "open_slice",
+    "reaches",
+    "slice_length",
+    "written_variables",
+]
 
 
 def deciding_slice(table: ScopeTable, variable: str) -> Slot:
@@ -57,3 +75,36 @@ def at_least_zero(length: Length) -> Length:
                     rest = [(item, c) for item, c in length.terms if c < 0]
                     length = linear([(inner, 1), *rest], length.offset)
     return maximum([length, Fixed(0)])
+
+
+def greatest(lengths: Sequence[Length]) -> Length:
+    """The greatest length; those that another is known to reach are left out."""
+    kept: list[Length] = []
+    for length in lengths:
+        if not any(reaches(other, length) for other in kept):
+            kept = [other for other in kept if not reaches(length, other)]
+            kept.append(length)
+    return maximum(kept)
+
+
+def reaches(one: Length, other: Length) -> bool:
+    """Whether `one` is known to be at least `other`, whatever a call gives."""
+    if one == other:
+        return True
+    if (items := _least_of(one)) is not None:
+        return all(reaches(item, other) for item in items)
+    if (items := _least_of(other)) is not None:
+        return any(reaches(one, item) for item in items)
+    least = lower_bound(linear([(one, 1), (other, -1)]))
+    return least is not None and least >= 0
+
+
+def _least_of(length: Length) -> list[Length] | None:
+    """The lengths of which it is the least; None where it is no such thing."""
+    match length:
+        case Minimum(items):
+            return list(items)
+        case Linear(((Minimum(items), 1),), offset):
+            return [linear([(item, 1)], offset) for item in items]
+        case _:
+            return None

@@ -46,7 +46,7 @@ from fuse_ref.plan.steps import (
     WriteIndex,
 )
 
-__all__ = ["combine_of", "write_operation"]
+__all__ = ["array_type", "combine_of", "write_operation"]
 
 Sizes = Callable[[Length], int]
 
@@ -59,7 +59,7 @@ def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -
     """
     output = operation.output
     shape = tuple(max(0, sizes(length)) for length in output.lengths)
-    dtype = _dtype(emitter, output.dtype)
+    dtype = array_type(emitter, output.dtype)
     match operation:
         case LiteralArray(values=values):
             register = emitter.constant(np.array(values, dtype).reshape(shape))
@@ -176,7 +176,7 @@ def _concat(emitter: Emitter, operation: Concat, shape: tuple[int, ...], dtype: 
     return emitter.call(joined, registers, shape, dtype)
 
 
-def _dtype(emitter: Emitter, dtype: Dtype) -> np.dtype:
+def array_type(emitter: Emitter, dtype: Dtype) -> np.dtype:
     match dtype:
         case "float":
             return emitter.float_type

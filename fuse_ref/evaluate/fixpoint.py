@@ -10,14 +10,14 @@ import numpy as np
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.errors import DivergenceError, LimitError
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
+from fuse_ref.evaluate.uses import rounds_of
 from fuse_ref.mistakes import mistake
-from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.dense_logic import following
 from fuse_ref.plan.steps import DenseOperation, Step
 from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
-__all__ = ["Head", "History", "change", "diverges", "last_uses", "rounds_of", "write_fixpoint"]
+__all__ = ["Head", "History", "change", "diverges", "write_fixpoint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,37 +28,6 @@ class Head:
     shape: tuple[int, ...]
     start: int | float | bool  # of every element
     dtype: np.dtype
-
-
-def rounds_of(step: Step) -> tuple[DenseOperation, ...]:
-    """The operations that NumPy repeats for a step: relaxations have an algorithm of their own."""
-    return () if step.relaxations else step.loop
-
-
-def last_uses(steps: Sequence[Step]) -> dict[str, int]:
-    """Of each value the position of the last operation that reads it, counted through all steps.
-
-    The end of a loop is a position too: what a round reads from outside, and what it hands on, is used until then.
-    """
-    found: dict[str, int] = {}
-    position = 0
-    for step in steps:
-        for operation in step.operations:
-            found[operation.output.out] = position
-            found.update((name, position) for name in reads(operation))
-            position += 1
-        loop = rounds_of(step)
-        if not loop:
-            continue
-        made = {operation.output.out for operation in loop} - {following(name) for name in step.writes}
-        end = position + len(loop)
-        for operation in loop:
-            for name in (operation.output.out, *reads(operation)):
-                found[name] = position if name in made else end
-            position += 1
-        found.update((name, end) for name in step.writes)
-        position = end + 1
-    return found
 
 
 class History:
@@ -134,7 +103,7 @@ def write_fixpoint(
     """The instruction that runs a step to its end; the register that then holds how many rounds it took.
 
     Args:
-        write: writes one operation.
+        write: writes one operation, and counts it.
         uses: of `last_uses`.
 
     Raises:
@@ -147,7 +116,6 @@ def write_fixpoint(
     emitter.instructions = body
     for operation in rounds_of(step):
         write(operation)
-        emitter.now += 1
     emitter.instructions = outside
     results = [emitter.names[following(head.name)] for head in heads]
     report = emitter.constant(0)

@@ -15,7 +15,7 @@ from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions, spread
 from fuse_ref.evaluate.dense import combine_of, write_operation
 from fuse_ref.evaluate.entries import Kept
-from fuse_ref.evaluate.fixpoint import Head, last_uses, rounds_of, write_fixpoint
+from fuse_ref.evaluate.fixpoint import Head, write_fixpoint
 from fuse_ref.evaluate.logic import (
     LogicCall,
     as_dense,
@@ -26,9 +26,11 @@ from fuse_ref.evaluate.logic import (
     tuples_name,
     with_goals,
 )
+from fuse_ref.evaluate.recurrent import write_recurrence
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
 from fuse_ref.evaluate.relaxation import Relaxing
 from fuse_ref.evaluate.support import check_supported
+from fuse_ref.evaluate.uses import every_operation, last_uses, rounds_of
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
@@ -126,7 +128,7 @@ class NumpyExecutable:
         self._logic = with_goals(logic_calls(plan.steps), plan, outputs)
         self._counted = counted_heads(plan, outputs)
         self._dense_reads = dense_reads(plan)
-        operations = [operation for step in plan.steps for operation in step.operations]
+        operations = [operation for step in plan.steps for operation in every_operation(step)]
         made = {operation.output.out for operation in operations}
         made.update(name for step in plan.steps if rounds_of(step) for name in step.writes)
         self._last_use = last_uses(plan.steps)
@@ -196,7 +198,8 @@ class NumpyExecutable:
         for position, step in enumerate(self._plan.steps):
             for operation in step.operations:
                 self._write_one(emitter, operation, step, sizes)
-                emitter.now += 1
+            if step.recurrence is not None:
+                write_recurrence(emitter, step, sizes, self._write_one, self._last_use)
             if position in self._logic:
                 runs.append(self._write_logic(emitter, self._logic[position], sizes))
             if step.relaxations:
@@ -229,6 +232,7 @@ class NumpyExecutable:
             _write_check(emitter, self._finite.after[name], self._spans.get(self._finite.after[name].tensor))
         used = {*reads(operation), name}
         emitter.finish_operation(first, [other for other in used if self._last_use[other] <= emitter.now])
+        emitter.now += 1
 
     # Relations ------------------------------------------------------------------------------------
 

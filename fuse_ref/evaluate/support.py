@@ -31,8 +31,7 @@ def check_supported(
         ConfigError: a temperature for a tensor that the program does not define.
     """
     for number, step in enumerate(plan.steps, 1):
-        iterated = "numeric fixpoints run on NumPy and JAX so far" if step.route == "numeric" else ""
-        reason = step.unsupported or (iterated if engine == "torch" else "")
+        reason = step.unsupported or _elsewhere(step, engine)
         if reason:
             raise mistake(
                 "FUSE201",
@@ -55,6 +54,15 @@ def check_supported(
             value = getattr(policies, field)
             if value is not None:
                 raise _setting(field, value, "weights are used whole and as they are so far")
+
+
+def _elsewhere(step: Step, engine: str) -> str:
+    """Why a step that another engine runs does not run on this one; "" where it does."""
+    if step.recurrence is not None and engine != "numpy":
+        return "recurrences run on NumPy so far"
+    if step.route == "numeric" and engine == "torch":
+        return "numeric fixpoints run on NumPy and JAX so far"
+    return ""
 
 
 def _tensors(step: Step) -> str:

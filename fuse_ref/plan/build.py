@@ -10,6 +10,7 @@ from fuse_ref.analysis.check import Checked, check_program
 from fuse_ref.analysis.dependencies import Group
 from fuse_ref.analysis.extents import Finding
 from fuse_ref.analysis.lengths import Extent, linear
+from fuse_ref.analysis.recurrence import Cycle
 from fuse_ref.analysis.shapes import Shapes
 from fuse_ref.analysis.sizes import axes_of_letter, unknown_axis
 from fuse_ref.errors import FuseError
@@ -22,11 +23,12 @@ from fuse_ref.plan.estimates import OPEN_SIZE, Estimates
 from fuse_ref.plan.logic import contribution
 from fuse_ref.plan.lower import Definition, lower_sink, lower_tensor
 from fuse_ref.plan.passes import improve
+from fuse_ref.plan.recurrent import recurrent
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.relational import Relational, is_positive, read_by_logic, sparse_relations
 from fuse_ref.plan.schedule import schedule
 from fuse_ref.plan.steps import DenseOperation, Plan, RangeCheck, Shape, SizeCheck, Step
-from fuse_ref.plan.values import Unsupported
+from fuse_ref.plan.values import Builder, Unsupported
 
 __all__ = ["build_plan"]
 
@@ -204,8 +206,7 @@ class _Planner:
                 and not is_positive(self.checked, self.tensors, group)
             ):
                 route: Literal["dense", "streaming"] = "streaming" if cycle.virtual else "dense"
-                what = "streams do not run yet" if cycle.virtual else "recurrences do not run yet"
-                return [Step("Recurrence", *common, route, cycle.reason, unsupported=what, span=span)]
+                return self._recurrence(Step("Recurrence", *common, route, cycle.reason, span=span), cycle)
             if self.mode == "single":
                 raise mistake("FUSE162", span, tensors=" and ".join(group.tensors), reason=cycle.reason)
             if boolean and self.dense_logic:
@@ -239,6 +240,26 @@ class _Planner:
         except Unsupported as why:
             return [replace(step, unsupported=str(why))]
         return [*self.relational.joins(step, builder), self.relational.measured(step, builder)]
+
+    def _recurrence(self, step: Step, cycle: Cycle) -> list[Step]:
+        if cycle.virtual:
+            return [replace(step, unsupported="streams do not run yet")]
+        if any(self.tensors.specs[name].boolean for name in step.writes) and not self.dense_logic:
+            return [replace(step, unsupported="relations along an axis do not run yet")]
+        readers = self.checked.dependencies.readers
+        observed = {*self.program.exports, *(query.target.tensor for query in self.program.queries)}
+        observed.update(read.tensor for sink in self.program.sinks for read in reads(sink.body))
+        observed.update(name for name in step.writes if set(readers.get(name, ())) - set(step.equations))
+        definitions = [Definition(self.program.equations[i], self.checked.shapes.equations[i]) for i in step.equations]
+
+        def finish(dense: Step, builder: Builder, tensors: Tensors) -> list[Step]:
+            relational = replace(self.relational, tensors=tensors)
+            return [*relational.joins(dense, builder), relational.measured(dense, builder)]
+
+        try:
+            return recurrent(step, definitions, cycle.along, self.tensors, self.estimates.number, finish, observed)
+        except Unsupported as why:
+            return [replace(step, unsupported=str(why))]
 
     def _loop(self, step: Step) -> list[Step]:
         """Relations that need each other, as rounds of dense operations."""

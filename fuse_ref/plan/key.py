@@ -20,7 +20,8 @@ def plan_key(plan: Plan) -> str:
         # Its repr would hold the lines that sizes come from.
         digest(plan.program),
         tuple(
-            (step.kind, step.equations, step.route, step.operations, step.loop, step.unsupported) for step in plan.steps
+            (step.kind, step.equations, step.route, step.operations, step.loop, step.recurrence, step.unsupported)
+            for step in plan.steps
         ),
         plan.shapes,
         tuple((c.tensor, c.position, c.relation, c.expected) for c in plan.size_checks),

@@ -43,6 +43,7 @@ __all__ = [
     "Aggregate",
     "Along",
     "Attention",
+    "Carry",
     "Concat",
     "ConcatPart",
     "Condition",
@@ -64,11 +65,13 @@ __all__ = [
     "Plan",
     "RangeCheck",
     "ReadIndex",
+    "Recurrence",
     "Reduce",
     "Route",
     "Saving",
     "Shape",
     "SizeCheck",
+    "Slice",
     "Step",
     "Whole",
     "Window",
@@ -119,6 +122,46 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """What one step of a recurrence sees of a value outside: one position along one of its dimensions."""
+
+    name: str  # in the body; the dimensions of `value` without this one, in their order
+    value: str
+    dimension: int
+    start: Length  # the position that the first step sees; the next ones follow in the recurrence's direction
+    inside: bool  # every step's position is one of the value; else what lies outside is not used: any number will do
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """One tensor of a recurrence."""
+
+    output: Output  # the tensor as a whole, under the name that it has outside
+    dimension: int  # along which it is made
+    own: str  # what the body calls this step's value; the dimensions of the tensor without that one
+    backs: tuple[str, ...]  # what the body calls the values of 1, 2, ... steps before; "" where it reads none of them
+    start: Length  # the position that the first step makes
+    base: str  # a value of the tensor's shape that holds the positions that no step makes; "" where there is none
+    neutral: float  # what they hold then. Steps before the first see it too, but 0 outside of the tensor
+    kept: bool  # something outside reads the tensor; else no more is needed of it than the steps read
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """Steps one after another along an axis: each computes one position of every tensor of the group.
+
+    The body is steps of a plan, dense ones and recurrences along further axes. They read, each under its name: slices,
+    what the steps before have made, and whole values from outside, which are the same in every step.
+    """
+
+    steps: Length  # how many; none where it is negative
+    direction: Literal[1, -1]
+    carries: tuple[Carry, ...]
+    slices: tuple[Slice, ...]
+    body: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     kind: StepKind
     equations: tuple[int, ...]  # positions in program.equations; sinks and queries for Store and Answer
@@ -136,6 +179,7 @@ class Step:
     # Fixpoint with the route "dense" or "numeric": one round, `X~next` from `X`. Where there are relaxations, an
     # engine runs one or the other.
     loop: tuple[DenseOperation, ...] = ()
+    recurrence: Recurrence | None = None  # of a Recurrence: how it moves, and what one of its steps computes
     flops: int = 0  # with open sizes at their hints
     largest: int = 0  # elements of the largest value
     unsupported: str = ""  # why no engine can run this step yet; "" when they can

@@ -64,7 +64,6 @@ def test_links_of_the_contents_lead_to_headings() -> None:
 def test_what_does_not_run_yet_says_so() -> None:
     """Each `no` of the table of section 12, on a program that shows it."""
     programs = {
-        "recurrence": "S[0] = X[0]; S[t+1] = S[t] + X[t+1]",
         "stream": "H[*t+1] = H[*t] + U[t]",
     }
     for what, text in programs.items():

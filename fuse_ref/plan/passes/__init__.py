@@ -38,6 +38,7 @@ def improve(plan: Plan, estimates: Estimates, *, disabled: Collection[str] = ())
     steps: list[Step] = []
     savings: list[Saving] = []
     for position, step in enumerate(plan.steps):
+        given |= {operation.output.out: operation.output for operation in step.operations}
         if not step.operations:
             steps.append(step)
             continue

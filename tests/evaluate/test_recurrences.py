@@ -1,0 +1,59 @@
+"""Recurrences on NumPy: as loops over positions give them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fuse_ref import ExecutionConfig, Program
+from tests.support.oracle import run as oracle
+from tests.support.recurrence_programs import PROGRAMS, numbers
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_as_by_loops(name: str) -> None:
+    item = PROGRAMS[name]
+    program = Program(item.text)
+    runner = program.compile("numpy", config=ExecutionConfig(precision="auto"))
+    for seed, length, dtype in ((0, 5, np.float32), (1, 5, np.float64), (2, 1, np.float64), (3, 3, np.float64)):
+        given = {key: value.astype(dtype) for key, value in item.inputs(numbers(seed), length).items()}
+        found = runner(given)
+        wanted = oracle(program.explicit(), given).exports
+        for key, value in found.items():
+            tolerance = 1e-5 if dtype == np.float32 else 1e-12
+            np.testing.assert_allclose(value, wanted[key], tolerance, tolerance, err_msg=f"{key}, length {length}")
+
+
+def test_no_positions() -> None:
+    runner = Program("H[i, t+1] = tanh(W[i, j] H[j, t] + U[i, t])\nexport H").compile("numpy")
+    assert runner(W=np.ones((3, 3)), U=np.ones((3, 0)))["H"].tolist() == [[0], [0], [0]]
+    assert runner(W=np.ones((0, 0)), U=np.ones((0, 2)))["H"].shape == (0, 3)
+
+
+def test_nothing_outside_is_written_over() -> None:
+    program = Program("A[i] = 2 X[i]\nH[t+1, i] = exp(H[t, i] A[i]) + U[t, i]\nexport H, A")
+    given = {"X": np.linspace(-1, 0, 20_000), "U": np.ones((4, 20_000))}
+    copies = {name: value.copy() for name, value in given.items()}
+    runner = program.compile("numpy", config=ExecutionConfig(precision="float64"))
+    first = runner(given)
+    second = runner(given)
+    for name, value in copies.items():
+        assert np.array_equal(given[name], value)
+    assert np.array_equal(first["A"], 2 * copies["X"])
+    assert np.array_equal(first["H"], second["H"])
+
+
+def test_what_does_not_depend_on_the_group_is_computed_before_the_steps() -> None:
+    plan = Program("H[i, t+1] = tanh(W[i, j] H[j, t] + V[i, k] U[k, t] + B[i])\nexport H").plan()
+    before, moving = plan.steps
+    assert [type(operation).__name__ for operation in before.operations] == ["Contract", "Map"]
+    assert moving.recurrence is not None
+    (body,) = moving.recurrence.body
+    assert [type(operation).__name__ for operation in body.operations] == ["Contract", "Map", "Map"]
+
+
+def test_layers_need_no_masks() -> None:
+    (moving,) = (step for step in Program(PROGRAMS["layers"].text).plan().steps if step.recurrence is not None)
+    assert moving.recurrence is not None
+    assert all(item.inside for item in moving.recurrence.slices)
+    assert {carry.output.out: carry.kept for carry in moving.recurrence.carries} == {"S": True, "Q": False}

@@ -24,9 +24,10 @@ from fuse_jax.fixpoint import check_rounds, iterate
 from fuse_jax.logic import Measure, derive
 from fuse_jax.noise import Noise
 from fuse_jax.operations import ALONG, ELEMENTWISE, WHOLE, Value
+from fuse_jax.recurrence import recur
 from fuse_jax.registered import apply_registered
 from fuse_jax.relations import Held, dense, in_rows, limit_dense
-from fuse_jax.schedule import Iteration, Rounds, Schedule, needs
+from fuse_jax.schedule import InOrder, Iteration, Rounds, Schedule, needs
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.densely import within_limit
@@ -106,7 +107,7 @@ def run(
             with jax.named_scope(" ".join(item.heads)):
                 relations.update(derive(item, given, plan, measure, config))
         else:
-            for name in item.reads if isinstance(item, Rounds | Iteration) else reads(item):
+            for name in item.reads if isinstance(item, Rounds | Iteration | InOrder) else reads(item):
                 if name not in arrays:
                     limit_dense(name, tuple(relations[name].shape), config.dense_limit, plan.spans.get(name))
                     arrays[name] = dense(relations[name])
@@ -121,6 +122,13 @@ def run(
                     arrays.update(zip(item.told, rounds, strict=True))
                 elif rounds is not None:
                     check_rounds(item, rounds, config)
+            elif isinstance(item, InOrder):
+
+                def apply(operation: DenseOperation, own: dict[str, jax.Array]) -> None:
+                    _run_one(operation, own, relations, measure, numbers, None, None)
+
+                given = {name: arrays[name] for name in needs(item) if name not in relations}
+                arrays.update(recur(item, given, apply, measure, numbers, watch))
             else:
                 _run_one(item, arrays, relations, measure, numbers, watch, noise)
         for name in released:

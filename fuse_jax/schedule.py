@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.evaluate.logic import LogicCall, logic_calls, relations_of, with_goals
+from fuse_ref.evaluate.uses import every_operation
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.iterating import start_of
@@ -15,7 +16,7 @@ from fuse_ref.plan.operations import Aggregate, DenseOperation, Map
 from fuse_ref.plan.steps import Plan, Step
 from fuse_ref.source import Span
 
-__all__ = ["Item", "Iteration", "Rounds", "Schedule", "makes", "needs", "schedule"]
+__all__ = ["InOrder", "Item", "Iteration", "Rounds", "Schedule", "makes", "needs", "schedule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,28 @@ class Iteration:
         return f"{self.heads[0]}~rounds", f"{self.heads[0]}~changes"
 
 
-Item: TypeAlias = DenseOperation | LogicCall | Rounds | Iteration
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """Tensors that need each other, computed position by position along an axis."""
+
+    step: Step
+    reads: tuple[str, ...]  # arrays from outside
+    relations: tuple[str, ...]  # likewise, of which operations take the tuples
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The tensors that something outside reads."""
+        made = self.step.recurrence
+        assert made is not None
+        return tuple(carry.output.out for carry in made.carries if carry.kept)
+
+    @property
+    def operations(self) -> tuple[DenseOperation, ...]:
+        """Those of one step, with those of recurrences inside it."""
+        return tuple(every_operation(self.step))
+
+
+Item: TypeAlias = DenseOperation | LogicCall | Rounds | Iteration | InOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +90,7 @@ class Schedule:
     def operations(self) -> tuple[DenseOperation, ...]:
         """The dense operations alone, those of rounds too."""
         own = (
-            item.operations if isinstance(item, Rounds | Iteration) else (item,)
+            item.operations if isinstance(item, Rounds | Iteration | InOrder) else (item,)
             for item in self.items
             if not isinstance(item, LogicCall)
         )
@@ -96,7 +118,7 @@ def needs(item: Item) -> tuple[str, ...]:
         return (*item.relations, *item.tensors)
     if isinstance(item, Rounds):
         return item.reads
-    if isinstance(item, Iteration):
+    if isinstance(item, Iteration | InOrder):
         return (*item.reads, *item.relations)
     return (*reads(item), item.relation) if isinstance(item, Aggregate) else reads(item)
 
@@ -105,7 +127,7 @@ def makes(item: Item) -> tuple[str, ...]:
     """The values that an item makes."""
     if isinstance(item, Iteration):
         return (*item.heads, *item.told)
-    return item.heads if isinstance(item, LogicCall | Rounds) else (item.output.out,)
+    return item.heads if isinstance(item, LogicCall | Rounds | InOrder) else (item.output.out,)
 
 
 def schedule(plan: Plan, outputs: Iterable[str], *, natively: bool = False) -> Schedule:
@@ -125,6 +147,8 @@ def schedule(plan: Plan, outputs: Iterable[str], *, natively: bool = False) -> S
             own.append(calls[position])
         if step.loop:
             own.append(_loop(plan, step))
+        if step.recurrence is not None:
+            own.append(_in_order(step))
         if not own and not step.rules and step.route != "logical":
             if step.kind not in ("Load", "Store", "Answer") and needed.intersection(step.writes):
                 routed.append(step)
@@ -137,7 +161,7 @@ def schedule(plan: Plan, outputs: Iterable[str], *, natively: bool = False) -> S
     items.reverse()
     routed.reverse()
     told = tuple(name for item in items if isinstance(item, Iteration) for name in item.told)
-    inner = [operation for item in items if isinstance(item, Iteration) for operation in item.operations]
+    inner = [operation for item in items if isinstance(item, Iteration | InOrder) for operation in item.operations]
     aggregates = [item for item in (*items, *inner) if isinstance(item, Aggregate)]
     counted = frozenset(item.relation for item in aggregates)
     others = {item.relation for item in aggregates if item.operator != "sum" or item.inner}
@@ -172,6 +196,15 @@ def _loop(plan: Plan, step: Step) -> Rounds | Iteration:
         tuple(relations),
         step.loop,
         step.span,
+    )
+
+
+def _in_order(step: Step) -> InOrder:
+    relations = {item.relation for item in every_operation(step) if isinstance(item, Aggregate)}
+    return InOrder(
+        step,
+        tuple(name for name in step.reads if name not in relations),
+        tuple(name for name in step.reads if name in relations),
     )
 
 

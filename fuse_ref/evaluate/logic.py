@@ -14,6 +14,7 @@ import numpy as np
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.operations import ELEMENTWISE
+from fuse_ref.evaluate.uses import every_operation
 from fuse_ref.ir.index import Affine, Index, Symbol
 from fuse_ref.ir.nodes import Axis
 from fuse_ref.mistakes import mistake
@@ -41,13 +42,13 @@ __all__ = [
 def relations_of(plan: Plan) -> frozenset[str]:
     """What an engine keeps the tuples of: tensors, and the relations that the planner made."""
     numeric = {tensor.name for tensor in plan.program.tensors if not tensor.boolean}
-    tables = {operation.output.out for step in plan.steps for operation in step.operations}
+    tables = {operation.output.out for step in plan.steps for operation in every_operation(step)}
     tables.update(name for step in plan.steps if step.loop for name in step.writes)
     names = {name for step in plan.steps for rule in step.rules for name in (rule.head, *_relations(rule))}
     names.update(
         operation.relation
         for step in plan.steps
-        for operation in (*step.operations, *step.relaxations, *step.loop)
+        for operation in (*every_operation(step), *step.relaxations, *step.loop)
         if isinstance(operation, Aggregate)
     )
     return frozenset(names - numeric - tables)
@@ -61,7 +62,7 @@ def tuples_name(name: str) -> str:
 def dense_reads(plan: Plan) -> frozenset[str]:
     """The values that dense operations read."""
     repeated = (operation for step in plan.steps if not step.relaxations for operation in step.loop)
-    operations = itertools.chain((operation for step in plan.steps for operation in step.operations), repeated)
+    operations = itertools.chain((operation for step in plan.steps for operation in every_operation(step)), repeated)
     return frozenset(name for operation in operations for name in reads(operation))
 
 
@@ -192,7 +193,7 @@ def counted_heads(plan: Plan, outputs: Sequence[str]) -> dict[str, tuple[int, ..
     relaxed = (item for step in plan.steps for item in (*step.relaxations, *step.loop))
     other.update(item.relation for item in relaxed if isinstance(item, Aggregate))
     found: dict[str, tuple[int, ...]] = {}
-    for operation in (operation for step in plan.steps for operation in step.operations):
+    for operation in (operation for step in plan.steps for operation in every_operation(step)):
         other.update(reads(operation))
         if isinstance(operation, Aggregate):
             name = operation.relation

@@ -51,7 +51,9 @@ def lower_facts(tensor: _Tensor, facts: Sequence[Definition]) -> tuple[Lowered, 
     if tensor.dtype == "bool":
         values = {flat: int(value > 0) for flat, value in values.items()}
     size = math.prod(block)
-    neutral = 0 if tensor.dtype == "bool" else NEUTRAL[operator]
+    neutral: int | float = 0 if tensor.dtype == "bool" else NEUTRAL[operator]
+    if tensor.dtype == "int64" and math.isfinite(neutral):
+        neutral = int(neutral)  # beside whole numbers
     number = _placed(tensor, block, tuple(values.get(i, neutral) for i in range(size)))
     if operator != "avg=":
         return number, 1

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fuse_jax.contract import align, contract
+from fuse_jax.contract import align, as_factor, contract
 from fuse_ref.plan.roles import attention_roles
 from fuse_ref.plan.steps import Attention
 
@@ -26,9 +26,9 @@ def attend(operation: Attention, values: Mapping[str, jax.Array], shape: tuple[i
     present = {*query.labels, *key.labels, *(label for item in masks for label in item.labels)}
     labels = (*(label for label in (*roles.batch, *roles.rows) if label in present), operation.axis)
     scores = contract(
-        values[query.value].astype(dtype),
+        as_factor(values[query.value], dtype),
         query.labels,
-        values[key.value].astype(dtype),
+        as_factor(values[key.value], dtype),
         key.labels,
         tuple(label for label in labels if label in (*query.labels, *key.labels)),
         dtype,
@@ -42,7 +42,8 @@ def attend(operation: Attention, values: Mapping[str, jax.Array], shape: tuple[i
     if operation.keep is not None and operation.empty == "zero":
         keep = align(values[operation.keep.value], operation.keep.labels, labels)
         weights = jnp.where(keep, weights, 0)
-    return contract(weights, labels, values[value.value].astype(dtype), value.labels, operation.output.labels, dtype)
+    factor = as_factor(values[value.value], dtype)
+    return contract(weights.astype(factor.dtype), labels, factor, value.labels, operation.output.labels, dtype)
 
 
 def _kept(

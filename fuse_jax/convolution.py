@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fuse_jax.contract import full_precision
+from fuse_jax.contract import as_factor, full_precision
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.plan.roles import ConvolutionRoles, convolution_roles
 from fuse_ref.plan.steps import Convolve
@@ -43,7 +43,9 @@ def convolve(
         return jnp.zeros(shape, dtype)
     image = lax.transpose(image, [operation.image.labels.index(label) for label in roles.image])
     weights = lax.transpose(weights, [operation.filter.labels.index(label) for label in roles.filter])
-    image, weights = image.astype(dtype), weights.astype(dtype)
+    image, weights = as_factor(image, dtype), as_factor(weights, dtype)
+    if image.dtype != weights.dtype:
+        image, weights = image.astype(dtype), weights.astype(dtype)
     starts = [measure(window.offset) for window in operation.windows]
     sizes = (count(roles.batch), count(roles.groups), count(roles.channels), count(roles.filters))
     small = sizes[2] * sizes[3] <= _SMALL or dtype == np.float64
@@ -81,6 +83,7 @@ def _library(
         rhs_dilation=[abs(window.dilation) for window in windows],
         feature_group_count=groups,
         precision=full_precision(image.dtype),
+        preferred_element_type=np.float32 if image.dtype.itemsize == 2 else None,
     )
 
 
@@ -106,6 +109,8 @@ def _shifted(
         before, after = max(0, -low), max(0, high - lengths[window.source] + 1)
         padding.append((before, after, 0))
         firsts.append(start + before)
+    if image.dtype.itemsize == 2:
+        image, weights = image.astype(np.float32), weights.astype(np.float32)
     image = lax.pad(image, jnp.zeros((), image.dtype), padding)
     total: jax.Array | None = None
     for taps in np.ndindex(*(lengths[label] for label in roles.taps)):

@@ -16,7 +16,7 @@ from fuse_jax import gathering, indexing
 from fuse_jax.aggregate import aggregate
 from fuse_jax.attention import attend
 from fuse_jax.checked import Watch
-from fuse_jax.contract import align, contract, project
+from fuse_jax.contract import align, as_factor, contract, project
 from fuse_jax.convolution import convolve
 from fuse_jax.dtypes import Numbers, numbers_of
 from fuse_jax.fixpoint import Rounds as Told
@@ -212,12 +212,38 @@ def _run_one(
         watch.before(operation, values, shape, measure)
     # The scope puts the tensor's name into profiles and compiled code.
     with jax.named_scope(output.out):
-        made = _apply(operation, values, relations, shape, measure, numbers, noise)
+        apply = _narrowly if numbers.narrow else _apply
+        made = apply(operation, values, relations, shape, measure, numbers, noise)
     if made.shape != shape:
         raise AssertionError(f"{output.out}: {made.shape} was computed, the plan says {shape}")
     values[output.out] = made
     if watch is not None:
         watch.after(operation, values)
+
+
+def _narrowly(
+    operation: DenseOperation,
+    values: Mapping[str, jax.Array],
+    relations: Mapping[str, Held],
+    shape: tuple[int, ...],
+    measure: Measure,
+    numbers: Numbers,
+    noise: Noise | None,
+) -> jax.Array:
+    """An operation on floats of 16 bits: computed in float32, rounded once. Products take their operands as they are.
+
+    What is computed of positions alone is not rounded before it meets a tensor: 300 and 301 are one number in bfloat16.
+    """
+    rounds = any(values[name].dtype == numbers.precision for name in reads(operation)) or "~" not in operation.output.out
+    if isinstance(operation, LiteralArray) or (rounds and isinstance(operation, Index | Permute | Expand | Concat)):
+        return _apply(operation, values, relations, shape, measure, numbers, noise).astype(
+            numbers.dtype(operation.output.dtype)
+        )
+    if not isinstance(operation, Contract | Convolve | Attention):
+        narrow = [name for name in reads(operation) if values[name].dtype == numbers.precision]
+        values = {**values, **{name: values[name].astype(np.float32) for name in narrow}}
+    made = _apply(operation, values, relations, shape, measure, numbers.wide(), noise)
+    return made.astype(numbers.dtype(operation.output.dtype)) if rounds else made
 
 
 def _apply(
@@ -258,9 +284,9 @@ def _apply(
         case Contract():
             left, right = operation.left, operation.right
             return contract(
-                values[left.value].astype(dtype),
+                as_factor(values[left.value], dtype),
                 left.labels,
-                values[right.value].astype(dtype),
+                as_factor(values[right.value], dtype),
                 right.labels,
                 output.labels,
                 dtype,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from fuse_ref.files.arrays import FileMap
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
-from fuse_ref.weights.arrays import numpy_array
+from fuse_ref.weights.arrays import narrow_type, numpy_array
 
 __all__ = ["Numbers", "numbers_of", "resolved", "x64_enabled"]
 
@@ -33,12 +33,21 @@ def x64_enabled() -> bool:
 class Numbers:
     """The types of one call."""
 
-    precision: np.dtype  # of every float
+    precision: np.dtype  # of every float that is kept; what has 16 bits is computed with in `wide`
     integer: np.dtype  # int64, or int32 where JAX has no 64-bit numbers
     device: jax.Device | None = None  # where arrays are put; None leaves them where they are
 
     def dtype(self, dtype: Dtype) -> np.dtype:
         return {"float": self.precision, "int64": self.integer, "bool": np.dtype(bool)}[dtype]
+
+    @property
+    def narrow(self) -> bool:
+        """Whether floats are kept in 16 bits."""
+        return self.precision.itemsize == 2
+
+    def wide(self) -> Numbers:
+        """The types in which an operation computes."""
+        return replace(self, precision=np.dtype(np.float32)) if self.narrow else self
 
     def array(self, value: object, dtype: Dtype, name: str) -> jax.Array:
         """`value` as a JAX array of `dtype` that shares no memory with it, but for our own memory maps of files.
@@ -119,24 +128,21 @@ def numbers_of(config: ExecutionConfig) -> Numbers:
 
     Raises:
         ConfigError: float64 while JAX has 64-bit numbers switched off.
-        RouteError: a precision that this engine does not have yet.
     """
     precision = "float32" if config.precision == "auto" else config.precision
-    if precision in ("bfloat16", "float16"):
-        raise mistake(
-            "FUSE202", setting=f"precision={precision!r}", reason="the JAX engine computes in float32 and float64"
-        )
     if precision == "float64" and not x64_enabled():
         raise mistake("FUSE276")
     integer = np.dtype(np.int64 if x64_enabled() else np.int32)
-    return Numbers(np.dtype(precision), integer, _device(config.device))
+    return Numbers(narrow_type(precision) or np.dtype(precision), integer, _device(config.device))
 
 
 def resolved(config: ExecutionConfig, plan: Plan, given: Mapping[str, object]) -> ExecutionConfig:
     """`config` with the precision of one call: "auto" follows the inputs, as far as JAX has 64-bit numbers."""
     if config.precision != "auto":
         return config
-    precision = resolve_precision(config, plan, given) if x64_enabled() else "float32"
+    precision = resolve_precision(config, plan, given, "jax")
+    if precision == "float64" and not x64_enabled():
+        precision = "float32"
     return dataclasses.replace(config, precision=precision)
 
 

@@ -29,6 +29,7 @@ from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Plan
 from fuse_ref.relations.derive import RuleRun
 from fuse_ref.relations.tuples import Tuples
+from fuse_ref.weights.arrays import numpy_array
 
 __all__ = ["ENGINE", "JaxEngine", "JaxExecutable"]
 
@@ -143,8 +144,8 @@ class JaxEngine:
         return numbers_of(config).array(value, dtype, "an input")
 
     def to_numpy(self, array: Held) -> np.ndarray | Tuples:
-        """A read-only NumPy array of the same values, or the tuples of a relation."""
-        return np.asarray(array) if isinstance(array, jax.Array) else host(array)
+        """A read-only NumPy array of the same values, bfloat16 as float32, or the tuples of a relation."""
+        return numpy_array(array) if isinstance(array, jax.Array) else host(array)
 
     def concatenate(self, arrays: Sequence[jax.Array], axis: int) -> jax.Array:
         """Arrays one after another along `axis`."""

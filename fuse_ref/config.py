@@ -66,7 +66,9 @@ class ExecutionConfig:
         projection_strategy, projection_samples, projection_seed: sampled sums; `projection_samples` is a
             number of terms, or tensor -> number.
         temperatures: tensor defined -> temperature of its `sig`, or a schedule iteration -> temperature.
-        precision: of every float in the run. `"auto"`: float64 when every float input is float64, else float32.
+        precision: of every float in the run. `"bfloat16"` and `"float16"` are how values are kept: each operation
+            computes in float32 and rounds its result once. `"auto"`: the type that every float input has, else
+            float32; NumPy follows its inputs to float64 alone.
         device: `"auto"`, `"cpu"`, or a name that the engine's framework knows, such as `"cuda:0"`.
         seed: of the initial values of parameters.
         capacity: most tuples of a derived relation in JAX, or tensor -> most tuples.
@@ -133,8 +135,13 @@ class ExecutionConfig:
 
     @property
     def left_out_passes(self) -> tuple[str, ...]:
-        """The passes that do not run: all of them under `checked`."""
-        return NAMES if self.checked else self.disabled_passes
+        """The passes that do not run: all of them under `checked`; in 16 bits those that lose digits."""
+        if self.checked:
+            return NAMES
+        if self.precision in ("bfloat16", "float16"):
+            # Its products are rounded before they are taken from each other, which 8 or 11 bits do not survive.
+            return tuple(sorted({*self.disabled_passes, "squared_distance"}))
+        return self.disabled_passes
 
     def _set(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)

@@ -186,13 +186,11 @@ class TorchEngine:
         array = np.asarray(numpy_array(value), _NUMPY_TYPES[kinds[dtype]])
         if not array.flags.writeable or any(stride < 0 for stride in array.strides):
             array = array.copy()  # torch takes neither
-        return torch.from_numpy(array).to(device)
+        return torch.from_numpy(array).to(device=device, dtype=kinds[dtype])
 
     def to_numpy(self, array: torch.Tensor | Tuples) -> np.ndarray | Tuples:
-        """A NumPy array of the same values, without their history, or the tuples of a relation."""
-        if isinstance(array, Tuples):
-            return array
-        return np.asarray(array.detach().cpu().resolve_conj().resolve_neg().numpy())
+        """A NumPy array of the same values, without their history, bfloat16 as float32; or the tuples of a relation."""
+        return array if isinstance(array, Tuples) else numpy_array(array)
 
     def concatenate(self, arrays: Sequence[torch.Tensor], axis: int) -> torch.Tensor:
         """Arrays one after another along `axis`."""
@@ -202,6 +200,8 @@ class TorchEngine:
 _NUMPY_TYPES: Final[dict[torch.dtype, np.dtype]] = {
     torch.float32: np.dtype(np.float32),
     torch.float64: np.dtype(np.float64),
+    torch.float16: np.dtype(np.float16),
+    torch.bfloat16: np.dtype(np.float32),  # which NumPy lacks
     torch.int64: np.dtype(np.int64),
     torch.bool: np.dtype(np.bool_),
 }

@@ -41,7 +41,7 @@ _TAKES: Final[dict[Dtype, str]] = {"float": "numbers", "int64": "int64 values", 
 # What a NumPy run takes as it is: a call with such arrays looks at nothing else of them.
 _NUMPY_TYPES: Final[dict[str, dict[str, np.dtype]]] = {
     precision: {"float": np.dtype(precision), "int64": np.dtype(np.int64), "bool": np.dtype(np.bool_)}
-    for precision in ("float32", "float64")
+    for precision in ("float32", "float64", "float16")
 }
 
 
@@ -122,13 +122,17 @@ def framework_of_inputs(values: Mapping[str, object]) -> Framework:
     return "numpy" if found is None else found[1]
 
 
-def resolve_precision(config: ExecutionConfig, plan: Plan, values: Mapping[str, object]) -> Precision:
-    """The precision of one call; "auto" is float64 when every float array among the inputs is, else float32."""
+def resolve_precision(config: ExecutionConfig, plan: Plan, values: Mapping[str, object], engine: str) -> Precision:
+    """The precision of one call; "auto" is the type that every float array among the inputs has, else float32.
+
+    NumPy follows to float64 alone: arrays of 16 bits are there what files are kept in.
+    """
     if config.precision != "auto":
         return config.precision
     kinds = {_kind(values[name]) for name in plan.givens if name in values}
     floats = {name for kind, name in kinds if kind == "f"}
-    return "float64" if floats == {"float64"} else "float32"
+    followed: tuple[Precision, ...] = ("float64",) if engine == "numpy" else ("float64", "bfloat16", "float16")
+    return next((precision for precision in followed if floats == {precision}), "float32")
 
 
 def listed_relations(plan: Plan, values: Mapping[str, object]) -> set[str]:
@@ -171,7 +175,7 @@ class Binder:
         """
         bound: dict[str, Array] = {}
         casts: list[Cast] = []
-        types = _NUMPY_TYPES[config.precision] if engine.name == "numpy" else {}
+        types = _NUMPY_TYPES.get(config.precision, {}) if engine.name == "numpy" else {}
         for tensor in self._numeric:
             name = tensor.name
             if name not in values:
@@ -283,6 +287,8 @@ def _kind(value: object) -> tuple[str, str]:
     """The kind of an array's type as NumPy's letter, and the type's name; ("", "") for what is no array."""
     if isinstance(value, np.ndarray):
         name = value.dtype.name
+        if name == "bfloat16":
+            return "f", name  # whose own kind says nothing
         return value.dtype.kind, name if value.dtype.kind not in "USO" else {"U": "str", "S": "bytes"}.get(
             value.dtype.kind, "object"
         )

@@ -138,7 +138,9 @@ def combine_of(emitter: Emitter, operation: Aggregate, names: Mapping[str, Regis
     found = {label: max(0, sizes(length)) for label, length in zip(output.labels, output.lengths, strict=True)}
     for operand in operation.operands:
         found.update(zip(operand.labels, emitter.infos[names[operand.value]].shape, strict=True))
-    return Combine(operation, found, emitter.float_type, _registered)
+    # Cycles of max= and min= come here in 16 bits too; what combines many values does so in 32.
+    dtype = emitter.float_type if emitter.float_type.itemsize > 2 else np.dtype(np.float32)
+    return Combine(operation, found, dtype, _registered)
 
 
 def _spots(emitter: Emitter, indices: Sequence[ReadIndex] | Sequence[WriteIndex], sizes: Sizes) -> list[Spot]:

@@ -25,6 +25,7 @@ from fuse_ref.relations.demand import demand
 from fuse_ref.relations.derive import Derived, Limits, derive
 from fuse_ref.relations.rules import Atom, Constant, Rule, Term, Variable, atoms, elements
 from fuse_ref.relations.tuples import Tuples
+from fuse_ref.weights.arrays import widened
 
 __all__ = [
     "LogicCall",
@@ -127,7 +128,7 @@ class LogicCall:
             LimitError: the relations would need more than `memory_limit`, or longer than `time_limit`.
         """
         known = {name: as_tuples(values[name]) for name in self.relations}
-        dense = {name: np.asarray(values[name]) for name in self.tensors}
+        dense = {name: widened(np.asarray(values[name])) for name in self.tensors}
         limits = Limits(config.memory_limit or _memory(), config.time_limit)
         if config.mode != "demand":
             return derive(self.rules, known, dense, shapes, length, limits, apply_function, counted)

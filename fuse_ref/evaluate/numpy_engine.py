@@ -26,6 +26,7 @@ from fuse_ref.evaluate.logic import (
     tuples_name,
     with_goals,
 )
+from fuse_ref.evaluate.narrow import write_narrow
 from fuse_ref.evaluate.recurrent import write_recurrence
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
 from fuse_ref.evaluate.relaxation import Relaxing
@@ -42,7 +43,7 @@ from fuse_ref.records import dataclass
 from fuse_ref.relations.derive import RuleRun
 from fuse_ref.relations.tuples import Tuples
 from fuse_ref.source import Span
-from fuse_ref.weights.arrays import numpy_array
+from fuse_ref.weights.arrays import narrow_type, numpy_array, widened
 
 __all__ = ["ENGINE", "NumpyEngine", "NumpyExecutable", "numpy_type"]
 
@@ -57,7 +58,7 @@ def numpy_type(dtype: Dtype, config: ExecutionConfig) -> np.dtype:
         return np.dtype(np.bool_)
     if dtype == "int64":
         return np.dtype(np.int64)
-    return np.dtype(np.float64 if config.precision == "float64" else np.float32)
+    return narrow_type(config.precision) or np.dtype(np.float64 if config.precision == "float64" else np.float32)
 
 
 class NumpyEngine:
@@ -90,8 +91,8 @@ class NumpyEngine:
         return np.asarray(numpy_array(value), numpy_type(dtype, config))
 
     def to_numpy(self, array: object) -> np.ndarray | Tuples:
-        """The array itself, or the tuples of a relation."""
-        return array if isinstance(array, Tuples) else np.asarray(array)
+        """The array itself, bfloat16 as float32, or the tuples of a relation."""
+        return array if isinstance(array, Tuples) else numpy_array(array)
 
     def concatenate(self, arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
         """Arrays one after another along `axis`."""
@@ -187,7 +188,8 @@ class NumpyExecutable:
         def sizes(length: Length) -> int:
             return evaluate(length, lambda tensor, position: by_name[tensor][position])
 
-        emitter = Emitter(numpy_type("float", self._config), self._last_use)
+        narrow = narrow_type(self._config.precision)
+        emitter = Emitter(narrow or numpy_type("float", self._config), self._last_use)
         entries = tuple((name, self._enter(emitter, name, shape)) for name, shape in by_name.items())
         runs: list[Register] = []
         iterations: list[tuple[int, Register]] = []
@@ -227,7 +229,10 @@ class NumpyExecutable:
             _write_check(emitter, check, self._spans.get(check.tensor))
         if self._config.checked and isinstance(operation, Index | Write):
             _write_position_checks(emitter, operation, sizes, self._spans.get(name.partition("~")[0]))
-        write_operation(emitter, operation, sizes)
+        if emitter.float_type.itemsize == 2:
+            write_narrow(emitter, operation, sizes, self._dtypes)
+        else:
+            write_operation(emitter, operation, sizes)
         if name in self._finite.after:
             _write_check(emitter, self._finite.after[name], self._spans.get(self._finite.after[name].tensor))
         used = {*reads(operation), name}
@@ -304,13 +309,13 @@ class NumpyExecutable:
         outputs = {
             name: emitter.given(name, emitter.infos[sources[name]].shape, emitter.float_type) for name in step.writes
         }
-        config, report = self._config, emitter.constant(0)
+        config, report, float_type = self._config, emitter.constant(0), emitter.float_type
 
         def run(r: Registers) -> None:
-            values = {name: r[register] for name, register in sources.items()}
+            values = {name: widened(r[register]) for name, register in sources.items()}
             found, r[report], _ = relaxing.run(values, {name: r[k] for name, k in relations.items()}, config)
             for name, register in outputs.items():
-                r[register] = found[name]
+                r[register] = found[name].astype(float_type, copy=False)
 
         emitter.instructions.append(run)
         return report

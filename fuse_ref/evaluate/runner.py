@@ -166,7 +166,7 @@ class Runner(Unpicklable):
         """What the first call decides, and every call when the precision follows the inputs."""
         engine = self._engine or self._choose(values)
         self._take_relations(values)
-        precision = resolve_precision(self._config, self._plan, values)
+        precision = resolve_precision(self._config, self._plan, values, engine.name)
         prepared = self._prepared.get(precision)
         config = dataclasses.replace(self._config, precision=precision) if prepared is None else prepared.config
         if prepared is None:

@@ -43,8 +43,6 @@ def check_supported(
                 reason=reason,
             )
     _check_temperatures(plan, config)
-    if config.precision in ("bfloat16", "float16"):
-        raise _setting("precision", config.precision, "the engines compute in float32 and float64 so far")
     if config.projection_strategy == "monte_carlo" and _projects(plan):
         raise _setting("projection_strategy", config.projection_strategy, "sums are always computed whole so far")
     if config.time_limit is not None and not any(step.rules or step.loop for step in plan.steps):

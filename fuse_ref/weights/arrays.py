@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-__all__ = ["Framework", "framework_of", "numpy_array"]
+__all__ = ["Framework", "framework_of", "narrow_type", "numpy_array", "widened"]
 
 Framework: TypeAlias = Literal["numpy", "torch", "jax"]
+_NARROW: Final = ("bfloat16", "float16")
 
 
 def framework_of(value: object) -> Framework | None:
@@ -42,3 +43,17 @@ def numpy_array(value: object) -> np.ndarray:
     if array.dtype.name == "bfloat16":
         array = array.astype(np.float32)
     return array
+
+
+def narrow_type(precision: str) -> np.dtype | None:
+    """The NumPy type of a precision that stores 16 bits and computes in float32; None for those that compute as stored."""
+    if precision == "bfloat16":
+        import ml_dtypes  # a run in any other precision starts without it
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(np.float16) if precision == "float16" else None
+
+
+def widened(array: np.ndarray) -> np.ndarray:
+    """`array` itself, or as float32 where it has 16 bits: for code that computes in its operands' type."""
+    return array.astype(np.float32) if array.dtype.name in _NARROW else array

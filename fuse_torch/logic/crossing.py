@@ -24,6 +24,7 @@ from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.steps import Plan
 from fuse_ref.relations.derive import RuleRun
 from fuse_ref.relations.tuples import Tuples
+from fuse_ref.weights.arrays import numpy_array
 from fuse_torch.facts import Facts
 from fuse_torch.logic.counts import open_count
 from fuse_torch.logic.transforming import transformed
@@ -127,7 +128,7 @@ class Crossing:
 
         given: dict[str, Any] = dict(found)
         for name, value in zip(self.values, values, strict=True):
-            array = value.detach().cpu().numpy()
+            array = numpy_array(value)
             if name in self.listed:
                 given[name] = Tuples(tuple(array.T), shape(name), count=len(array), ordered=True)
             else:

@@ -8,6 +8,7 @@ import torch
 
 from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions, spread
 from fuse_ref.source import Span
+from fuse_ref.weights.arrays import numpy_array
 from fuse_torch.lowering.lower import Lowered
 
 __all__ = ["with_checks"]
@@ -46,7 +47,7 @@ def _finite_check(
     def check_finite_values(value: torch.Tensor, holds: torch.Tensor | None = None) -> None:
         if value.dtype.is_floating_point and not bool(torch.isfinite(value).all()):
             where = None if holds is None else spread(holds.detach().cpu().numpy(), labels, onto)
-            check_finite(words, value.detach().cpu().numpy(), span, allowed, where)
+            check_finite(words, numpy_array(value), span, allowed, where)
 
     return check_finite_values
 

@@ -54,6 +54,7 @@ class Emitter:
         self.tuples: dict[str, Node] = {}  # relations as positions, (count, arity)
         self.shapes: dict[str, Node] = {}  # what has the shape of a relation, where nothing else of the plan has it
         self.handles: dict[str, Node] = {}  # given relations as they were given
+        self.positions: set[str] = set()  # floats of the plan that are whole numbers here
         self.reference: Node | None = None  # a tensor of the run's precision, on the run's device
         self.anchor: Node | None = None  # the last placeholder or attribute: what all may use comes after it
         self.created: list[Node] = []  # all calls, in the order they were made

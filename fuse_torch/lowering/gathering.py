@@ -16,6 +16,7 @@ from fuse_ref.analysis.lengths import Fixed, lower_bound
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Index, ReadIndex, Write, WriteIndex
 from fuse_torch.lowering.emitter import Emitter, Number, Size, Value
+from fuse_torch.lowering.narrow import added
 
 __all__ = ["lower_gather", "lower_scatter", "whole_dimensions"]
 
@@ -182,7 +183,7 @@ def lower_scatter(emit: Emitter, operation: Write, node: Node, dtype: Dtype, fil
         values = emit.method("reshape", values, (count, *width))
     start = emit.full((emit.add(total, 1), *width), fill, dtype)
     if operation.operator == "sum":
-        result = emit.call(torch.index_add, start, 0, where, values)
+        result = emit.call(added, start, where, values)
     else:
         if whole:
             column = emit.call(operator.getitem, where, (slice(None), *(None,) * len(whole)))

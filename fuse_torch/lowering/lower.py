@@ -116,13 +116,28 @@ def lower(
 
 def lower_one(emit: Emitter, operation: DenseOperation) -> Value:
     """Writes one operation that is no literal: those are attributes of the graph."""
+    value = _lower_one(emit, operation)
+    output = operation.output
+    if isinstance(operation, Index | Permute | Expand):
+        source = operation.source if isinstance(operation, Index) else operation.operand.value
+        value = Value(value.node, value.lengths, emit.values[source].dtype)
+        if source in emit.positions:
+            emit.positions.add(output.out)
+    if output.out in emit.positions and "~" not in output.out:
+        emit.positions.discard(output.out)
+        return Value(emit.floating(value.node, value.dtype), value.lengths, output.dtype)
+    return value
+
+
+def _lower_one(emit: Emitter, operation: DenseOperation) -> Value:
     match operation:
         case LiteralArray():
             raise AssertionError("a literal is an attribute")
         case Iota():
-            length = emit.size(operation.output.lengths[0])
-            node = emit.arange(length, operation.output.dtype)
-            return Value(node, operation.output.lengths, operation.output.dtype)
+            # Whole numbers until they meet a tensor: in bfloat16, 300 and 301 are one number.
+            emit.positions.add(operation.output.out)
+            node = emit.arange(emit.size(operation.output.lengths[0]), "int64")
+            return Value(node, operation.output.lengths, "int64")
         case Index():
             return lower_index(emit, operation)
         case Map():

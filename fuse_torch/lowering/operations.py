@@ -203,6 +203,9 @@ ELEMENTWISE: dict[str, Elementwise] = {
     "to_boolean": _to_boolean,
 }
 
+# What makes positions of positions, exactly.
+_WHOLE = ("add", "subtract", "multiply", "negate")
+
 # Functions whose operands keep their types: truth values, or the conversions themselves.
 KEEPS_TYPES = {"and", "or", "not", "to_number", "to_boolean", "where"}
 
@@ -210,6 +213,7 @@ KEEPS_TYPES = {"and", "or", "not", "to_number", "to_boolean", "where"}
 def lower_map(emit: Emitter, operation: Map) -> Value:
     """An elementwise function of operands that are aligned by label."""
     output = operation.output
+    exact = operation.function in _WHOLE and all(_is_whole(emit, operand) for operand in operation.operands)
     arguments: list[Argument] = []
     for position, operand in enumerate(operation.operands):
         if not isinstance(operand, Operand):
@@ -217,7 +221,7 @@ def lower_map(emit: Emitter, operation: Map) -> Value:
             continue
         node = emit.operand(operand)
         condition = operation.function == "where" and position == 0
-        if output.dtype == "float" and not condition and _converts(operation.function):
+        if output.dtype == "float" and not condition and not exact and _converts(operation.function):
             node = emit.floating(node, emit.dtype(operand))
         arguments.append(emit.aligned(node, operand.labels, output.labels))
     if not any(isinstance(argument, Node) for argument in arguments):
@@ -230,7 +234,15 @@ def lower_map(emit: Emitter, operation: Map) -> Value:
         result = row(emit, arguments, dict(operation.options))
     if operation.function == "cast" and output.dtype == "int64":
         result = emit.method("to", result, torch.int64)  # an index: elsewhere casts stay in the run's precision
+    if exact:
+        emit.positions.add(output.out)
+        return Value(result, output.lengths, "int64")
     return Value(result, output.lengths, output.dtype)
+
+
+def _is_whole(emit: Emitter, operand: Operand | int | float) -> bool:
+    """Whether it is positions, or a number to compute positions with."""
+    return operand.value in emit.positions if isinstance(operand, Operand) else isinstance(operand, int)
 
 
 def _converts(function: str) -> bool:

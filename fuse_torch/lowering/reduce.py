@@ -12,6 +12,7 @@ from fuse_ref.analysis.lengths import Fixed, Length
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Expand, Permute, Reduce
 from fuse_torch.lowering.emitter import Emitter, Number, Size, Value
+from fuse_torch.lowering.narrow import multiplied
 
 __all__ = ["lower_expand", "lower_permute", "lower_reduce", "neutral"]
 
@@ -53,7 +54,7 @@ def lower_reduce(emit: Emitter, operation: Reduce) -> Value:
                 node = emit.call(torch.amin, _never_empty(emit, node, labels, dims, gone, "min", dtype), dims)
             case "prod":
                 for dim in reversed(dims):
-                    node = emit.call(torch.prod, node, dim)
+                    node = emit.call(multiplied, node, dim) if dtype == "float" else emit.call(torch.prod, node, dim)
             case "any":
                 node = emit.call(torch.any, node, dims)
             case _:

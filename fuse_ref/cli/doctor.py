@@ -33,7 +33,7 @@ OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("tqdm", "demo", "fuse demo"),
     ("pyarrow", "files", ".parquet files"),
 )
-REQUIRED = ("numpy", "lark", "opt_einsum")
+REQUIRED = ("numpy", "lark", "ml_dtypes", "opt_einsum")
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

@@ -12,6 +12,7 @@ from fuse_ref.analysis.lengths import Length
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.operations import Aggregate, InnerMap, InnerValue, Operand
 from fuse_torch.lowering.emitter import Argument, Emitter, Size, Value
+from fuse_torch.lowering.narrow import picked
 from fuse_torch.lowering.operations import ELEMENTWISE, KEEPS_TYPES
 from fuse_torch.lowering.reduce import neutral
 from fuse_torch.lowering.segments import add_rows
@@ -112,7 +113,7 @@ class _Aggregate:
             looked_up = self._looked_up(operand)
             node, rest = self._table(operand, looked_up)
             if looked_up:
-                node = emit.call(torch.index_select, node, 0, self._place(looked_up))
+                node = emit.call(picked, node, 0, self._place(looked_up))
                 rest = [_EACH, *rest]
             values.append((emit.aligned(node, rest, labels), emit.dtype(operand)))
         for item in operation.inner:

@@ -122,14 +122,17 @@ def _rope(emit: Emitter, operation: Along) -> Node:
     steps = emit.call(torch.arange, emit.floor_divide(length, 2), dtype=torch.float64, device=emit.device())
     slope, count = -2 * math.log(base), emit.maximum(length, 1)
     rate = slope / count if isinstance(count, int) else emit.call(operator.truediv, slope, count)
-    speeds = emit.method("to", emit.call(torch.exp, emit.call(operator.mul, steps, rate)), emit.precision())
+    wide = emit.wide()  # an angle of 300 has no digit behind the point in bfloat16
+    speeds = emit.method("to", emit.call(torch.exp, emit.call(operator.mul, steps, rate)), wide)
 
     def half(node: Node, start: int) -> Node:
         return emit.call(operator.getitem, node, (..., slice(start, None, 2)))
 
     first_angle: Node
     if isinstance(position, Operand):
-        place = emit.aligned(_floating(emit, position), position.labels, inner)
+        given = emit.operand(position)
+        given = given if emit.dtype(position) == "float" else emit.method("to", given, wide)
+        place = emit.aligned(given, position.labels, inner)
         varies = axis in position.labels
         first_angle = emit.call(operator.mul, half(place, 0) if varies else place, speeds)
         second_angle = emit.call(operator.mul, half(place, 1), speeds) if varies else first_angle
@@ -147,6 +150,7 @@ def _rope(emit: Emitter, operation: Along) -> Node:
         turned(second, first, second_angle, operator.add),
     ]
     result = emit.call(torch.flatten, emit.call(torch.stack, pair, -1), -2)
+    result = emit.method("to", result, emit.precision())
     return emit.permuted(result, inner, operation.output.labels)
 
 

@@ -93,6 +93,10 @@ class Emitter:
         """The run's dtype, read from a tensor that has it: it follows `module.double()`."""
         return self._reference_field("dtype")
 
+    def wide(self) -> Node:
+        """The run's dtype, float32 where it has 16 bits."""
+        return self.call(torch.promote_types, self.precision(), torch.float32)
+
     def device(self) -> Node:
         return self._reference_field("device")
 

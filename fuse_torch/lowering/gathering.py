@@ -16,7 +16,7 @@ from fuse_ref.analysis.lengths import Fixed, lower_bound
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Index, ReadIndex, Write, WriteIndex
 from fuse_torch.lowering.emitter import Emitter, Number, Size, Value
-from fuse_torch.lowering.narrow import added
+from fuse_torch.lowering.narrow import added, picked
 
 __all__ = ["lower_gather", "lower_scatter", "whole_dimensions"]
 
@@ -132,14 +132,14 @@ def _selected(emit: Emitter, table: Node, dim: int, flat: Node, inner: list[Size
     """
     index = flat if len(inner) == 1 else emit.method("reshape", flat, (-1,))
     if some:
-        rows = emit.call(torch.index_select, table, dim, index)
+        rows = emit.call(picked, table, dim, index)
     else:
         # Nothing can be selected from a table without rows: then no row is, and zeros stand for all of them.
         count: Size = 1
         for size in inner:
             count = emit.multiply(count, size)
         kept = emit.multiply(count, emit.minimum(emit.method("size", table, dim), 1))
-        rows = emit.call(torch.index_select, table, dim, emit.sliced(index, 0, 0, kept))
+        rows = emit.call(picked, table, dim, emit.sliced(index, 0, 0, kept))
         rows = emit.padded(rows, rank, {dim: (0, emit.subtract(count, kept))}, 0)
     if len(inner) == 1:
         return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["added", "multiplied"]
+__all__ = ["added", "multiplied", "picked"]
 
 
 def added(start: torch.Tensor, where: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -23,3 +23,10 @@ def multiplied(values: torch.Tensor, dim: int) -> torch.Tensor:
     if values.dtype.itemsize == 2:
         return torch.prod(values, dim, dtype=torch.float32).to(values.dtype)
     return torch.prod(values, dim)
+
+
+def picked(table: torch.Tensor, dim: int, index: torch.Tensor) -> torch.Tensor:
+    """The rows of `table` along `dim` at positions `index`; the gradient of a row that is picked often is a sum."""
+    if table.dtype.itemsize == 2 and table.requires_grad and torch.is_grad_enabled():
+        return torch.index_select(table.float(), dim, index).to(table.dtype)
+    return torch.index_select(table, dim, index)

@@ -21,7 +21,7 @@ WholeFunction: TypeAlias = Callable[[Emitter, Node, Sequence[Size], Sequence[int
 def _tucker_dense(emit: Emitter, x: Node, sizes: Sequence[Size], numbers: Sequence[int | float]) -> Node:
     """Truncated higher-order SVD (De Lathauwer et al. 2000, section 4), then the step at the threshold."""
     rank, threshold = int(numbers[0]), numbers[1]
-    fixed = emit.method("detach", x)
+    fixed = emit.method("to", emit.method("detach", x), emit.wide())  # 16 bits have no decomposition
     # torch refuses to decompose what is not finite.
     finite = emit.call(torch.all, emit.call(torch.isfinite, fixed))
     fixed = value = emit.call(torch.where, finite, fixed, 0.0)

@@ -45,7 +45,7 @@ def test_the_script_is_installed() -> None:
 
 def test_base_install_is_small() -> None:
     names = {re.match(r"[\w.-]+", requirement)[0] for requirement in PROJECT["dependencies"]}  # type: ignore[index]
-    assert names == {"numpy", "lark", "opt_einsum", "scipy"}
+    assert names == {"numpy", "lark", "ml_dtypes", "opt_einsum", "scipy"}
 
 
 def test_no_other_functorch_is_asked_for() -> None:
@@ -82,7 +82,7 @@ def test_constraints_pin_all_that_is_asked_for() -> None:
 
 def test_the_tests_run_with_the_pinned_versions() -> None:
     differing = {}
-    for name in ("numpy", "lark", "opt_einsum", "scipy", "torch", "jax", "jaxlib", "flax", "optax"):
+    for name in ("numpy", "lark", "ml_dtypes", "opt_einsum", "scipy", "torch", "jax", "jaxlib", "flax", "optax"):
         installed = importlib.metadata.version(name).partition("+")[0]
         if installed != pinned()[name]:
             differing[name] = (installed, pinned()[name])

@@ -234,7 +234,9 @@ def _narrowly(
 
     What is computed of positions alone is not rounded before it meets a tensor: 300 and 301 are one number in bfloat16.
     """
-    rounds = any(values[name].dtype == numbers.precision for name in reads(operation)) or "~" not in operation.output.out
+    rounds = (
+        any(values[name].dtype == numbers.precision for name in reads(operation)) or "~" not in operation.output.out
+    )
     # The gradients of what is repeated or picked are sums, and so that moves in float32.
     if isinstance(operation, LiteralArray) or (rounds and isinstance(operation, Permute | Concat)):
         return _apply(operation, values, relations, shape, measure, numbers, noise).astype(

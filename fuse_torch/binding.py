@@ -17,7 +17,7 @@ from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.steps import Plan
 from fuse_torch.relations import is_dense
 
-__all__ = ["ABSENT", "Signature", "bind", "listed_among", "tables", "widened"]
+__all__ = ["ABSENT", "Signature", "autocasts", "bind", "listed_among", "tables", "widened"]
 
 
 class _Absent:
@@ -141,6 +141,13 @@ def _refuse_or_warn(signature: Signature, strange: list[str]) -> None:
 def widened(value: torch.Tensor) -> torch.Tensor:
     """Narrower integers as int64; anything else as it is, for the checks to refuse."""
     return value.to(torch.int64) if value.dtype in _NARROW_INTEGERS else value
+
+
+def autocasts(value: torch.Tensor) -> bool:
+    """Whether `torch.autocast` lets torch's own modules take `value`, whatever the type of their parameters."""
+    if not value.is_floating_point() or value.dtype is torch.float64:
+        return False
+    return torch.is_autocast_enabled(value.device.type)
 
 
 def tables(signature: Signature, values: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:

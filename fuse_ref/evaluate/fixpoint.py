@@ -16,6 +16,7 @@ from fuse_ref.plan.dense_logic import following
 from fuse_ref.plan.steps import DenseOperation, Step
 from fuse_ref.records import dataclass
 from fuse_ref.source import Span
+from fuse_ref.weights.arrays import widened
 
 __all__ = ["Head", "History", "change", "diverges", "write_fixpoint"]
 
@@ -79,9 +80,9 @@ def diverges(
 
 def change(new: np.ndarray, old: np.ndarray) -> float:
     """By how much elements changed at most, as a share of values beyond 1; equal infinities and NaN did not."""
+    new, old = widened(np.asarray(new)), widened(np.asarray(old))  # numbers are no arrays, and bfloat16 no float
     if new.dtype.kind != "f":
         return float(bool((new != old).any()))
-    new, old = np.asarray(new), np.asarray(old)  # numbers are no arrays
     step = np.asarray(np.abs(new - old) / np.maximum(1, np.abs(new)))
     largest = float(step.max(initial=0.0))
     if largest == largest:

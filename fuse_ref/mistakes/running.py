@@ -62,10 +62,6 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
         "",
         (
             Example(
-                "precision='bfloat16' cannot be used yet",
-                python='Program("Y[i] = 2 X[i]").compile(config=ExecutionConfig(precision="bfloat16"))(X=[1.0])',
-            ),
-            Example(
                 "time_limit=1.0 cannot be used yet",
                 python='Program("Y[i] = 2 X[i]").compile(config=ExecutionConfig(time_limit=1))(X=[1.0])',
             ),

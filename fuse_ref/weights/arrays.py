@@ -50,7 +50,8 @@ def narrow_type(precision: str) -> np.dtype | None:
     if precision == "bfloat16":
         import ml_dtypes  # a run in any other precision starts without it
 
-        return np.dtype(ml_dtypes.bfloat16)
+        found: np.dtype = np.dtype(ml_dtypes.bfloat16)
+        return found
     return np.dtype(np.float16) if precision == "float16" else None
 
 

@@ -182,11 +182,12 @@ def _matrix(
 ) -> Node | None:
     """Dot products, matrix times vector, and (rows…, s) times (s, column) of any number of rows."""
     if not rows and not columns:
-        return emit.call(torch.dot, left.node, right.node)
+        # Not dot and mv, which torch.autocast leaves alone with operands of two types.
+        return emit.call(torch.matmul, left.node, right.node)
     if not columns and len(rows) == 1:
-        return emit.call(torch.mv, emit.permuted(left.node, left.labels, (*rows, summed)), right.node)
+        return emit.call(torch.matmul, emit.permuted(left.node, left.labels, (*rows, summed)), right.node)
     if not rows and len(columns) == 1:
-        return emit.call(torch.mv, emit.permuted(right.node, right.labels, (*columns, summed)), left.node)
+        return emit.call(torch.matmul, emit.permuted(right.node, right.labels, (*columns, summed)), left.node)
     for many, one, outer, inner in ((left, right, rows, columns), (right, left, columns, rows)):
         if len(inner) == 1 and many.labels[-1] == summed and out == (*outer, inner[0]):
             matrix = emit.permuted(one.node, one.labels, (summed, inner[0]))

@@ -10,7 +10,7 @@ import torch
 
 from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum, Times
 from fuse_torch import refusal
-from fuse_torch.binding import ABSENT, Signature, bind, listed_among, tables, widened
+from fuse_torch.binding import ABSENT, Signature, autocasts, bind, listed_among, tables, widened
 from fuse_torch.lowering.limit import over_limit, split_call
 from fuse_torch.lowering.listing import Listing, Listings
 from fuse_torch.lowering.lower import PRECISION, Lowered, Slot
@@ -88,6 +88,7 @@ class Prologue:
             "bind": bind,
             "signature": signature,
             "widened": widened,
+            "autocasts": autocasts,
             "listed_among": listed_among,
             "listings": self.listings,
             "strided": torch.strided,
@@ -186,11 +187,13 @@ class Prologue:
     def _conversions(self) -> list[str]:
         lines: list[str] = []
         sparse: list[str] = []
+        own = self.local["precision"]
         for slot in self.open:
             variable = slot.variable
             match slot.tensor.dtype:
                 case "float":
-                    pass
+                    wrong = f"{variable}.dtype is not {own} and {self.helper['autocasts']}({variable})"
+                    lines.append(f"if {wrong}: {variable} = {variable}.to({own})")
                 case "int64":
                     wrong = f"{variable}.dtype is not {self.helper['int64']}"
                     lines.append(f"if {wrong}: {variable} = {self.helper['widened']}({variable})")

@@ -21,7 +21,8 @@ WholeFunction: TypeAlias = Callable[[Emitter, Node, Sequence[Size], Sequence[int
 def _tucker_dense(emit: Emitter, x: Node, sizes: Sequence[Size], numbers: Sequence[int | float]) -> Node:
     """Truncated higher-order SVD (De Lathauwer et al. 2000, section 4), then the step at the threshold."""
     rank, threshold = int(numbers[0]), numbers[1]
-    fixed = emit.method("to", emit.method("detach", x), emit.wide())  # 16 bits have no decomposition
+    wide = emit.wide()  # 16 bits have no decomposition
+    fixed = emit.method("to", emit.method("detach", x), wide)
     # torch refuses to decompose what is not finite.
     finite = emit.call(torch.all, emit.call(torch.isfinite, fixed))
     fixed = value = emit.call(torch.where, finite, fixed, 0.0)
@@ -38,8 +39,10 @@ def _tucker_dense(emit: Emitter, x: Node, sizes: Sequence[Size], numbers: Sequen
             column = emit.call(torch.arange, emit.method("size", factor, 1), device=emit.device())
             kept = emit.call(operator.lt, emit.call(operator.mul, column, column), size)
             factor = emit.call(torch.where, kept, factor, 0.0)
-        core = emit.call(torch.tensordot, factor, value, ([0], [dim]))
-        value = emit.call(torch.movedim, emit.call(torch.tensordot, factor, core, ([1], [0])), 0, dim)
+        # torch.autocast makes products of 16 bits, which tensordot takes beside nothing else.
+        core = emit.method("to", emit.call(torch.tensordot, factor, value, ([0], [dim])), wide)
+        back = emit.method("to", emit.call(torch.tensordot, factor, core, ([1], [0])), wide)
+        value = emit.call(torch.movedim, back, 0, dim)
     above = emit.call(torch.logical_and, emit.call(operator.gt, value, threshold), finite)
     return emit.method("to", above, emit.precision())
 

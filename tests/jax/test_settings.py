@@ -65,8 +65,6 @@ def test_a_step_that_cannot_run_is_refused_when_compiling() -> None:
 
 
 def test_settings_without_an_engine_are_refused() -> None:
-    with pytest.raises(RouteError, match="bfloat16"):
-        fuse_jax.compile(LAYER, config=ExecutionConfig(precision="bfloat16"))
     with pytest.raises(RouteError, match="monte_carlo"):
         fuse_jax.compile(LAYER, config=ExecutionConfig(projection_strategy="monte_carlo", projection_samples=2))
 

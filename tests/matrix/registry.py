@@ -12,7 +12,18 @@ Kind: TypeAlias = Literal["native", "routed"]
 # another engine or on the host, and handed over.
 _FIRST = "tests/logic/test_first_programs.py::test_"
 
+_NARROW = "tests/agreement/test_precision.py::test_"
+
 FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
+    **{
+        row: {
+            "NumPy": ("native", (f"{_NARROW}ten_thousand_ones", f"{_NARROW}values")),
+            "torch eager": ("native", (f"{_NARROW}gradients", f"{_NARROW}ten_thousand_ones", f"{_NARROW}values")),
+            'torch "fuse"': ("native", (f"{_NARROW}gradients", f"{_NARROW}values")),
+            "JAX": ("native", (f"{_NARROW}gradients", f"{_NARROW}ten_thousand_ones", f"{_NARROW}values")),
+        }
+        for row in ("bfloat16", "float16")
+    },
     "Boolean Datalog": {
         "NumPy": ("native", (f"{_FIRST}answers", "tests/relations/test_derive.py::test_random_rules")),
         "torch eager": (

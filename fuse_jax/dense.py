@@ -22,6 +22,7 @@ from fuse_jax.dtypes import Numbers, numbers_of
 from fuse_jax.fixpoint import Rounds as Told
 from fuse_jax.fixpoint import check_rounds, iterate
 from fuse_jax.logic import Measure, derive
+from fuse_jax.narrow import in_precision
 from fuse_jax.noise import Noise
 from fuse_jax.operations import ALONG, ELEMENTWISE, WHOLE, Value
 from fuse_jax.recurrence import recur
@@ -212,41 +213,14 @@ def _run_one(
         watch.before(operation, values, shape, measure)
     # The scope puts the tensor's name into profiles and compiled code.
     with jax.named_scope(output.out):
-        apply = _narrowly if numbers.narrow else _apply
-        made = apply(operation, values, relations, shape, measure, numbers, noise)
+        made = in_precision(
+            operation, values, numbers, lambda own, wide: _apply(operation, own, relations, shape, measure, wide, noise)
+        )
     if made.shape != shape:
         raise AssertionError(f"{output.out}: {made.shape} was computed, the plan says {shape}")
     values[output.out] = made
     if watch is not None:
         watch.after(operation, values)
-
-
-def _narrowly(
-    operation: DenseOperation,
-    values: Mapping[str, jax.Array],
-    relations: Mapping[str, Held],
-    shape: tuple[int, ...],
-    measure: Measure,
-    numbers: Numbers,
-    noise: Noise | None,
-) -> jax.Array:
-    """An operation on floats of 16 bits: computed in float32, rounded once. Products take their operands as they are.
-
-    What is computed of positions alone is not rounded before it meets a tensor: 300 and 301 are one number in bfloat16.
-    """
-    rounds = (
-        any(values[name].dtype == numbers.precision for name in reads(operation)) or "~" not in operation.output.out
-    )
-    # The gradients of what is repeated or picked are sums, and so that moves in float32.
-    if isinstance(operation, LiteralArray) or (rounds and isinstance(operation, Permute | Concat)):
-        return _apply(operation, values, relations, shape, measure, numbers, noise).astype(
-            numbers.dtype(operation.output.dtype)
-        )
-    if not isinstance(operation, Contract | Convolve | Attention):
-        narrow = [name for name in reads(operation) if values[name].dtype == numbers.precision]
-        values = {**values, **{name: values[name].astype(np.float32) for name in narrow}}
-    made = _apply(operation, values, relations, shape, measure, numbers.wide(), noise)
-    return made.astype(numbers.dtype(operation.output.dtype)) if rounds else made
 
 
 def _apply(

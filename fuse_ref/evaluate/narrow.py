@@ -13,15 +13,15 @@ from fuse_ref.evaluate.registers import Emitter
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.steps import Concat, DenseOperation, Expand, Index, LiteralArray, Permute
 
-__all__ = ["write_narrow"]
+__all__ = ["write_in_precision"]
 
 _WIDE: Final = np.dtype(np.float32)
 
 
-def write_narrow(
+def write_in_precision(
     emitter: Emitter, operation: DenseOperation, sizes: Callable[[Length], int], tensors: Collection[str]
 ) -> None:
-    """Write one operation of a run whose `emitter.float_type` has 16 bits.
+    """Write one operation; where `emitter.float_type` has 16 bits, so that it computes in float32.
 
     What only moves numbers moves 16 bits. Everything else sees its operands in float32: NumPy would add up
     float16 in float16, where 2048 + 1 is 2048, and has no matrix product of bfloat16. Positions, and what is
@@ -32,6 +32,9 @@ def write_narrow(
         tensors: of the program; every other value lies between two of its equations' operations.
     """
     narrow = emitter.float_type
+    if narrow.itemsize != 2:
+        write_operation(emitter, operation, sizes)
+        return
     read = {name: emitter.names[name] for name in reads(operation) if name in emitter.names}
     rounds = any(emitter.infos[register].dtype == narrow for register in read.values())
     rounds = rounds or operation.output.out in tensors

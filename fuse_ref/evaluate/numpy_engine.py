@@ -13,7 +13,7 @@ import numpy as np
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.checked import check_classes, check_finite, check_positions, spread
-from fuse_ref.evaluate.dense import combine_of, write_operation
+from fuse_ref.evaluate.dense import combine_of
 from fuse_ref.evaluate.entries import Kept
 from fuse_ref.evaluate.fixpoint import Head, write_fixpoint
 from fuse_ref.evaluate.logic import (
@@ -26,7 +26,7 @@ from fuse_ref.evaluate.logic import (
     tuples_name,
     with_goals,
 )
-from fuse_ref.evaluate.narrow import write_narrow
+from fuse_ref.evaluate.narrow import write_in_precision
 from fuse_ref.evaluate.recurrent import write_recurrence
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
 from fuse_ref.evaluate.relaxation import Relaxing
@@ -188,8 +188,7 @@ class NumpyExecutable:
         def sizes(length: Length) -> int:
             return evaluate(length, lambda tensor, position: by_name[tensor][position])
 
-        narrow = narrow_type(self._config.precision)
-        emitter = Emitter(narrow or numpy_type("float", self._config), self._last_use)
+        emitter = Emitter(numpy_type("float", self._config), self._last_use)
         entries = tuple((name, self._enter(emitter, name, shape)) for name, shape in by_name.items())
         runs: list[Register] = []
         iterations: list[tuple[int, Register]] = []
@@ -229,10 +228,7 @@ class NumpyExecutable:
             _write_check(emitter, check, self._spans.get(check.tensor))
         if self._config.checked and isinstance(operation, Index | Write):
             _write_position_checks(emitter, operation, sizes, self._spans.get(name.partition("~")[0]))
-        if emitter.float_type.itemsize == 2:
-            write_narrow(emitter, operation, sizes, self._dtypes)
-        else:
-            write_operation(emitter, operation, sizes)
+        write_in_precision(emitter, operation, sizes, self._dtypes)
         if name in self._finite.after:
             _write_check(emitter, self._finite.after[name], self._spans.get(self._finite.after[name].tensor))
         used = {*reads(operation), name}

@@ -19,10 +19,12 @@ from fuse_torch.logic.crossing import Crossing, Form, Result, cross, register
 from fuse_torch.logic.view import View, extents_of
 from fuse_torch.lowering.emitter import Emitter, Value
 from fuse_torch.lowering.needed import Needed, restricted
+from fuse_torch.lowering.recurrent import body_operations
 
 __all__ = ["Logic", "Parts"]
 
-Part: TypeAlias = tuple[Step, tuple[DenseOperation, ...]] | LogicCall | Step  # a step of rounds stands for itself
+# A step of rounds or of a recurrence stands for itself.
+Part: TypeAlias = tuple[Step, tuple[DenseOperation, ...]] | LogicCall | Step
 Parts: TypeAlias = Iterator[Part]
 
 
@@ -56,7 +58,9 @@ class Logic:
         steps = [
             plan.steps[position]
             for position in self.needed.steps
-            if plan.steps[position].operations or plan.steps[position].loop or plan.steps[position].route == "logical"
+            if plan.steps[position].operations
+            or _goes_round(plan.steps[position])
+            or plan.steps[position].route == "logical"
         ]
         # The calls count among the steps that run, and so does what reads their relations.
         calls = with_goals(logic_calls(steps), dataclasses.replace(plan, steps=tuple(steps)), self.outputs)
@@ -64,7 +68,7 @@ class Logic:
         for position, step in enumerate(steps):
             if id(step) in dense:
                 order.append(dense[id(step)])
-            if step.loop:
+            if _goes_round(step):
                 order.append(step)
             if position in calls:
                 order.append(calls[position])
@@ -198,5 +202,11 @@ class Logic:
             emit.shapes[item.name] = node
 
 
+def _goes_round(step: Step) -> bool:
+    return bool(step.loop) or step.recurrence is not None
+
+
 def _operations(part: tuple[Step, tuple[DenseOperation, ...]] | Step) -> tuple[DenseOperation, ...]:
-    return part.loop if isinstance(part, Step) else part[1]
+    if not isinstance(part, Step):
+        return part[1]
+    return part.loop if part.recurrence is None else tuple(body_operations(part.recurrence))

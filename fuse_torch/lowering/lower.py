@@ -50,6 +50,7 @@ from fuse_torch.lowering.marks import Marks
 from fuse_torch.lowering.needed import extents, needed_for, restricted
 from fuse_torch.lowering.operations import lower_map
 from fuse_torch.lowering.outputs import independent_outputs
+from fuse_torch.lowering.recurrent import lower_recurrence
 from fuse_torch.lowering.reduce import lower_expand, lower_permute, lower_reduce
 from fuse_torch.lowering.whole import lower_whole
 from fuse_torch.lowering.writing import lower_write
@@ -221,6 +222,8 @@ class _Lowering:
         for part in logic.parts():
             if isinstance(part, LogicCall):
                 logic.call(part)
+            elif isinstance(part, Step) and part.recurrence is not None:
+                lower_recurrence(self.emit, plan, part, lower_one)
             elif isinstance(part, Step):
                 lower_loop(self.emit, plan, part, lower_one)
             else:

@@ -56,8 +56,6 @@ def check_supported(
 
 def _elsewhere(step: Step, engine: str) -> str:
     """Why a step that another engine runs does not run on this one; "" where it does."""
-    if step.recurrence is not None and engine == "torch":
-        return "recurrences run on NumPy and JAX so far"
     if step.route == "numeric" and engine == "torch":
         return "numeric fixpoints run on NumPy and JAX so far"
     return ""

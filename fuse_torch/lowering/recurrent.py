@@ -19,11 +19,12 @@ from torch.fx import Graph, Node
 from fuse_ref.analysis.lengths import Length, linear
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.dataflow import reads
+from fuse_ref.plan.reading import read_outside
 from fuse_ref.plan.steps import Carry, DenseOperation, LiteralArray, Plan, Recurrence, Slice, Step
 from fuse_torch.logic.view import extents_of
 from fuse_torch.lowering.emitter import Emitter, Size, Value, identifier
 
-__all__ = ["body_operations", "lower_recurrence", "outside_reads"]
+__all__ = ["body_operations", "lower_recurrence"]
 
 # So many steps are written out in compiled code: a scan keeps inductor from fusing across steps, and more
 # steps take longer to compile than they save.
@@ -59,21 +60,12 @@ def lower_recurrence(emit: Emitter, plan: Plan, step: Step, lower_one: LowerOne)
         emit.define(carry.output.out, Value(node, carry.output.lengths, carry.output.dtype))
 
 
-def outside_reads(made: Recurrence) -> tuple[str, ...]:
-    """The values that a recurrence reads from outside, apart from sizes."""
-    inside = {item.name for item in made.slices}
-    inside.update(name for carry in made.carries for name in (carry.own, *carry.backs))
-    found = dict.fromkeys([*(item.value for item in made.slices), *(c.base for c in made.carries if c.base)])
-    found.update(dict.fromkeys(name for name in _body_reads(made.body) if name not in inside))
-    return tuple(found)
-
-
 def _body_reads(body: Sequence[Step]) -> Iterator[str]:
     """The values that a body reads and does not make."""
     known: set[str] = set()
     for step in body:
         if step.recurrence is not None:
-            yield from (name for name in outside_reads(step.recurrence) if name not in known)
+            yield from (name for name in read_outside(step.recurrence) if name not in known)
             known.update(carry.output.out for carry in step.recurrence.carries)
         for operation in step.operations:
             yield from (name for name in reads(operation) if name not in known)
@@ -121,7 +113,9 @@ class _Inner:
             node = graph.placeholder(identifier(item.name))
             inner.define(item.name, Value(node, _without(known.lengths, item.dimension), known.dtype))
         whole = [name for name in _body_reads(made.body) if name not in inner.values and name not in self._own()]
-        sized = sorted({extent.tensor for extent in extents_of((made.body, made.carries))})
+        known_values = [*inner.values.values(), *(outside.values[name] for name in whole if name in outside.values)]
+        lengths = tuple(length for value in known_values for length in value.lengths)
+        sized = sorted({extent.tensor for extent in extents_of((made.body, made.carries, lengths))})
         for name in dict.fromkeys([*whole, *sized]):
             if name in outside.values:
                 known = outside.values[name]

@@ -261,17 +261,17 @@ class _Steps:
         # Loaded here: it brings Dynamo, which is there already where code is compiled.
         from torch._higher_order_ops.scan import scan
 
-        if not sequences:  # scan goes along something
-            sequences = (torch.arange(steps, device=windows[0].device),)
+        # It goes along something, also where steps see nothing of the outside.
+        along = list(sequences) or [torch.arange(steps, device=given[-1].device)]
 
         # Results may be no arguments and must not share memory; carries keep their strides.
         def combine(carried: list[torch.Tensor], slices: list[torch.Tensor]) -> tuple[Any, Any]:
-            own = self.forward(None, *carried, *slices[: len(sequences)], *given)
+            own = self.forward(None, *carried, *(slices if sequences else ()), *given)
             following = [_own_memory(item) for item in self.shifted(carried, own)]
             return following, [_own_memory(own[k]) for k in self.kept]
 
         starts = [_own_memory(window) for window in windows]
-        _, found = scan(combine, starts, list(sequences), dim=0, reverse=self.backward)
+        _, found = scan(combine, starts, along, dim=0, reverse=self.backward)
         return tuple(found)
 
 

@@ -21,7 +21,7 @@ from fuse_jax.hostcall import host_look
 from fuse_jax.schedule import Iteration
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.errors import FuseError
-from fuse_ref.evaluate.fixpoint import History, change, diverges
+from fuse_ref.evaluate.fixpoint import History, change, diverges, tolerance
 
 __all__ = ["Rounds", "check_rounds", "iterate"]
 
@@ -81,9 +81,11 @@ def _in_code(
     count = jnp.where(varying, 0, jnp.asarray(0, np.int32))
     largest = jnp.where(varying, jnp.inf, jnp.asarray(jnp.inf, precision))
 
+    tol = tolerance(config.tol, config.precision)
+
     def goes_on(state: tuple[jax.Array, jax.Array, jax.Array, _State]) -> jax.Array:
         count, largest, _, _ = state
-        return (largest > config.tol) & (count < config.max_iters)
+        return (largest > tol) & (count < config.max_iters)
 
     def body(
         state: tuple[jax.Array, jax.Array, jax.Array, _State],
@@ -120,7 +122,9 @@ def check_rounds(item: Iteration, rounds: Rounds, config: ExecutionConfig) -> No
         look(*map(np.asarray, rounds))
         return
     count, changes = map(lax.stop_gradient, rounds)
-    went_on = (count >= config.max_iters) & (changes[(count - 1) % len(changes)] > config.tol)
+    went_on = (count >= config.max_iters) & (
+        changes[(count - 1) % len(changes)] > tolerance(config.tol, config.precision)
+    )
     # The host is asked where something is wrong only: a call of it takes longer than many a fixpoint.
     lax.cond(went_on, lambda: host_look(functools.partial(_remembering, look), count, changes), lambda: None)
 
@@ -128,7 +132,7 @@ def check_rounds(item: Iteration, rounds: Rounds, config: ExecutionConfig) -> No
 def _look(item: Iteration, config: ExecutionConfig, count: np.ndarray, changes: np.ndarray) -> None:
     rounds, kept = int(count), [float(value) for value in changes]
     last = [kept[k % len(kept)] for k in range(max(0, rounds - len(kept)), rounds)]
-    if rounds >= config.max_iters and last[-1] > config.tol:
+    if rounds >= config.max_iters and last[-1] > tolerance(config.tol, config.precision):
         raise diverges(item.heads, item.span, last, rounds)
 
 
@@ -181,7 +185,7 @@ def _linear(map_: Callable[[_State], _State], wanted: _State, config: ExecutionC
     The tolerance is of the largest element of u: gradients may be small all over.
     """
     precision = wanted[0].dtype
-    tol = max(config.tol / 100, 16 * float(jnp.finfo(precision).eps))
+    tol = max(config.tol / 100, (2 if precision.itemsize == 2 else 16) * float(jnp.finfo(precision).eps))
 
     def goes_on(state: tuple[jax.Array, jax.Array, _State]) -> jax.Array:
         count, left, _ = state

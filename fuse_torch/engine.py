@@ -22,6 +22,7 @@ from fuse_ref.plan.steps import Plan
 from fuse_ref.relations.derive import RuleRun
 from fuse_ref.relations.tuples import Tuples
 from fuse_ref.weights.arrays import numpy_array
+from fuse_torch import fixpoint
 from fuse_torch.devices import torch_device, torch_precision
 from fuse_torch.kept import kept_lowering
 from fuse_torch.logic.crossing import recorded
@@ -48,6 +49,7 @@ class TorchExecutable:
         self._lowered = kept_lowering(plan, outputs, kept, config, "tuples")
         self._config = config
         self._local = threading.local()
+        self._numbers = {step.writes: number for number, step in enumerate(plan.steps, 1) if step.loop}
         self._relations = relations_of(plan).intersection(outputs)
         if config.checked:
             with_checks(self._lowered)
@@ -75,10 +77,14 @@ class TorchExecutable:
         ]
         states = [self._on(device, name, values[name]) for name in self._states]
         recorded.runs = []
+        rounds: dict[tuple[str, ...], int] = {}
+        fixpoint.recorded.rounds = rounds
         try:
             result = graph.forward(*given, *states)
         finally:
             self._local.runs, recorded.runs = tuple(recorded.runs), None
+            fixpoint.recorded.rounds = None
+        self._local.iterations = {self._numbers[heads]: count for heads, count in rounds.items()}
         found = {self._outputs[0]: result} if len(self._outputs) == 1 else result
         if self._relations:
             found = {name: self._relation(name, value, values) for name, value in found.items()}
@@ -88,6 +94,11 @@ class TorchExecutable:
     def rule_runs(self) -> tuple[RuleRun, ...]:
         """What each rule did in this thread's last call."""
         return tuple(getattr(self._local, "runs", ()))
+
+    @property
+    def iterations(self) -> dict[int, int]:
+        """Step number from 1 -> rounds of its fixpoint in this thread's last call."""
+        return dict(getattr(self._local, "iterations", {}))
 
     def _truth(self, name: str, value: torch.Tensor | Tuples) -> torch.Tensor | Tuples:
         if isinstance(value, Tuples):

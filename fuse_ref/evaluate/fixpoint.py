@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from fuse_ref.source import Span
 from fuse_ref.weights.arrays import widened
 
 __all__ = ["Head", "History", "change", "diverges", "write_fixpoint"]
+
+
+_STEPS: Final = {"bfloat16": 2.0**-7, "float16": 2.0**-10}  # between 1 and the next value
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class History:
         self.names = names
         self.span = span
         self.config = config
+        self.tol = tolerance(config.tol, config.precision)
         self.changes: list[float] = []
         self._start = time.monotonic()
 
@@ -50,7 +55,7 @@ class History:
         """
         config = self.config
         self.changes.append(largest)
-        if largest <= config.tol:
+        if largest <= self.tol:
             return False
         if len(self.changes) >= config.max_iters:
             if config.on_divergence == "last":
@@ -61,6 +66,11 @@ class History:
             names = " and ".join(self.names)
             raise mistake("FUSE265", self.span, name=names, spent=spent, limit=config.time_limit)
         return True
+
+
+def tolerance(tol: float, precision: str) -> float:
+    """What counts as no change: in a type of two bytes also the step from one value to the next."""
+    return max(tol, _STEPS.get(precision, 0.0))
 
 
 def diverges(
@@ -81,7 +91,7 @@ def diverges(
 def change(new: np.ndarray, old: np.ndarray) -> float:
     """By how much elements changed at most, as a share of values beyond 1; equal infinities and NaN did not."""
     new, old = widened(np.asarray(new)), widened(np.asarray(old))  # numbers are no arrays, and bfloat16 no float
-    if new.dtype.kind != "f":
+    if new.dtype.kind in "bi":
         return float(bool((new != old).any()))
     step = np.asarray(np.abs(new - old) / np.maximum(1, np.abs(new)))
     largest = float(step.max(initial=0.0))

@@ -31,8 +31,7 @@ def check_supported(
         ConfigError: a temperature for a tensor that the program does not define.
     """
     for number, step in enumerate(plan.steps, 1):
-        reason = step.unsupported or _elsewhere(step, engine)
-        if reason:
+        if step.unsupported:
             raise mistake(
                 "FUSE201",
                 step.span,
@@ -40,7 +39,7 @@ def check_supported(
                 kind=step.kind,
                 tensors=_tensors(step),
                 engine=engine,
-                reason=reason,
+                reason=step.unsupported,
             )
     _check_temperatures(plan, config)
     if config.projection_strategy == "monte_carlo" and _projects(plan):
@@ -52,13 +51,6 @@ def check_supported(
             value = getattr(policies, field)
             if value is not None:
                 raise _setting(field, value, "weights are used whole and as they are so far")
-
-
-def _elsewhere(step: Step, engine: str) -> str:
-    """Why a step that another engine runs does not run on this one; "" where it does."""
-    if step.route == "numeric" and engine == "torch":
-        return "numeric fixpoints run on NumPy and JAX so far"
-    return ""
 
 
 def _tensors(step: Step) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuse_ref.errors import DivergenceError, LimitError
+from fuse_ref.errors import DivergenceError, GradientError, LimitError
 from fuse_ref.mistakes.row import Example, Mistake
 
 __all__ = ["LOGIC_MISTAKES"]
@@ -76,6 +76,24 @@ LOGIC_MISTAKES: tuple[Mistake, ...] = (
                 python=(
                     'Program("R[i] = 2 A[i, j] R[j] + 1\\nexport R").compile("numpy", '
                     "config=ExecutionConfig(time_limit=1e-9))(A=[[1.0]])"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE266",
+        GradientError,
+        "a fixpoint without a gradient",
+        "the gradient of the fixpoint of {name} does not settle within max_iters={rounds} rounds",
+        "a fixpoint has a gradient where small changes die away from round to round; else give a larger max_iters",
+        (
+            Example(
+                "the gradient of the fixpoint of R does not settle within max_iters=20 rounds",
+                python=(
+                    "import torch; from fuse_torch import FuseModule; "
+                    'm = FuseModule("R[i] = 2 A[i] R[i] + 1\\nexport R", '
+                    'config=ExecutionConfig(max_iters=20, on_divergence="last"))\n'
+                    "m(A=torch.ones(1, requires_grad=True)).sum().backward()"
                 ),
             ),
         ),

@@ -23,6 +23,7 @@ from fuse_ref.plan.steps import Plan
 from fuse_torch import refusal
 from fuse_torch.logic.hidden import hide_crossings
 from fuse_torch.lowering.checked import with_checks
+from fuse_torch.lowering.fixpoint import hide_fixpoints, settings_of
 from fuse_torch.lowering.listing import NOTHING, Listing
 from fuse_torch.lowering.lower import Lowered, lower
 from fuse_torch.lowering.prologue import Prologue
@@ -49,7 +50,7 @@ class _Variant:
     carry: bool
     checked: bool
     memory_limit: int | None
-    crossing: tuple[object, ...]  # settings of rules
+    settings: tuple[object, ...]  # of rules and fixpoints
     listing: Listing
 
     @property
@@ -80,7 +81,8 @@ def forward_of(
     # Plans for listed tuples have calls that depend on these settings, and this plan's function leads to them.
     logical = relations_of(plan) or runs_densely(config) or listing.choices
     crossing = (config.breaks, config.dense_limit, config.time_limit, runs_densely(config)) if logical else ()
-    variant = _Variant(plan_key(plan), carry, config.checked, config.memory_limit, crossing, listing)
+    settings = (*crossing, settings_of(plan, config))
+    variant = _Variant(plan_key(plan), carry, config.checked, config.memory_limit, settings, listing)
     with _LOCK:
         found = _FORWARDS.get(variant)
         if found is None:
@@ -93,6 +95,7 @@ def _generate(plan: Plan, attributes: Mapping[str, str], config: ExecutionConfig
     taken = frozenset(attributes.values())
     lowered = lower(plan, plan.program.exports, taken, config, inline=bool(variant.listing.listed))
     crosses = hide_crossings(lowered.graph, config.breaks)
+    hide_fixpoints(lowered.graph, config.breaks)
     if variant.checked:
         with_checks(lowered)
     refusal.register(variant.key, lowered.checked)

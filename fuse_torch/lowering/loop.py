@@ -14,8 +14,8 @@ from torch.fx import Graph, Node, has_side_effect
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.operations import DenseOperation
 from fuse_ref.plan.steps import Plan, Step
-from fuse_torch.logic.view import extents_of
 from fuse_torch.lowering.emitter import Emitter, Value, identifier
+from fuse_torch.lowering.rounds import round_graph
 
 __all__ = ["lower_limits", "lower_loop"]
 
@@ -29,26 +29,7 @@ def lower_loop(emit: Emitter, plan: Plan, step: Step, lower_one: Callable[[Emitt
         lower_one: writes an operation.
     """
     heads = step.writes
-    graph = Graph()
-    inner = Emitter(graph)
-    for name in heads:
-        node = graph.placeholder(identifier(name))
-        inner.define(name, Value(node, plan.shape(name), "bool"))
-    tensors = sorted({extent.tensor for extent in extents_of((step.loop, tuple(plan.shape(name) for name in heads)))})
-    given = dict.fromkeys([*step.reads, *tensors])
-    outer: list[Node] = []
-    for name in given:
-        known = emit.values[name]
-        outer.append(known.node)
-        inner.define(name, Value(graph.placeholder(identifier(name)), known.lengths, known.dtype))
-    assert emit.reference is not None
-    outer.append(emit.reference)
-    inner.reference = inner.anchor = graph.placeholder("reference")
-    for operation in step.loop:
-        inner.define(operation.output.out, lower_one(inner, operation))
-    graph.output(tuple(inner.values[f"{name}~next"].node for name in heads))
-    graph.eliminate_dead_code()
-    graph.lint()
+    graph, outer = round_graph(emit, plan, step, lower_one)
     starts: list[Node] = []
     for name in heads:
         sizes = tuple(emit.size(length) for length in plan.shape(name))

@@ -43,6 +43,7 @@ from fuse_torch.lowering.concatenation import lower_concat
 from fuse_torch.lowering.contract import Bias, biases, lower_contract
 from fuse_torch.lowering.convolution import lower_convolution
 from fuse_torch.lowering.emitter import Emitter, Value, identifier
+from fuse_torch.lowering.fixpoint import lower_fixpoint
 from fuse_torch.lowering.indexing import lower_index
 from fuse_torch.lowering.logical import Logic
 from fuse_torch.lowering.loop import lower_limits, lower_loop
@@ -224,6 +225,8 @@ class _Lowering:
                 logic.call(part)
             elif isinstance(part, Step) and part.recurrence is not None:
                 lower_recurrence(self.emit, plan, part, lower_one)
+            elif isinstance(part, Step) and part.route == "numeric":
+                lower_fixpoint(self.emit, plan, part, lower_one, self.config)
             elif isinstance(part, Step):
                 lower_loop(self.emit, plan, part, lower_one)
             else:

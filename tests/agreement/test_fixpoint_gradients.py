@@ -9,15 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 import fuse_jax
 from fuse_ref import DivergenceError, ExecutionConfig, Program
 from fuse_ref.evaluate.runner import Runner
+from fuse_torch import FuseModule
 from tests.agreement.test_fixpoints import EQUILIBRIUM, HOPS, PATHS, SURFED, WIDEST
 
 Backend: TypeAlias = Literal["jax", "torch"]
 Values: TypeAlias = Mapping[str, np.ndarray]
-BACKENDS: tuple[Backend, ...] = ("jax",)
+BACKENDS: tuple[Backend, ...] = ("torch", "jax")
 CONFIG = ExecutionConfig(precision="float64", tol=1e-13)
 
 
@@ -34,7 +36,18 @@ def jax_gradients(text: str, given: Values, wanted: Values, weight: np.ndarray) 
         return {name: np.asarray(value) for name, value in found.items()}
 
 
-GRADIENTS: dict[Backend, Callable[[str, Values, Values, np.ndarray], dict[str, np.ndarray]]] = {"jax": jax_gradients}
+def torch_gradients(text: str, given: Values, wanted: Values, weight: np.ndarray) -> dict[str, np.ndarray]:
+    module = FuseModule(text, config=CONFIG)
+    leaves = {name: torch.from_numpy(value).requires_grad_() for name, value in wanted.items()}
+    result = module({**given, **leaves})
+    torch.where(result.isfinite(), result, 0).mul(torch.from_numpy(weight)).sum().backward()
+    return {name: np.asarray(leaf.grad) for name, leaf in leaves.items()}
+
+
+GRADIENTS: dict[Backend, Callable[[str, Values, Values, np.ndarray], dict[str, np.ndarray]]] = {
+    "torch": torch_gradients,
+    "jax": jax_gradients,
+}
 
 
 def differences(runner: Runner, given: Values, wanted: Values, weight: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import dijkstra
 from fuse_ref import ConfigError, DivergenceError, ExecutionConfig, LimitError, NonFiniteError, Program, RouteError
 from fuse_ref.evaluate.runner import BackendChoice
 
-BACKENDS: tuple[BackendChoice, ...] = ("numpy", "jax")
+BACKENDS: tuple[BackendChoice, ...] = ("numpy", "torch", "jax")
 PRECISIONS = ("float32", "float64")
 
 RANK = "R[i] = 0.85 A[i, j] R[j] + 0.15 B[i]\nexport R"

@@ -138,13 +138,11 @@ def test_a_statement_means_the_same_everywhere(statement: str, tmp_path: Path) -
     assert Program(program.format(), path=tmp_path / "page.fuse").digest == program.digest
     if any(step.unsupported for step in program.plan().steps):
         return  # recurrences and streams: that they are read, checked and planned is all that section 12 claims
-    # Nor does it claim more of numeric fixpoints on torch.
-    not_torch = any(step.route == "numeric" for step in program.plan().steps)
     for seed in (0, 1):
         values = given(program, seed)
         expected = run_oracle(program.explicit(), values, folder=tmp_path).exports
         store = InMemoryWeightStore({name: values.pop(name) for name in program.params})
-        for backend in ("numpy", "jax") if not_torch else ("numpy", "torch", "jax"):
+        for backend in ("numpy", "torch", "jax"):
             # float32: whether JAX computes in 64 bits is decided for a whole process.
             runner = program.compile(backend, policies=RuntimePolicies(weight_store=store))
             found = runner(values)

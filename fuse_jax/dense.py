@@ -28,11 +28,13 @@ from fuse_jax.operations import ALONG, ELEMENTWISE, WHOLE, Value
 from fuse_jax.recurrence import recur
 from fuse_jax.registered import apply_registered
 from fuse_jax.relations import Held, dense, in_rows, limit_dense
+from fuse_jax.sampling import sample
 from fuse_jax.schedule import InOrder, Iteration, Rounds, Schedule, needs
 from fuse_ref.analysis.lengths import Length, evaluate
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.densely import within_limit
 from fuse_ref.evaluate.logic import LogicCall
+from fuse_ref.evaluate.sampling import ratio
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.plan.dataflow import reads
 from fuse_ref.plan.dense_logic import following
@@ -51,8 +53,10 @@ from fuse_ref.plan.steps import (
     Map,
     Operand,
     Permute,
+    Ratio,
     ReadIndex,
     Reduce,
+    Sample,
     Whole,
     Write,
     WriteIndex,
@@ -293,6 +297,10 @@ def _apply(
             return convolve(operation, image, weights, shape, measure, dtype)
         case Attention():
             return attend(operation, values, shape, dtype)
+        case Sample(seed=seed, ranges=ranges, stream=stream):
+            return sample(values[seed.value], stream, [measure(item) for item in ranges], shape[1]).astype(dtype)
+        case Ratio(_, numerator, denominator):
+            return jnp.asarray(ratio([measure(item) for item in numerator], measure(denominator)), dtype)
         case Aggregate():
             return _aggregate(operation, values, relations, shape, numbers, noise)
         case _:

@@ -89,6 +89,7 @@ class FuseFunction:
             mode=self.config.mode,
             disabled_passes=self.config.left_out_passes,
             dense_logic=runs_densely(self.config),
+            sampling=self.config.sampling,
         )
         self._prepare = functools.partial(
             Planned,

@@ -11,6 +11,7 @@ from fuse_ref.errors import FuseError
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
 from fuse_ref.plan.passes import NAMES
+from fuse_ref.plan.sampling import Sampling
 from fuse_ref.records import dataclass
 
 __all__ = ["Breaks", "ExecutionConfig", "FrozenMapping", "Logic", "Mode", "Precision", "RoutePreference", "Temperature"]
@@ -63,8 +64,9 @@ class ExecutionConfig:
         breaks: how torch crosses into a routed step: by a graph break, or by an opaque operator.
         logic, dense_limit: representation of relations; at most `dense_limit` elements are held densely.
         max_iters, tol, on_divergence: of numeric fixpoints.
-        projection_strategy, projection_samples, projection_seed: sampled sums; `projection_samples` is a
-            number of terms, or tensor -> number.
+        projection_strategy, projection_samples, projection_seed: `"monte_carlo"` estimates sums and averages,
+            in equations with `=`, `+=` and `avg=`, from that many of their terms (or tensor -> number) where
+            they have more. Equal seeds draw equal terms on every engine.
         temperatures: tensor defined -> temperature of its `sig`, or a schedule iteration -> temperature.
         precision: of every float in the run. `"bfloat16"` and `"float16"` are how values are kept: each operation
             computes in float32 and rounds its result once. `"auto"`: the type that every float input has, else
@@ -142,6 +144,13 @@ class ExecutionConfig:
             # Its products are rounded before they are taken from each other, which 8 or 11 bits do not survive.
             return tuple(sorted({*self.disabled_passes, "squared_distance"}))
         return self.disabled_passes
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """How sums are estimated; None where they are computed."""
+        if self.projection_strategy == "exact" or self.projection_samples is None:
+            return None
+        return Sampling(self.projection_samples, self.projection_seed)
 
     def _set(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)

@@ -74,6 +74,7 @@ class Planning:
             disabled_passes=self.disabled_passes,
             dense_logic=self.dense_logic,
             relations=(*self.relations, *listed),
+            sampling=config.sampling,
         )
         check_supported(without_unneeded(plan, program.exports), config, "torch")
         return plan

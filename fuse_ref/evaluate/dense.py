@@ -20,6 +20,7 @@ from fuse_ref.evaluate.logic import tuples_name
 from fuse_ref.evaluate.operations import ALONG, ELEMENTWISE, WHOLE, Elementwise
 from fuse_ref.evaluate.registered import call_registered
 from fuse_ref.evaluate.registers import Emitter, Register
+from fuse_ref.evaluate.sampling import ratio, sample
 from fuse_ref.evaluate.scatter import Target, neutral, write
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.ir.operations import CATALOGUE
@@ -39,8 +40,10 @@ from fuse_ref.plan.steps import (
     Operand,
     Output,
     Permute,
+    Ratio,
     ReadIndex,
     Reduce,
+    Sample,
     Whole,
     Write,
     WriteIndex,
@@ -115,6 +118,11 @@ def write_operation(emitter: Emitter, operation: DenseOperation, sizes: Sizes) -
             register = convolve(emitter, operation, offsets, shape, dtype)
         case Attention():
             register = attend(emitter, operation, shape, dtype)
+        case Sample(seed=seed, ranges=ranges, stream=stream):
+            words = emitter.template[emitter.names[seed.value]]
+            register = emitter.constant(sample(words, stream, [sizes(item) for item in ranges], shape[1]))
+        case Ratio(_, numerator, denominator):
+            register = emitter.constant(dtype.type(ratio([sizes(item) for item in numerator], sizes(denominator))))
         case Aggregate():
             register = _aggregate(emitter, operation, shape, dtype)
         case _:

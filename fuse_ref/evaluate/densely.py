@@ -39,6 +39,7 @@ def without_rules(plan: Plan, config: ExecutionConfig) -> Plan:
         mode=config.mode,
         disabled_passes=config.left_out_passes,
         dense_logic=True,
+        sampling=config.sampling,
     )
 
 

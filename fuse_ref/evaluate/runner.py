@@ -196,8 +196,8 @@ class Runner(Unpicklable):
             "relations": sorted(self._relations),
         }
         program = as_given(program, self._growing)
-        build = functools.partial(build_plan, program, **settings)  # type: ignore[arg-type]
-        return self._cache.plan(program, settings, build)
+        build = functools.partial(build_plan, program, sampling=self._config.sampling, **settings)  # type: ignore[arg-type]
+        return self._cache.plan(program, settings | {"sampling": repr(self._config.sampling)}, build)
 
     def _use(self, backend: Backend, reason: str) -> Engine:
         engine = find_engine(backend)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.errors import FuseError
 from fuse_ref.mistakes import mistake
 from fuse_ref.mistakes.suggest import did_you_mean
-from fuse_ref.plan.steps import Contract, Plan, Reduce, Step
+from fuse_ref.plan.steps import Plan, Step
 from fuse_ref.policies import RuntimePolicies
 
 __all__ = ["check_supported"]
+
+_EXACT: Final = {"max=": "its largest term", "min=": "its smallest term", "prod=": "its product"}
 
 
 def check_supported(
@@ -42,8 +46,7 @@ def check_supported(
                 reason=step.unsupported,
             )
     _check_temperatures(plan, config)
-    if config.projection_strategy == "monte_carlo" and _projects(plan):
-        raise _setting("projection_strategy", config.projection_strategy, "sums are always computed whole so far")
+    _check_samples(plan, config)
     if config.time_limit is not None and not any(step.rules or step.loop for step in plan.steps):
         raise _setting("time_limit", config.time_limit, "no step watches it so far")
     if policies is not None:
@@ -72,9 +75,22 @@ def _check_temperatures(plan: Plan, config: ExecutionConfig) -> None:
     raise _setting("temperatures", config.temperatures, "write sig(x, T=…) in the program instead")
 
 
-def _projects(plan: Plan) -> bool:
-    for step in plan.steps:
-        for operation in step.operations:
-            if isinstance(operation, Contract | Reduce):
-                return True
-    return False
+def _check_samples(plan: Plan, config: ExecutionConfig) -> None:
+    if config.projection_strategy == "exact":
+        return
+    if config.projection_samples is None:
+        raise mistake("FUSE241")
+    if isinstance(config.projection_samples, int):
+        return
+    defined = [tensor.name for tensor in plan.program.tensors if tensor.role == "computed"]
+    for name in config.projection_samples:
+        if name not in defined:
+            raise mistake("FUSE204", None, cure=did_you_mean(name, defined), field="projection_samples", name=name)
+        tensor = plan.program.tensor(name)
+        reason = ""
+        if tensor.boolean or tensor.dtype != "float":
+            reason = f"which holds {'truth values' if tensor.boolean else 'whole numbers'}"
+        elif tensor.operator not in ("=", "avg="):
+            reason = f"whose operator is {tensor.operator}: {_EXACT[tensor.operator]} cannot be told from some"
+        if reason:
+            raise mistake("FUSE242", tensor.span, name=name, reason=reason)

@@ -27,7 +27,8 @@ from fuse_ref.ir.variables import children, free_variables, index_variables
 from fuse_ref.plan import steps
 from fuse_ref.plan.bounds import within
 from fuse_ref.plan.mixed import Join, Lift, joined
-from fuse_ref.plan.references import position_labels, read_tensor
+from fuse_ref.plan.references import affine_position, position_labels, read_tensor
+from fuse_ref.plan.sampling import Drawn, draw
 from fuse_ref.plan.values import WRITE, Builder, Lowered, Value
 from fuse_ref.records import dataclass
 
@@ -61,6 +62,11 @@ def combination(
     join, conditions = joined(expressions, filters, inside=True)
     if join is not None:
         return _of_tuples(expressions, join, conditions, body, operator, target, count=count)
+    if operator == "avg=":
+        variables = [v for v in free_variables(equation.body) if v not in target]
+        drawn = draw(expressions, variables, equation.body)
+        if drawn is not None:
+            return _estimated(expressions, drawn, filters, body, count=count)
     holds = _holds(expressions, filters, body)
     value = builder.float(expressions.lower(body)) if operator == "avg=" else builder.number(expressions.lower(body))
     variables = [v for v in dict.fromkeys((*free_variables(equation.body),)) if v not in target]
@@ -74,6 +80,26 @@ def combination(
         array = builder.map("where", (holds, builder.float(array), neutral), "float")
     array = builder.expand(array, variables)
     return Combination(builder.reduce(operator.rstrip("="), array, variables), 1)
+
+
+def _estimated(
+    expressions: Expressions, drawn: Drawn, filters: Sequence[Expr], body: Expr, *, count: bool
+) -> Combination:
+    """An average over a sample: of its combinations, those that count."""
+    builder = expressions.builder
+    with drawn.reading():
+        holds = _holds(expressions, filters, body)
+        lowered = builder.float(expressions.lower(body))
+    value = lowered if isinstance(lowered, Value) else builder.literal(lowered, "float")
+    found = _averaged(expressions, value, holds, drawn.labels, count=count)
+    if drawn.sampling.spread:
+        both = _averaged(expressions, value, holds, drawn.labels, count=True)
+        square = builder.map("multiply", (value, value), "float")
+        squares = _averaged(expressions, square, holds, drawn.labels, count=True).value
+        drawn.note("avg", both.value, squares, both.count)
+    else:
+        drawn.note("avg")
+    return Combination(drawn.scaled(found.value), drawn.scaled(found.count)) if count else found
 
 
 def _of_tuples(
@@ -262,9 +288,9 @@ def _lies_inside(expressions: Expressions, length: Length, index: Affine | Quoti
             positions = read_tensor(builder, expressions.tensors, expressions.shapes, read).operand
             position = steps.ReadIndex((), Fixed(offset), False, gather=positions)
         case Affine(terms, offset):
-            position = steps.ReadIndex(terms, Fixed(offset), False)
+            position = affine_position(builder, terms, Fixed(offset), inside=False)
         case Quotient(Affine(terms, offset), divisor):
-            position = steps.ReadIndex(terms, Fixed(offset), False, divisor)
+            position = affine_position(builder, terms, Fixed(offset), inside=False, divisor=divisor)
         case _:
             assert_never(index)
     output = builder.output(dict.fromkeys(position_labels(position)), "float")

@@ -26,6 +26,7 @@ from fuse_ref.plan.passes import improve
 from fuse_ref.plan.recurrent import recurrent
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.relational import Relational, is_positive, read_by_logic, sparse_relations
+from fuse_ref.plan.sampling import Sampling
 from fuse_ref.plan.schedule import schedule
 from fuse_ref.plan.steps import DenseOperation, Plan, RangeCheck, Shape, SizeCheck, Step
 from fuse_ref.plan.values import Builder, Unsupported
@@ -45,6 +46,7 @@ def build_plan(
     disabled_passes: Collection[str] = (),
     dense_logic: bool = False,
     relations: Collection[str] = (),
+    sampling: Sampling | None = None,
 ) -> Plan:
     """The plan of `program`; it serves every batch size.
 
@@ -57,6 +59,7 @@ def build_plan(
         disabled_passes: names of `fuse_ref.plan.passes.NAMES` that do not run.
         relations: Boolean inputs and sources that come as tuples, whatever reads them.
         dense_logic: rules become dense operations on truth values.
+        sampling: sums and averages with many terms are estimated.
 
     Raises:
         AxisError: sizes that do not fit each other or the text, or an index without a size.
@@ -66,7 +69,7 @@ def build_plan(
     """
     checked = check_program(program, sizes=sizes, given=given)
     _raise_first(checked.errors or checked.unsized)
-    planner = _Planner(program, checked, hints or {}, given or {}, mode, dense_logic, frozenset(relations))
+    planner = _Planner(program, checked, hints or {}, given or {}, mode, dense_logic, frozenset(relations), sampling)
     return improve(planner.plan(), planner.estimates, disabled=disabled_passes)
 
 
@@ -87,6 +90,7 @@ class _Planner:
         mode: Mode,
         dense_logic: bool,
         relations: frozenset[str],
+        sampling: Sampling | None,
     ) -> None:
         self.dense_logic = dense_logic
         self.program = program
@@ -102,6 +106,7 @@ class _Planner:
             shapes.tensors,
             checked.dtypes,
             find_bounds(program, shapes.equations),
+            sampling=sampling,
         )
         self.hints = self._hints(hints, shapes)
         self.estimates = Estimates(self._assumed())
@@ -325,6 +330,7 @@ def _merged(steps: Sequence[Step]) -> list[Step]:
                 reason=last.reason if last.reason == step.reason else "acyclic, numeric head",
                 operations=(*last.operations, *step.operations),
                 contractions=(*last.contractions, *step.contractions),
+                sampled=(*last.sampled, *step.sampled),
                 contributions=(*last.contributions, *step.contributions),
                 flops=last.flops + step.flops,
                 largest=max(last.largest, step.largest),

@@ -20,8 +20,10 @@ from fuse_ref.plan.steps import (
     Map,
     Operand,
     Permute,
+    Ratio,
     ReadIndex,
     Reduce,
+    Sample,
     Whole,
     Write,
     WriteIndex,
@@ -33,7 +35,7 @@ __all__ = ["reads"]
 def reads(operation: DenseOperation) -> tuple[str, ...]:
     """Names of the values that `operation` reads."""
     match operation:
-        case LiteralArray() | Iota():
+        case LiteralArray() | Iota() | Ratio():
             return ()
         case Index():
             return (operation.source, *_gathered(operation.indices))
@@ -51,6 +53,8 @@ def reads(operation: DenseOperation) -> tuple[str, ...]:
             return (image.value, weights.value)
         case Attention(_, query, key, value, bias=bias, keep=keep):
             return tuple(item.value for item in (query, key, value, bias, keep) if item is not None)
+        case Sample(seed=seed):
+            return (seed.value,)
         case Aggregate(operands=operands):
             return tuple(item.value for item in operands)  # its relation is no array
         case _:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from fuse_ref.analysis.lengths import Length, evaluate
+from fuse_ref.plan.permutation import ROUNDS
 from fuse_ref.plan.steps import (
     Aggregate,
     Along,
@@ -23,7 +24,9 @@ from fuse_ref.plan.steps import (
     Operand,
     Output,
     Permute,
+    Ratio,
     Reduce,
+    Sample,
     Whole,
     Write,
 )
@@ -94,7 +97,9 @@ class Estimates:
                 tuples = max((self.number(lengths[label]) for label in columns if label in lengths), default=OPEN_SIZE)
                 dense = math.prod(self.number(length) for label, length in lengths.items() if label not in columns)
                 return tuples * dense * (1 + max(len(operands) - 1, 0) + len(inner))
-            case LiteralArray() | Iota() | Index() | Permute() | Expand() | Concat():
+            case Sample(output):
+                return 17 * ROUNDS * self.elements(output)
+            case LiteralArray() | Ratio() | Iota() | Index() | Permute() | Expand() | Concat():
                 return 0
             case _:
                 assert_never(operation)

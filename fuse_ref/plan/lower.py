@@ -16,6 +16,7 @@ from fuse_ref.plan.aggregates import Combination, average, combination
 from fuse_ref.plan.expressions import Expressions
 from fuse_ref.plan.facts import lower_facts
 from fuse_ref.plan.references import Tensors, position_of, read_tensor, slice_start
+from fuse_ref.plan.sampling import sums_of
 from fuse_ref.plan.steps import LiteralArray, Output, Write, WriteIndex
 from fuse_ref.plan.values import COMBINE, WRITE, Builder, Lowered, Unsupported, Value
 from fuse_ref.records import dataclass
@@ -156,7 +157,10 @@ class _Tensor:
         if equation.kind == "literal":
             return Combination(self._literal(equation), 1)
         whole = self.dtype == "int64"
-        expressions = Expressions(self.builder, self.tensors, shapes, self.estimate, whole=whole)
+        samples = sums_of(
+            self.tensors.sampling, self.name, self.spec.operator, self.dtype, equation.body, self.tensors.sparse
+        )
+        expressions = Expressions(self.builder, self.tensors, shapes, self.estimate, whole=whole, samples=samples)
         target = target_variables(equation.target.indices)
         return combination(expressions, equation, self.spec.operator, target, count=count)
 

@@ -33,8 +33,10 @@ __all__ = [
     "Operand",
     "Output",
     "Permute",
+    "Ratio",
     "ReadIndex",
     "Reduce",
+    "Sample",
     "Whole",
     "Window",
     "Write",
@@ -298,6 +300,28 @@ class Aggregate:
     inner: tuple[InnerMap, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Combinations of positions drawn without replacement from all those of some variables.
+
+    Which ones is decided by integers alone, `fuse_ref.plan.permutation`: equal on every engine.
+    """
+
+    output: Output  # int64, (variables, samples); at most as many samples as there are combinations
+    seed: Operand  # two whole numbers of 31 bits; its one label stands nowhere else
+    ranges: tuple[Length, ...]  # how many positions each variable has, one per row of the output
+    stream: int  # 31 bits: samples of other streams are independent
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """One number: a product of lengths, divided by another length; 0 where both are 0."""
+
+    output: Output  # float, without labels
+    numerator: tuple[Length, ...]
+    denominator: Length
+
+
 DenseOperation: TypeAlias = (
     LiteralArray
     | Iota
@@ -314,4 +338,6 @@ DenseOperation: TypeAlias = (
     | Convolve
     | Attention
     | Aggregate
+    | Sample
+    | Ratio
 )

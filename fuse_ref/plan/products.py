@@ -10,6 +10,7 @@ from fuse_ref.ir.nodes import Expr, Negate, Number, Product, Project
 from fuse_ref.ir.variables import free_variables
 from fuse_ref.plan.mixed import aggregated, joined, needs_lift
 from fuse_ref.plan.order import choose_order, expression_of
+from fuse_ref.plan.sampling import draw
 from fuse_ref.plan.steps import Contraction
 from fuse_ref.plan.values import Lowered, Value
 
@@ -23,6 +24,24 @@ def lower_product(expressions: Expressions, product: Product, summed: tuple[str,
     """The product, summed over `summed` (each position of which counts even where no factor has it)."""
     factors, inner = _flattened(product, summed)
     gone = (*summed, *inner)
+    drawn = draw(expressions, gone, Product(tuple(factors), product.divisors))
+    if drawn is None:
+        with expressions.builder.hiding(gone):
+            return _summed(expressions, factors, product.divisors, gone)
+    with drawn.reading():
+        total = _summed(expressions, factors, product.divisors, drawn.labels)
+        if drawn.sampling.spread:
+            twice = (*product.divisors, *product.divisors)
+            drawn.note("sum", total, _summed(expressions, [*factors, *factors], twice, drawn.labels))
+        else:
+            drawn.note("sum")
+    return drawn.scaled(total)
+
+
+def _summed(
+    expressions: Expressions, factors: list[Expr], dividing: tuple[Expr, ...], gone: tuple[str, ...]
+) -> Lowered:
+    """The product of `factors` divided by `dividing`, summed over `gone`."""
     join, factors = joined(expressions, factors)
     lifted = [] if join is None else [factor for factor in factors if needs_lift(expressions, factor, join)]
     factors = [factor for factor in factors if factor not in lifted]
@@ -36,7 +55,7 @@ def lower_product(expressions: Expressions, product: Product, summed: tuple[str,
         else:
             times = times * lowered
     divisors: list[Value] = []
-    for divisor in product.divisors:
+    for divisor in dividing:
         lowered = expressions.builder.float(expressions.lower(divisor))
         if isinstance(lowered, Value):
             divisors.append(lowered)
@@ -44,7 +63,7 @@ def lower_product(expressions: Expressions, product: Product, summed: tuple[str,
             divisors.append(expressions.builder.literal(lowered, "float"))
         else:
             over = over * lowered
-    whole = join is None and not product.divisors and isinstance(times, int) and all(v.dtype == "int64" for v in values)
+    whole = join is None and not dividing and isinstance(times, int) and all(v.dtype == "int64" for v in values)
     if not whole:
         values = [_as_float(expressions, value) for value in values]
     late = [over_value for over_value in divisors if not set(over_value.labels) & set(gone)]

@@ -12,11 +12,12 @@ from fuse_ref.ir.index import Affine, FromEnd, Gather, Quotient, SliceIndex, Sym
 from fuse_ref.ir.index import Index as IndexForm
 from fuse_ref.ir.nodes import ArrayLiteral, Axis, Dtype, Read, Tensor
 from fuse_ref.plan.bounds import Bounds, within
+from fuse_ref.plan.sampling import Sampling
 from fuse_ref.plan.steps import Index, LiteralArray, Output, ReadIndex, WriteIndex
-from fuse_ref.plan.values import Builder, Unsupported, Value
+from fuse_ref.plan.values import Builder, Unsupported, Value, combined
 from fuse_ref.records import dataclass
 
-__all__ = ["Tensors", "position_labels", "position_of", "read_literal", "read_tensor", "slice_start"]
+__all__ = ["Tensors", "affine_position", "position_labels", "position_of", "read_literal", "read_tensor", "slice_start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Tensors:
     bounds: Mapping[str, Bounds]  # of integer tensors whose values are known to keep to some
     sparse: frozenset[str] = frozenset()  # relations that there are tuples of
     counts: bool = False  # whether what makes a conjunction true is counted, by contractions
+    sampling: Sampling | None = None  # sums and averages with many terms are estimated
     cyclic: frozenset[str] = frozenset()  # of the group at hand: what reads them is made tuple by tuple
 
 
@@ -78,7 +80,11 @@ class _Reader:
         dtype: Dtype,
     ) -> Value:
         labels = tuple(index.variable for index in indices if isinstance(index, Affine) and index.variable is not None)
-        plain = len(labels) == len(indices) and len(set(labels)) == len(labels)
+        plain = (
+            len(labels) == len(indices)
+            and len(set(labels)) == len(labels)
+            and self.builder.drawn.keys().isdisjoint(labels)
+        )
         if plain and all(self.shapes.ranges[v] == length for v, length in zip(labels, lengths, strict=True)):
             return Value(self.source, labels, dtype)
         positions = []
@@ -131,16 +137,16 @@ class _Reader:
         match index:
             case Affine(terms, offset):
                 # A constant beyond the end is an error of its own, so constants are inside.
-                return ReadIndex(terms, Fixed(offset), inside or (not terms and offset >= 0))
+                return affine_position(self.builder, terms, Fixed(offset), inside=inside or (not terms and offset >= 0))
             case FromEnd(distance):
                 return ReadIndex((), linear([(length, 1)], -distance), True)
             case Symbol(name):
                 assert axis is not None
                 return ReadIndex((), Fixed(position_of(name, axis)), True)
             case SliceIndex(variable, start, _, step):
-                return ReadIndex(((variable, step),), slice_start(start, length), True)
+                return affine_position(self.builder, ((variable, step),), slice_start(start, length), inside=True)
             case Quotient(Affine(terms, offset), divisor):
-                return ReadIndex(terms, Fixed(offset), inside, divisor)
+                return affine_position(self.builder, terms, Fixed(offset), inside=inside, divisor=divisor)
             case Gather(read, offset):
                 positions = read_tensor(self.builder, self.tensors, self.shapes, read).operand
                 words = (self.source, index_text(index))
@@ -150,6 +156,17 @@ class _Reader:
                 raise Unsupported(f"{self.source} is a stream along *{variable}, and streams do not run yet")
             case _:
                 assert_never(index)
+
+
+def affine_position(
+    builder: Builder, terms: tuple[tuple[str, int], ...], offset: Length, *, inside: bool, divisor: int = 1
+) -> ReadIndex:
+    """Where a computed index reads; a variable that a sample stands for is looked up there."""
+    drawn = [(builder.drawn[variable], coefficient) for variable, coefficient in terms if variable in builder.drawn]
+    if not drawn:
+        return ReadIndex(terms, offset, inside, divisor)
+    kept = tuple((variable, coefficient) for variable, coefficient in terms if variable not in builder.drawn)
+    return ReadIndex(kept, offset, inside, divisor, gather=combined(builder, drawn).operand)
 
 
 def _gathered_dimensions(positions: Sequence[ReadIndex]) -> frozenset[int]:

@@ -184,7 +184,12 @@ class Relational:
             outputs[operation.output.out] = operation.output
             largest = max(largest, self.estimates.elements(operation.output))
         return replace(
-            step, operations=operations, contractions=tuple(builder.contractions), flops=flops, largest=largest
+            step,
+            operations=operations,
+            contractions=tuple(builder.contractions),
+            sampled=tuple(builder.sums),
+            flops=flops,
+            largest=largest,
         )
 
     def _given_output(self, tensor: str) -> Output:

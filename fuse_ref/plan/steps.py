@@ -26,8 +26,10 @@ from fuse_ref.plan.operations import (
     Operand,
     Output,
     Permute,
+    Ratio,
     ReadIndex,
     Reduce,
+    Sample,
     Whole,
     Window,
     Write,
@@ -64,10 +66,13 @@ __all__ = [
     "Permute",
     "Plan",
     "RangeCheck",
+    "Ratio",
     "ReadIndex",
     "Recurrence",
     "Reduce",
     "Route",
+    "Sample",
+    "SampledSum",
     "Saving",
     "Shape",
     "SizeCheck",
@@ -122,6 +127,22 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True)
+class SampledSum:
+    """A sum or an average that is estimated from some of its terms."""
+
+    tensor: str  # in whose equation it stands
+    operator: Literal["sum", "avg"]
+    variables: tuple[str, ...]
+    ranges: tuple[Length, ...]  # of the variables: their product is the number of terms
+    number: int  # terms that are drawn, where there are more
+    # Values of a plan that is made to tell errors, "" otherwise: over the drawn terms the sums of what they are,
+    # of their squares, and of whether they count ("": all do).
+    total: str = ""
+    squares: str = ""
+    counted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """What one step of a recurrence sees of a value outside: one position along one of its dimensions."""
 
@@ -171,6 +192,7 @@ class Step:
     reason: str  # why this route, a clause: "acyclic, numeric head"
     operations: tuple[DenseOperation, ...] = ()  # Dense (and Store of an expression) only
     contractions: tuple[Contraction, ...] = ()
+    sampled: tuple[SampledSum, ...] = ()
     rules: tuple[Rule, ...] = ()  # Relation, Fixpoint with the route "logical"
     tables: tuple[Condition, ...] = ()  # that the rules read
     contributions: tuple[Contribution, ...] = ()  # of dense steps that read relations

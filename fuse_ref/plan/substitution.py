@@ -21,8 +21,10 @@ from fuse_ref.plan.steps import (
     Map,
     Operand,
     Permute,
+    Ratio,
     ReadIndex,
     Reduce,
+    Sample,
     Whole,
     Write,
     WriteIndex,
@@ -34,7 +36,7 @@ __all__ = ["operands", "with_values"]
 def operands(operation: DenseOperation) -> tuple[Operand, ...]:
     """What `operation` reads by labels; the source of an Index, which has none, is left out."""
     match operation:
-        case LiteralArray() | Iota():
+        case LiteralArray() | Iota() | Ratio():
             return ()
         case Index(_, _, indices):
             return _gathered(indices)
@@ -52,6 +54,8 @@ def operands(operation: DenseOperation) -> tuple[Operand, ...]:
             return (image, weights)
         case Attention(_, query, key, value, bias=bias, keep=keep):
             return tuple(item for item in (query, key, value, bias, keep) if item is not None)
+        case Sample(seed=seed):
+            return (seed,)
         case Aggregate(operands=found):
             return found
         case _:
@@ -66,7 +70,7 @@ def with_values(operation: DenseOperation, names: Mapping[str, str]) -> DenseOpe
         return operand if found is None else Operand(found, operand.labels)
 
     match operation:
-        case LiteralArray() | Iota():
+        case LiteralArray() | Iota() | Ratio():
             return operation
         case Index(_, source, indices):
             read = tuple(
@@ -98,6 +102,8 @@ def with_values(operation: DenseOperation, names: Mapping[str, str]) -> DenseOpe
                 bias=None if bias is None else renamed(bias),
                 keep=None if keep is None else renamed(keep),
             )
+        case Sample(seed=seed):
+            return replace(operation, seed=renamed(seed))
         case Aggregate(operands=found):
             return replace(operation, operands=tuple(map(renamed, found)))
         case _:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import field, replace
 from typing import Literal, TypeAlias
 
@@ -24,11 +25,12 @@ from fuse_ref.plan.steps import (
     Output,
     Permute,
     Reduce,
+    SampledSum,
 )
 from fuse_ref.records import dataclass
 from fuse_ref.relations.rules import Rule
 
-__all__ = ["COMBINE", "WRITE", "Builder", "Lowered", "Unsupported", "Value"]
+__all__ = ["COMBINE", "WRITE", "Builder", "Lowered", "Unsupported", "Value", "combined"]
 
 # How the operator of a tensor's equations combines their values, element by element and where they are written.
 COMBINE: dict[Operator, str] = {"=": "add", "max=": "max", "min=": "min", "avg=": "add", "prod=": "multiply"}
@@ -71,10 +73,13 @@ class Builder:
     operations: list[DenseOperation] = field(default_factory=list)
     contractions: list[Contraction] = field(default_factory=list)
     rules: list[tuple[Rule, tuple[Length, ...]]] = field(default_factory=list)  # of relations that it needs first
+    drawn: Mapping[str, Value] = field(default_factory=dict)  # variable -> positions, where a sample stands for all
+    sums: list[SampledSum] = field(default_factory=list)
     _made: dict[DenseOperation, Value] = field(default_factory=dict)
     _uses: dict[str, int] = field(default_factory=dict)
     _count: int = 0
     _draws: int = 0
+    _samples: int = 0
 
     def begin(self, ranges: Mapping[str, Length], preferred: tuple[str, ...] = ()) -> None:
         """Starts another equation: its labels are its own, so nothing is shared with the one before."""
@@ -109,12 +114,34 @@ class Builder:
         return self.add(LiteralArray(self.output((), dtype), (number,)))
 
     def iota(self, variable: str, dtype: Dtype = "float") -> Value:
+        if variable in self.drawn:
+            positions = self.drawn[variable]
+            return positions if dtype == "int64" else self.map("to_number", (positions,), dtype)
         return self.add(Iota(self.output((variable,), dtype)))
+
+    @contextmanager
+    def reading(self, drawn: Mapping[str, Value]) -> Iterator[None]:
+        """Within it variables stand for the positions that `drawn` has for them, others for all of theirs."""
+        before, self.drawn = self.drawn, drawn
+        try:
+            yield
+        finally:
+            self.drawn = before
+
+    def hiding(self, variables: Iterable[str]) -> AbstractContextManager[None]:
+        """Within it `variables` stand for all their positions: something binds them anew."""
+        bound = set(variables)
+        return self.reading({name: value for name, value in self.drawn.items() if name not in bound})
 
     def stream(self) -> str:
         """A name for the random numbers of one call, the same in every plan of the program."""
         self._draws += 1
         return f"{self.name}.{self._draws}"
+
+    def sample(self) -> tuple[str, str]:
+        """A name for the random numbers of one sample, and a label for its places."""
+        self._samples += 1
+        return f"{self.name}.{self._samples}", f"~{self._samples}"
 
     def map(
         self,
@@ -242,6 +269,16 @@ class Builder:
             self.operations[-1] = replace(last, output=replace(last.output, out=name))
             return
         self.operations.append(Permute(Output(name, labels, lengths, value.dtype), value.operand))
+
+
+def combined(builder: Builder, terms: Iterable[tuple[Value, int]]) -> Value:
+    """The sum of coefficient * positions."""
+    total: Lowered = 0
+    for positions, coefficient in terms:
+        term = positions if coefficient == 1 else builder.arithmetic("multiply", (positions, coefficient))
+        total = term if isinstance(total, int) else builder.arithmetic("add", (total, term))
+    assert isinstance(total, Value)
+    return total
 
 
 def _operand(lowered: Lowered) -> Operand | int | float:

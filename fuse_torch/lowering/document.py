@@ -19,6 +19,7 @@ from fuse_torch.lowering.lower import PRECISION, Lowered, Slot
 from fuse_torch.lowering.marks import Marks
 from fuse_torch.lowering.needed import restricted
 from fuse_torch.lowering.padding import padded
+from fuse_torch.lowering.sampling import ratio, sample
 from fuse_torch.registered import apply_registered
 
 __all__ = ["NotAGraph", "graph_from_json", "graph_to_json"]
@@ -50,7 +51,8 @@ def _functions() -> dict[str, Callable[..., Any]]:
         ("linalg", torch.linalg, "svd vecdot"),
     )
     found = {f"{room}.{name}": getattr(home, name) for room, home, names in tables for name in names.split()}
-    return {**found, "attend": attend, "padded": padded, "apply_registered": apply_registered, "getattr": getattr}
+    own = {"attend": attend, "padded": padded, "ratio": ratio, "sample": sample, "apply_registered": apply_registered}
+    return {**found, **own, "getattr": getattr}
 
 
 _FUNCTIONS: Final = _functions()

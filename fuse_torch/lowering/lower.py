@@ -29,7 +29,9 @@ from fuse_ref.plan.steps import (
     Map,
     Permute,
     Plan,
+    Ratio,
     Reduce,
+    Sample,
     Step,
     Whole,
     Write,
@@ -53,6 +55,7 @@ from fuse_torch.lowering.operations import lower_map
 from fuse_torch.lowering.outputs import independent_outputs
 from fuse_torch.lowering.recurrent import lower_recurrence
 from fuse_torch.lowering.reduce import lower_expand, lower_permute, lower_reduce
+from fuse_torch.lowering.sampling import lower_ratio, lower_sample
 from fuse_torch.lowering.whole import lower_whole
 from fuse_torch.lowering.writing import lower_write
 
@@ -166,6 +169,10 @@ def _lower_one(emit: Emitter, operation: DenseOperation) -> Value:
             return lower_attention(emit, operation)
         case Aggregate():
             return lower_aggregate(emit, operation)
+        case Sample():
+            return lower_sample(emit, operation)
+        case Ratio():
+            return lower_ratio(emit, operation)
         case _:
             assert_never(operation)
 

@@ -21,8 +21,10 @@ from fuse_ref.plan.steps import (
     Map,
     Operand,
     Permute,
+    Ratio,
     ReadIndex,
     Reduce,
+    Sample,
     Saving,
     Whole,
     Write,
@@ -202,6 +204,10 @@ def _written(
         case Aggregate(_, operator, relation, columns, items, inner):
             parts = (operator, relation, number(columns), tuple(map(read, items)), repr(inner))
             shape = tuple(sorted(zip(number(output.labels), output.lengths, strict=True)))
+        case Sample(_, seed, ranges, stream):
+            parts, shape = (read(seed), ranges, stream, number(output.labels)), output.lengths
+        case Ratio(_, numerator, denominator):
+            parts = (numerator, denominator)
         case _:
             assert_never(operation)
     kept = tuple(sorted(number(output.labels)))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fuse_ref.plan.permutation import Integers, combinations, keys_needed, round_keys
+from fuse_ref.evaluate.permutation import Integers, combinations, keys_needed, round_keys
 
 __all__ = ["sample"]
 

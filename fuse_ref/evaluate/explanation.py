@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from math import isnan
 
+from fuse_ref.evaluate.deviations import Estimate
 from fuse_ref.evaluate.graph import ROUTES, graph_of, to_dot
 from fuse_ref.plan.document import Document, plan_document
 from fuse_ref.plan.steps import Plan
@@ -31,6 +33,7 @@ class Explanation:
         iterations: step number from 1 -> iterations of its fixpoint.
         notes: what was decided on the way, such as a contraction order planned again.
         rules: what each rule derived in the last call, and how.
+        estimates: the sums that the last call estimated, with their standard errors.
     """
 
     plan: Plan
@@ -44,6 +47,7 @@ class Explanation:
     iterations: Mapping[int, int]
     notes: tuple[str, ...]
     rules: tuple[RuleRun, ...] = ()
+    estimates: tuple[Estimate, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"engine: {self.backend} ({self.backend_reason}), {self.precision or 'precision of the inputs'}"]
@@ -54,6 +58,7 @@ class Explanation:
             lines.append(f"last call: {', '.join(shown)}")
         lines.extend(f"cast: {name} from {given} to {used}" for name, given, used in self.casts)
         lines.extend(_of_rules(self.rules))
+        lines.extend(map(str, self.estimates))
         lines.extend(
             f"step {number}: {count} round{'s' * (count != 1)} until nothing changed"
             for number, count in self.iterations.items()
@@ -82,6 +87,17 @@ class Explanation:
             "rules": [
                 {"rule": run.rule.text, "tuples": run.tuples, "rounds": run.rounds, "algorithm": run.algorithm}
                 for run in self.rules
+            ],
+            "estimates": [
+                {
+                    "tensor": item.tensor,
+                    "operator": item.operator,
+                    "variables": list(item.variables),
+                    "terms": item.terms,
+                    "samples": item.samples,
+                    "standard_error": None if isnan(item.error) else item.error,
+                }
+                for item in self.estimates
             ],
         }
 

@@ -10,6 +10,7 @@ from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.answer import Answer, answer
 from fuse_ref.evaluate.binding import Bound, fitting
 from fuse_ref.evaluate.blocks import Blocks, blocks_for, splits_of
+from fuse_ref.evaluate.deviations import Estimate, estimates_of
 from fuse_ref.evaluate.engine import Array, Engine, Executable
 from fuse_ref.evaluate.entries import Kept
 from fuse_ref.evaluate.planning import axes_of_sink
@@ -65,6 +66,13 @@ class Call:
     rule_runs: tuple[RuleRun, ...]
     answers: tuple[Answer, ...]
     iterations: Mapping[int, int] = field(default_factory=dict)  # step number from 1 -> rounds of its fixpoint
+
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The sums that the call estimated, and how far they may be off."""
+        prepared = self.prepared
+        values = {**prepared.fixed, **self.bound.values}
+        plan, config = prepared.plan, prepared.config
+        return estimates_of(plan, config, {name: prepared.engine.to_numpy(value) for name, value in values.items()})
 
 
 def written(prepared: Prepared, folders: Folders, results: Mapping[str, Array], bound: Bound) -> Iterator[Result]:

@@ -363,6 +363,7 @@ class Runner(Unpicklable):
             iterations={} if call is None else call.iterations,
             rules=() if call is None else call.rule_runs,
             notes=self._notes,
+            estimates=() if call is None else call.estimates(),
         )
 
     @property

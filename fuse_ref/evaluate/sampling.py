@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from fuse_ref.plan.permutation import Integers, combinations, keys_needed, round_keys
+from fuse_ref.evaluate.permutation import Integers, combinations, keys_needed, round_keys
 
 __all__ = ["ratio", "sample"]
 

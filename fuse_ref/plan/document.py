@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from fuse_ref.plan.steps import Contraction, Plan, Step
+from fuse_ref.plan.steps import Contraction, Plan, SampledSum, Step
 
 __all__ = ["Document", "plan_document"]
 
@@ -42,7 +42,18 @@ def _step(step: Step) -> dict[str, Document]:
         "flops": step.flops,
         "largest": step.largest,
         "contractions": [_contraction(item) for item in step.contractions],
+        "sampled": [_sampled(item) for item in step.sampled],
         "unsupported": step.unsupported,
+    }
+
+
+def _sampled(item: SampledSum) -> dict[str, Document]:
+    return {
+        "tensor": item.tensor,
+        "operator": item.operator,
+        "variables": list(item.variables),
+        "lengths": [str(length) for length in item.ranges],
+        "samples": item.number,
     }
 
 

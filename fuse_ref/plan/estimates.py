@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from fuse_ref.analysis.lengths import Length, evaluate
-from fuse_ref.plan.permutation import ROUNDS
+from fuse_ref.plan.sampling import ROUNDS
 from fuse_ref.plan.steps import (
     Aggregate,
     Along,

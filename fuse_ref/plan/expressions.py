@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, assert_never
+from typing import assert_never
 
 from fuse_ref.analysis.extents import is_open
 from fuse_ref.analysis.lengths import Fixed, Length
@@ -36,7 +36,7 @@ from fuse_ref.mistakes import mistake
 from fuse_ref.plan.numbers import fold
 from fuse_ref.plan.products import lower_product
 from fuse_ref.plan.references import Tensors, position_of, read_literal, read_tensor
-from fuse_ref.plan.sampling import Drawn, at_samples, draw, needs_all
+from fuse_ref.plan.sampling import called, estimated
 from fuse_ref.plan.steps import Whole
 from fuse_ref.plan.values import Builder, Lowered, Value
 
@@ -101,11 +101,7 @@ class Expressions:
             case ArrayLiteral():
                 return read_literal(builder, self.tensors, self.shapes, expr)
             case Call():
-                if not builder.drawn or not needs_all(self, expr):
-                    return self._call(expr)
-                with builder.reading({}):
-                    called = self._call(expr)
-                return at_samples(self, called)
+                return called(self, expr, self._call)
             case Sum(terms):
                 return self._sum(terms)
             case Product():
@@ -348,10 +344,10 @@ class Expressions:
                 # Numbers of combinations are not negative: a sum of them is 0 only where there is none.
                 count = lower_product(self, Product(body.operands, ()), variables)
                 return builder.map("greater", (count, 0), "bool") if isinstance(count, Value) else count > 0
-        if operator == "sum" or operator == "avg":
-            drawn = draw(self, variables, body)
-            if drawn is not None:
-                return self._estimate(operator, drawn, body)
+        if operator in ("sum", "avg"):
+            estimate = estimated(self, "sum" if operator == "sum" else "avg", variables, body)
+            if estimate is not None:
+                return estimate
         lowered = self.lower(body)
         dtype: Dtype
         if operator == "any":
@@ -366,22 +362,6 @@ class Expressions:
                 return value * math.prod(length.value for length in lengths if isinstance(length, Fixed))
             value = builder.literal(value, dtype)
         return builder.reduce(operator, builder.expand(value, variables), variables)
-
-    def _estimate(self, operator: Literal["sum", "avg"], drawn: Drawn, body: Expr) -> Lowered:
-        builder = self.builder
-        with drawn.reading():
-            lowered = builder.float(self.lower(body))
-        value = lowered if isinstance(lowered, Value) else builder.literal(lowered, "float")
-        value = builder.expand(value, drawn.labels)
-        total = builder.reduce(operator, value, drawn.labels)
-        if drawn.sampling.spread:
-            square = builder.map("multiply", (value, value), "float")
-            drawn.note(
-                operator, builder.reduce("sum", value, drawn.labels), builder.reduce("sum", square, drawn.labels)
-            )
-        else:
-            drawn.note(operator)
-        return drawn.scaled(total) if operator == "sum" else total
 
     def _any_of(self, parts: Sequence[Lowered]) -> Lowered:
         values = [part for part in parts if isinstance(part, Value)]

@@ -304,7 +304,7 @@ class Aggregate:
 class Sample:
     """Combinations of positions drawn without replacement from all those of some variables.
 
-    Which ones is decided by integers alone, `fuse_ref.plan.permutation`: equal on every engine.
+    Which ones is decided by integers alone, `fuse_ref.evaluate.permutation`: equal on every engine.
     """
 
     output: Output  # int64, (variables, samples); at most as many samples as there are combinations

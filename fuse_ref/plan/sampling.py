@@ -7,7 +7,8 @@ for a dimension, and the cost follows the sample. A sum is the mean of the sampl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import field
 from typing import TYPE_CHECKING, Final, Literal
@@ -18,7 +19,6 @@ from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.ir.variables import free_variables, reads
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.operations import Index, LiteralArray, Output, Ratio, ReadIndex, Sample
-from fuse_ref.plan.permutation import seed_words, stream_of
 from fuse_ref.plan.steps import SampledSum
 from fuse_ref.plan.values import Builder, Lowered, Value
 from fuse_ref.records import dataclass
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from fuse_ref.ir.nodes import Operator
     from fuse_ref.plan.expressions import Expressions
 
-__all__ = ["Drawn", "Sampling", "at_samples", "draw", "needs_all", "sums_of"]
+__all__ = ["ROUNDS", "Drawn", "Sampling", "called", "draw", "estimated", "seed_words", "sums_of"]
+
+ROUNDS: Final = 20  # of the permutation that decides what a sample holds
 
 _ALONG: Final = ("along_axis", "reduce_axis")
 
@@ -43,6 +45,16 @@ class Sampling:
     def of(self, tensor: str) -> int | None:
         """From how many terms sums in the equations of `tensor` are estimated; None: from all."""
         return self.number if isinstance(self.number, int) else self.number.get(tensor)
+
+
+def seed_words(seed: int) -> tuple[int, int]:
+    """A seed as two numbers of 31 bits."""
+    return seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF
+
+
+def _stream_of(name: str) -> int:
+    """A number of 31 bits for a name, the same in every process."""
+    return int.from_bytes(hashlib.sha256(f"sample {name}".encode()).digest()[:4], "little") & 0x7FFFFFFF
 
 
 def sums_of(
@@ -131,7 +143,7 @@ def draw(expressions: Expressions, variables: Iterable[str], body: Expr) -> Draw
     words = LiteralArray(Output("", ("~seed",), (Fixed(2),), "int64"), seed_words(sampling.seed))
     shape = (Fixed(len(own)), count)
     drawn = builder.add(
-        Sample(Output("", (f"{label}v", label), shape, "int64"), builder.add(words).operand, ranges, stream_of(stream))
+        Sample(Output("", (f"{label}v", label), shape, "int64"), builder.add(words).operand, ranges, _stream_of(stream))
     )
     builder.ranges = {**builder.ranges, label: count}
     every_one = ReadIndex(((label, 1),), Fixed(0), True)
@@ -151,7 +163,36 @@ def _positive(length: Length) -> Length:
     return length if bound is not None and bound >= 0 else maximum((length, Fixed(0)))
 
 
-def needs_all(expressions: Expressions, call: Call) -> bool:
+def estimated(
+    expressions: Expressions, operator: Literal["sum", "avg"], variables: tuple[str, ...], body: Expr
+) -> Lowered | None:
+    """A sum or an average of `body`, which is no product; None where it is not to be estimated."""
+    drawn = draw(expressions, variables, body)
+    if drawn is None:
+        return None
+    builder = expressions.builder
+    with drawn.reading():
+        lowered = builder.float(expressions.lower(body))
+    value = builder.expand(lowered if isinstance(lowered, Value) else builder.literal(lowered, "float"), drawn.labels)
+    if drawn.sampling.spread:
+        square = builder.map("multiply", (value, value), "float")
+        drawn.note(operator, builder.reduce("sum", value, drawn.labels), builder.reduce("sum", square, drawn.labels))
+    else:
+        drawn.note(operator)
+    total = builder.reduce(operator, value, drawn.labels)
+    return drawn.scaled(total) if operator == "sum" else total
+
+
+def called(expressions: Expressions, call: Call, lower: Callable[[Call], Lowered]) -> Lowered:
+    """The value of a function; `lower` gives it for what the variables stand for."""
+    if not expressions.builder.drawn or not _needs_all(expressions, call):
+        return lower(call)
+    with expressions.builder.reading({}):
+        value = lower(call)
+    return _at_samples(expressions.builder, value)
+
+
+def _needs_all(expressions: Expressions, call: Call) -> bool:
     """Whether a function needs all positions of a variable that a sample stands for, not some."""
     row = CATALOGUE.get(call.function)
     if row is None or (row.kind == "elementwise" and call.function != "dropout"):
@@ -161,9 +202,8 @@ def needs_all(expressions: Expressions, call: Call) -> bool:
     return any(variable in expressions.builder.drawn for variable in free_variables(call))
 
 
-def at_samples(expressions: Expressions, value: Lowered) -> Lowered:
+def _at_samples(builder: Builder, value: Lowered) -> Lowered:
     """A value that was computed for all positions, at those of the sample."""
-    builder = expressions.builder
     if not isinstance(value, Value) or builder.drawn.keys().isdisjoint(value.labels):
         return value
     indices = tuple(

@@ -29,6 +29,10 @@ def plan_table(plan: Plan) -> str:
         for item in step.contractions:
             path = " ".join(f"({a},{b})" for a, b in item.path)
             lines.append(f"  {number}: {item.tensor} = {item.expression}, pairs {path}, {amount(item.flops)} FLOPs")
+        for sampled in step.sampled:
+            every = " * ".join(map(str, sampled.ranges))
+            over = f"{sampled.operator} over {', '.join(sampled.variables)}"
+            lines.append(f"  {number}: {sampled.tensor}: {over} from {sampled.number} of {every} terms")
         if step.unsupported:
             lines.append(f"  {number}: cannot run yet: {step.unsupported}")
     lines.extend(

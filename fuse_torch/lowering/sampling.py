@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import torch
 
-from fuse_ref.plan.permutation import Integers, combinations, keys_needed, round_keys
+from fuse_ref.evaluate.permutation import Integers, combinations, keys_needed, round_keys
 from fuse_ref.plan.steps import Ratio, Sample
 from fuse_torch.lowering.emitter import Emitter, Value
 

@@ -14,7 +14,7 @@ import fuse_ref.evaluate.operations
 import fuse_torch.lowering.along
 import fuse_torch.lowering.operations
 import fuse_torch.lowering.whole
-from fuse_ref import Program
+from fuse_ref import ExecutionConfig, Program
 from fuse_ref.ir import index as index_forms
 from fuse_ref.ir import nodes
 from fuse_ref.ir.index import Affine
@@ -111,6 +111,10 @@ def test_every_kind_of_operation_is_planned(kind: type) -> None:
         # Of relations whose tuples are there: rules make them, and tests/logic has the programs with rules.
         ruled = Program("P(x, y) <- E(x, y)\nN[x] = P(x, y) W[y]\nexport N").plan()
         planned = [operation for step in ruled.steps for operation in step.operations]
+    if kind in (steps.Sample, steps.Ratio):
+        sampling = ExecutionConfig(projection_strategy="monte_carlo", projection_samples=2)
+        estimated = Program("Y[i] = W[i, j] X[j]").compile("numpy", config=sampling).plan
+        planned = [operation for step in estimated.steps for operation in step.operations]
     assert any(isinstance(operation, kind) for operation in planned)
 
 

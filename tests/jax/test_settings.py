@@ -64,11 +64,6 @@ def test_a_step_that_cannot_run_is_refused_when_compiling() -> None:
     assert fuse_jax.compile("input X[i]; Y[i] = 2 X[i]; Y[0]?")({}, X=np.ones(2))["Y"].tolist() == [2, 2]
 
 
-def test_settings_without_an_engine_are_refused() -> None:
-    with pytest.raises(RouteError, match="monte_carlo"):
-        fuse_jax.compile(LAYER, config=ExecutionConfig(projection_strategy="monte_carlo", projection_samples=2))
-
-
 def test_devices() -> None:
     fn = fuse_jax.compile(LAYER, config=ExecutionConfig(device="cpu"))
     params = fn.init(jax.random.key(0))

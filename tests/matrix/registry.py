@@ -11,6 +11,7 @@ Kind: TypeAlias = Literal["native", "routed"]
 # row -> engine -> tests; a cell is recorded when all of its tests passed. "routed": the work is done elsewhere, by
 # another engine or on the host, and handed over.
 _FIRST = "tests/logic/test_first_programs.py::test_"
+_ESTIMATES = "tests/agreement/test_sampling.py::test_"
 
 _NARROW = "tests/agreement/test_precision.py::test_"
 
@@ -76,6 +77,30 @@ FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
         ),
     },
     "max= and min= cycles over relations": {"NumPy": ("native", (f"{_FIRST}shortest_paths",))},
+    "Monte Carlo projection": {
+        "NumPy": (
+            "native",
+            (
+                f"{_ESTIMATES}one_seed_is_one_estimate_on_every_engine",
+                "tests/evaluate/test_sampling.py::test_estimates_are_unbiased_and_exact_where_all_terms_are_drawn",
+            ),
+        ),
+        "torch eager": (
+            "native",
+            (
+                f"{_ESTIMATES}one_seed_is_one_estimate_on_every_engine",
+                f"{_ESTIMATES}gradients_of_the_sampled_terms",
+            ),
+        ),
+        'torch "fuse"': ("native", (f"{_ESTIMATES}compiled_modules_draw_the_same",)),
+        "JAX": (
+            "native",
+            (
+                f"{_ESTIMATES}one_seed_is_one_estimate_on_every_engine",
+                f"{_ESTIMATES}gradients_of_the_sampled_terms",
+            ),
+        ),
+    },
     "demand mode": {
         "NumPy": ("native", (f"{_FIRST}new_inputs_on_demand", "tests/relations/test_demand_runs.py::test_answers")),
         "torch eager": ("routed", (f"{_FIRST}new_inputs_on_demand",)),

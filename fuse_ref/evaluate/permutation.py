@@ -17,15 +17,13 @@ low 32 bits are right in both.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from fuse_ref.plan.sampling import ROUNDS
 from fuse_ref.records import dataclass
 
-__all__ = ["ROUNDS", "Integers", "combinations", "keys_needed", "round_keys", "seed_words", "stream_of"]
-
-ROUNDS: Final = 20
+__all__ = ["Integers", "combinations", "keys_needed", "round_keys"]
 
 # Odd, and of 31 bits: times 32 bits they stay within 63.
 _COUNT: Final = 0x1E3779B1
@@ -41,16 +39,6 @@ class Integers:
     low: Callable[[Any], Any]  # the low 32 bits
     larger: Callable[[Any, Any], Any]  # elementwise
     choose: Callable[[Any, Any, Any], Any]  # the second where the first holds, else the third
-
-
-def seed_words(seed: int) -> tuple[int, int]:
-    """A seed as two numbers of 31 bits."""
-    return seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF
-
-
-def stream_of(name: str) -> int:
-    """A number of 31 bits for a name, the same in every process."""
-    return int.from_bytes(hashlib.sha256(f"sample {name}".encode()).digest()[:4], "little") & 0x7FFFFFFF
 
 
 def keys_needed(variables: int) -> int:

@@ -1,0 +1,165 @@
+"""One seed is one sample: estimated sums are equal on NumPy, torch and JAX, and have gradients there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+import fuse_jax
+from fuse_ref import ExecutionConfig, Program
+from fuse_torch import FuseModule
+
+PROGRAM: Final = Program(
+    """
+    input T[x]: int64
+    Y[i] = W[i, j] X[j] + W[i, 0]
+    Z[i] avg= W[i, j] X[j]
+    S[i] = sum(x, y: exp(-A[i, x, y]**2) / (1 + X[x+y]**2))
+    G[i] = A[i, x, y] X[T[x]] y
+    R[x] = relu(A[i, x, y] X[2*y])
+    L[i] = softmax(A[i, x, y], axis=y) A[i, x, y]
+    F[i] avg= (A[i, x, y] > 0) X[x+y]
+    D[i, x] = sum(y: A[i, x, y] sum(j: W[i, j] X[j]))
+    export Y, Z, S, G, R, L, F, D
+    """
+)
+ONE: Final = Program("input X[b, d]\nparam W[d, e]\nY[b, e] = tanh(X[b, d] W[d, e])\nexport Y")
+
+
+def monte_carlo(number: int, seed: int = 0, precision: str = "float64") -> ExecutionConfig:
+    return ExecutionConfig(
+        projection_strategy="monte_carlo",
+        projection_samples=number,
+        projection_seed=seed,
+        precision=precision,  # type: ignore[arg-type]
+    )
+
+
+def given(seed: int, i: int, x: int, y: int, j: int, dtype: type = np.float64) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        "W": rng.normal(size=(i, j)).astype(dtype),
+        "X": rng.normal(size=j).astype(dtype),
+        "A": rng.normal(size=(i, x, y)).astype(dtype),
+        "T": rng.integers(0, max(1, j), x),
+    }
+
+
+SIZES = [(2, 5, 6, 30), (3, 4, 9, 41), (1, 1, 3, 12), (2, 0, 3, 12)]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("number", [4, 11, 1000])
+def test_one_seed_is_one_estimate_on_every_engine(precision: str, number: int) -> None:
+    config = monte_carlo(number, 12345678901, precision)
+    dtype, tolerance = (np.float32, 1e-4) if precision == "float32" else (np.float64, 1e-10)
+    with jax.enable_x64(precision == "float64"):
+        runners = {name: PROGRAM.compile(name, config=config) for name in ("numpy", "torch", "jax")}  # type: ignore[arg-type]
+        for seed, sizes in enumerate(SIZES):
+            values = given(seed, *sizes, dtype=dtype)
+            results = {name: runner(values) for name, runner in runners.items()}
+            for tensor, expected in results["numpy"].items():
+                for name in ("torch", "jax"):
+                    found = np.asarray(results[name][tensor])
+                    assert found.dtype == expected.dtype == dtype
+                    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+        if number == 1000:
+            plain = PROGRAM.compile("numpy", config=ExecutionConfig(precision=precision))(values)  # type: ignore[arg-type]
+            for tensor, expected in plain.items():
+                np.testing.assert_allclose(results["numpy"][tensor], expected, rtol=tolerance, atol=tolerance)
+
+
+def test_many_variables_and_long_axes_agree() -> None:
+    text = "axis x = 90_000, y = 70_000, z = 2_000_000_000\nS = sum(x, y, z: sin(x + 2*y) cos(z) / (1 + x))\nexport S"
+    config = monte_carlo(300, 7)
+    expected = Program(text).compile("numpy", config=config)()["S"]
+    assert abs(expected) > 0
+    assert float(Program(text).compile("torch", config=config)()["S"]) == pytest.approx(float(expected), rel=1e-9)
+    with jax.enable_x64(True):
+        assert float(Program(text).compile("jax", config=config)()["S"]) == pytest.approx(float(expected), rel=1e-9)
+    # Without 64-bit numbers the sample is the same, to the rounding of positions as float32.
+    short = "axis x = 90_000, y = 7_000\nS = sum(x, y: (x - 40_000) (y - 3_000))\nexport S"
+    narrow = monte_carlo(300, 7, "float32")
+    expected = Program(short).compile("numpy", config=narrow)()["S"]
+    assert float(Program(short).compile("jax", config=narrow)()["S"]) == pytest.approx(float(expected), rel=1e-4)
+
+
+# Gradients ----------------------------------------------------------------------------------------
+
+
+def losses(values: Mapping[str, Any]) -> Any:
+    total = 0
+    for value in values.values():
+        total = total + (value**2).sum()
+    return total
+
+
+def differences(config: ExecutionConfig, values: dict[str, np.ndarray], name: str, step: float = 1e-6) -> np.ndarray:
+    """Central differences of the estimate, whose sample stays."""
+    runner = PROGRAM.compile("numpy", config=config)
+    found = np.zeros(values[name].size)
+    for place in range(values[name].size):
+        sides = []
+        for sign in (1, -1):
+            moved = values[name].copy()
+            moved.reshape(-1)[place] += sign * step
+            sides.append(losses(runner({**values, name: moved})))
+        found[place] = (sides[0] - sides[1]) / (2 * step)
+    return found.reshape(values[name].shape)
+
+
+def test_gradients_of_the_sampled_terms() -> None:
+    config = monte_carlo(5, 3)
+    with jax.enable_x64(True):
+        function = fuse_jax.compile(PROGRAM, config=config)
+        gradient = jax.jit(jax.grad(lambda floats, T: losses(function({}, {**floats, "T": T}))))
+        module = FuseModule(PROGRAM, config=config).double()
+        for seed, sizes in enumerate([(2, 3, 4, 14), (1, 2, 5, 17)]):
+            values = given(seed, *sizes)
+            floats = {name: value for name, value in values.items() if name != "T"}
+            by_jax = gradient(floats, values["T"])
+            tensors = {name: torch.tensor(value, requires_grad=name != "T") for name, value in values.items()}
+            losses(module(tensors)).backward()
+            for name in floats:
+                expected = differences(config, values, name)
+                np.testing.assert_allclose(by_jax[name], expected, rtol=1e-5, atol=1e-6)
+                grad = tensors[name].grad
+                assert grad is not None
+                np.testing.assert_allclose(grad.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+# Compiled torch -----------------------------------------------------------------------------------
+
+
+def test_compiled_modules_draw_the_same() -> None:
+    torch.compiler.reset()
+    module = FuseModule(PROGRAM, config=monte_carlo(7, 9, "float32"))
+    compiled = torch.compile(module, backend="fuse", fullgraph=True, dynamic=True, options={"fuse.inner": "aot_eager"})
+    for seed, sizes in enumerate([(2, 5, 6, 30), (3, 4, 9, 41), (2, 6, 3, 33)]):
+        values = {name: torch.tensor(value) for name, value in given(seed, *sizes, dtype=np.float32).items()}
+        expected, found = module(values), compiled(values)
+        for tensor, value in expected.items():
+            torch.testing.assert_close(found[tensor], value)
+
+
+# JAX ----------------------------------------------------------------------------------------------
+
+
+def test_transformations_of_jax_and_torch() -> None:
+    config = monte_carlo(3, 5, "float32")
+    X = np.random.default_rng(0).normal(size=(6, 20)).astype("f")
+    function = fuse_jax.compile(ONE, sizes={"d": 20, "e": 2}, config=config)
+    params = function.init(jax.random.key(0))
+    whole = function(params, X=X)["Y"]
+    apart = jax.vmap(lambda row: function(params, X=row[None])["Y"][0])(X)
+    np.testing.assert_allclose(apart, whole, rtol=1e-5, atol=1e-6)
+    module = FuseModule(ONE, sizes={"d": 20, "e": 2}, config=config)
+    rows = torch.vmap(lambda row: module(row[None])[0])(torch.tensor(X))
+    torch.testing.assert_close(rows, module(torch.tensor(X)))
+    exported = torch.export.export(module, (torch.tensor(X),)).module()
+    torch.testing.assert_close(exported(torch.tensor(X)), module(torch.tensor(X)))

@@ -87,7 +87,8 @@ def _check_samples(plan: Plan, config: ExecutionConfig) -> None:
         if name not in defined:
             raise mistake("FUSE204", None, cure=did_you_mean(name, defined), field="projection_samples", name=name)
         tensor = plan.program.tensor(name)
-        reason = ""
+        cyclic = any(step.kind in ("Fixpoint", "Recurrence") and name in step.writes for step in plan.steps)
+        reason = "which is computed in a cycle: cycles are exact" if cyclic else ""
         if tensor.boolean or tensor.dtype != "float":
             reason = f"which holds {'truth values' if tensor.boolean else 'whole numbers'}"
         elif tensor.operator not in ("=", "avg="):

@@ -60,9 +60,9 @@ class Names:
             dict(tensors.shapes),
             dict(tensors.dtypes),
             tensors.bounds,
-            tensors.sparse,
-            tensors.counts,
-            tensors.cyclic,
+            sparse=tensors.sparse,
+            counts=tensors.counts,
+            cyclic=tensors.cyclic,
         )
         return cls(known)
 

@@ -46,7 +46,7 @@ def iterated(
         Unsupported: an equation that engines cannot run.
     """
     # Relations of the group are truth values while it runs: none of them has its tuples before the end.
-    numeric = replace(tensors, sparse=tensors.sparse - set(step.writes))
+    numeric = replace(tensors, sparse=tensors.sparse - set(step.writes), sampling=None)
     truths = replace(tensors, sparse=frozenset(), counts=True)
     builders = []
     for name in step.writes:

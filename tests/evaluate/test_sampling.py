@@ -281,6 +281,19 @@ def test_settings_that_cannot_be(samples: object, code: str) -> None:
     assert caught.value.code == code
 
 
+def test_cycles_are_exact() -> None:
+    text = "R[i] = 0.5 avg(j: M[i, j] R[j]) + 1\nH[t+1] = sum(j: M[j, t]) + H[t]\nexport R, H"
+    rng = np.random.default_rng(8)
+    M = rng.random(size=(9, 9))
+    exact = Program(text).compile("numpy", config=ExecutionConfig(precision="float64"))(M=M)
+    found = Program(text).compile("numpy", config=monte_carlo(2))(M=M)
+    for name, value in exact.items():
+        np.testing.assert_allclose(found[name], value)
+    for name in ("R", "H"):
+        with pytest.raises(ConfigError, match="which is computed in a cycle"):
+            Program(text).compile("numpy", config=monte_carlo({name: 2}))(M=M)
+
+
 def test_an_index_beyond_what_a_sample_tells_apart() -> None:
     with pytest.raises(ConfigError, match="the index x has 2147483648 positions"):
         Program(f"axis x = {2**31}\nS = sum(x: sin(x))").compile("numpy", config=monte_carlo(3))

@@ -92,8 +92,6 @@ def test_parameters_are_the_same_in_a_later_query() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"precision": "bfloat16"}, "precision='bfloat16' cannot be used yet"),
-        ({"precision": "float16"}, "precision='float16' cannot be used yet"),
         ({"time_limit": 10}, "time_limit=10.0 cannot be used yet"),
         ({"temperatures": {"Y": 0.5}}, "temperatures={'Y': 0.5} cannot be used yet"),
     ],

@@ -13,6 +13,10 @@ Kind: TypeAlias = Literal["native", "routed"]
 _FIRST = "tests/logic/test_first_programs.py::test_"
 _ESTIMATES = "tests/agreement/test_sampling.py::test_"
 
+_FIXPOINTS = "tests/agreement/test_fixpoints.py::test_"
+_SLOPES = "tests/agreement/test_fixpoint_gradients.py::test_"
+_COMPILED = "tests/torch/test_fixpoints.py::test_"
+
 _NARROW = "tests/agreement/test_precision.py::test_"
 
 FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
@@ -76,7 +80,12 @@ FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
             (f"{_FIRST}a_relation_times_numbers", "tests/jax/test_aggregates.py::test_values_and_gradients"),
         ),
     },
-    "max= and min= cycles over relations": {"NumPy": ("native", (f"{_FIRST}shortest_paths",))},
+    "max= and min= cycles over relations": {
+        "NumPy": ("native", (f"{_FIRST}shortest_paths", f"{_FIXPOINTS}paths_along_edges")),
+        "torch eager": ("native", (f"{_FIXPOINTS}paths_along_edges", f"{_SLOPES}paths_along_edges")),
+        'torch "fuse"': ("routed", (f"{_COMPILED}relations_and_paths_in_compiled_code",)),
+        "JAX": ("native", (f"{_FIXPOINTS}paths_along_edges", f"{_SLOPES}paths_along_edges")),
+    },
     "Monte Carlo projection": {
         "NumPy": (
             "native",
@@ -110,6 +119,26 @@ FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
         "NumPy": ("native", (f"{_FIRST}settings_do_not_change_what_holds",)),
         "torch eager": ("routed", (f"{_FIRST}settings_do_not_change_what_holds",)),
         "JAX": ("routed", (f"{_FIRST}settings_do_not_change_what_holds",)),
+    },
+    "fixpoint mode, numbers": {
+        "NumPy": ("native", (f"{_FIXPOINTS}a_recurrence_as_a_fixpoint", f"{_FIXPOINTS}page_rank")),
+        "torch eager": (
+            "native",
+            (
+                f"{_FIXPOINTS}a_recurrence_as_a_fixpoint",
+                f"{_FIXPOINTS}page_rank",
+                f"{_SLOPES}an_equilibrium_layer",
+            ),
+        ),
+        'torch "fuse"': ("routed", (f"{_COMPILED}compiled_code_breaks_at_a_fixpoint_once",)),
+        "JAX": (
+            "native",
+            (
+                f"{_FIXPOINTS}a_recurrence_as_a_fixpoint",
+                f"{_FIXPOINTS}page_rank",
+                f"{_SLOPES}an_equilibrium_layer",
+            ),
+        ),
     },
     "gradients": {
         'torch "fuse"': ("native", ("tests/torch/test_compile.py::test_training_gives_the_gradients_of_eager_code",)),

@@ -44,6 +44,7 @@ class Case:
     one: str = ""  # the letter that the size-1 run sets to 1; "" takes the first; "-" for none
     differentiable: bool = True
     relaxed: float = 1.0  # factor on the tolerance of float32, with its reason beside the case
+    breaks: bool = False  # compiled code has more than one graph: there is a fixpoint of numbers
     long: bool = False  # also under inductor, in tests/long
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # source file -> letters of its axes
 

@@ -248,4 +248,11 @@ NETWORK_CASES: tuple[Case, ...] = (
     Case("paper_graphical", _program("paper_graphical"), (), ({}, {}), one="-"),
     Case("paper_perceptron", _program("paper_perceptron"), (), ({}, {}), one="-"),
     Case("dialect_block", _program("dialect_block"), (), ({}, {}), one="-"),
+    Case(
+        "shortest_and_widest_paths",
+        "D[y] min= D[x] + W[x, y]\nD[0] = 0\nC[y] max= min(C[x], W[x, y])\nC[0] = 9\nS = D[x] C[x]\nexport D, C, S",
+        (given("W", "x x", 0.1, 2),),
+        ({"x": 4}, {"x": 7}),
+        breaks=True,
+    ),
 )

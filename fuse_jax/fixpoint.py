@@ -19,9 +19,11 @@ from jax import lax
 from fuse_jax.failures import remember
 from fuse_jax.hostcall import host_look
 from fuse_jax.schedule import Iteration
+from fuse_jax.temperatures import of_rounds
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.errors import FuseError
 from fuse_ref.evaluate.fixpoint import History, change, diverges, tolerance
+from fuse_ref.evaluate.temperatures import last_change
 
 __all__ = ["Rounds", "check_rounds", "iterate"]
 
@@ -47,17 +49,22 @@ def iterate(
         LimitError: likewise, after `time_limit`.
     """
     still = {name: lax.stop_gradient(value) for name, value in given.items()}
+    heat = of_rounds(config, item.heads, given)
+
+    def numbered(state: _State, k: int | jax.Array) -> _State:
+        return one(state, {**still, **heat(k)})
+
     if not any(isinstance(value, jax.core.Tracer) for value in (*given.values(), *starts)):
         # Outside of compiled code a loop of JAX's would be compiled for every call.
-        return _at_once(item, lambda state: one(state, still), starts, config), None
-    found, rounds = _in_code(lambda state: one(state, still), starts, still, config)
-    return _with_gradient(one, given, found, config), rounds
+        return _at_once(item, numbered, starts, config), None
+    found, rounds = _in_code(item, numbered, starts, still, config)
+    return _with_gradient(one, {**given, **heat(rounds[0] - 1)}, found, config), rounds
 
 
-def _at_once(item: Iteration, one: Callable[[_State], _State], state: _State, config: ExecutionConfig) -> _State:
+def _at_once(item: Iteration, one: Callable[[_State, int], _State], state: _State, config: ExecutionConfig) -> _State:
     history = History(item.heads, item.span, config)
     while True:
-        new = one(state)
+        new = one(state, len(history.changes))
         with np.errstate(all="ignore"):  # infinities and NaN may be what it comes to
             largest = max(change(np.asarray(a), np.asarray(b)) for a, b in zip(new, state, strict=True))
         state = new
@@ -69,8 +76,13 @@ def _at_once(item: Iteration, one: Callable[[_State], _State], state: _State, co
 
 
 def _in_code(
-    one: Callable[[_State], _State], starts: _State, given: Mapping[str, jax.Array], config: ExecutionConfig
+    item: Iteration,
+    one: Callable[[_State, jax.Array], _State],
+    starts: _State,
+    given: Mapping[str, jax.Array],
+    config: ExecutionConfig,
 ) -> tuple[_State, Rounds]:
+    least = last_change(config, item.heads)
     precision = next((value.dtype for value in starts if _floats(value)), np.dtype(np.float32))
     # Under shard_map a loop must begin with what varies over the same axes as what it makes.
     varying = functools.reduce(
@@ -85,13 +97,14 @@ def _in_code(
 
     def goes_on(state: tuple[jax.Array, jax.Array, jax.Array, _State]) -> jax.Array:
         count, largest, _, _ = state
-        return (largest > tol) & (count < config.max_iters)
+        moves = largest > tol
+        return (moves | (count <= least) if least else moves) & (count < config.max_iters)
 
     def body(
         state: tuple[jax.Array, jax.Array, jax.Array, _State],
     ) -> tuple[jax.Array, jax.Array, jax.Array, _State]:
         count, _, changes, old = state
-        new = one(old)
+        new = one(old, count)
         moved = [_change(a, b).astype(precision) for a, b in zip(new, old, strict=True)]
         largest = functools.reduce(jnp.maximum, moved)
         return count + 1, largest, changes.at[count % len(changes)].set(largest), new

@@ -17,9 +17,11 @@ from fuse_jax.noise import noise_of
 from fuse_jax.planned import Planned
 from fuse_jax.relations import Held, dense, limit_dense, positions
 from fuse_jax.sizes import Sizes, with_open_parameters
+from fuse_jax.temperatures import temperatures
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import gather_inputs, listed_relations
 from fuse_ref.evaluate.densely import runs_densely
+from fuse_ref.evaluate.temperatures import heated
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sources import read_sources
 from fuse_ref.ir.nodes import FileContent, ProgramIR, Tensor
@@ -82,7 +84,7 @@ class FuseFunction:
         listed = [item.tensor.name for item in sources.facts] if self.config.memory_limit is None else ()
         self._build = functools.partial(
             build_plan,
-            with_open_parameters(sources.program, sizes=sizes or {}, given=stored),
+            with_open_parameters(heated(sources.program, self.config), sizes=sizes or {}, given=stored),
             sizes=sizes,
             hints=hints,
             given={name: array.shape for name, array in stored.items()},
@@ -93,7 +95,7 @@ class FuseFunction:
         )
         self._prepare = functools.partial(
             Planned,
-            program=sources.program,
+            program=heated(sources.program, self.config),
             parameters=names,
             stored=stored,
             config=self.config,
@@ -122,6 +124,7 @@ class FuseFunction:
         *,
         key: jax.Array | None = None,
         training: bool | jax.Array = False,
+        iteration: int | jax.Array = 0,
         **named: object,
     ) -> dict[str, jax.Array]:
         """The exports by name, in text order.
@@ -133,6 +136,8 @@ class FuseFunction:
                 for float inputs; integers stay what they are.
             key: `jax.random.key(...)`, from which a training step draws; an evaluation needs none.
             training: whether dropout is on. It may be an argument of a surrounding `jit`.
+            iteration: what schedules of temperatures are asked for; where it is an argument of a surrounding `jit`,
+                one's own schedules are called with a traced number.
 
         Raises:
             AxisError: shapes that do not fit; under `jit` it is raised while tracing.
@@ -143,6 +148,7 @@ class FuseFunction:
         noise = noise_of(key, training, random=self.random)
         given = gather_inputs(inputs, named)
         planned = self._planned(given)
+        given |= temperatures(self.config, iteration)
         names = [tensor.name for tensor in self._parameters]
         params = check_parameters(params, names, (*planned.constants, *planned.facts))
         config = resolved(self.config, planned.calls, given)

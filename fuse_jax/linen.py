@@ -51,12 +51,13 @@ class FuseModule(linen.Module):
 
     @linen.compact
     def __call__(
-        self, /, *args: object, deterministic: bool | None = None, **inputs: object
+        self, /, *args: object, deterministic: bool | None = None, iteration: int | jax.Array = 0, **inputs: object
     ) -> jax.Array | dict[str, jax.Array]:
         """The export, or all exports by name.
 
         Args:
             deterministic: whether dropout is off; a program without dropout does not ask.
+            iteration: what schedules of temperatures are asked for.
         """
         function = self.function
         given = inputs_by_name(function, args, inputs)
@@ -70,7 +71,8 @@ class FuseModule(linen.Module):
         if function.random and not self.is_initializing():
             off = linen.merge_param("deterministic", self.deterministic, deterministic)
             key = None if off else self.make_rng("dropout")
-        return result_of(function, function(params, given, key=key, training=key is not None))
+        made = function(params, given, key=key, training=key is not None, iteration=iteration)
+        return result_of(function, made)
 
     @property
     def function(self) -> FuseFunction:

@@ -71,6 +71,7 @@ class FuseModule(nnx.Module):
         *args: object,
         deterministic: bool | None = None,
         rngs: nnx.Rngs | nnx.RngStream | jax.Array | None = None,
+        iteration: int | jax.Array = 0,
         **inputs: object,
     ) -> jax.Array | dict[str, jax.Array]:
         """The export, or all exports by name.
@@ -78,6 +79,7 @@ class FuseModule(nnx.Module):
         Args:
             deterministic: whether dropout is off; by default as `.train()` and `.eval()` have set it.
             rngs: what dropout draws from in this call, in place of the module's own stream.
+            iteration: what schedules of temperatures are asked for.
 
         Raises:
             InputError: dropout is on and there is no stream `dropout`.
@@ -88,7 +90,8 @@ class FuseModule(nnx.Module):
         if self.function.random:
             training = not (self.deterministic if deterministic is None else deterministic)
             key = _key(self.rngs if rngs is None else rngs) if training else None
-        return result_of(self.function, self.function(params, given, key=key, training=training))
+        made = self.function(params, given, key=key, training=training, iteration=iteration)
+        return result_of(self.function, made)
 
     def set_view(self, deterministic: bool | None = None) -> None:
         """What `nnx.view(module, deterministic=...)` sets."""

@@ -41,6 +41,7 @@ from fuse_ref.evaluate.runner import Runner
 from fuse_ref.plan.steps import Plan, Step
 from fuse_ref.policies import LoRAPolicy, QuantizationPolicy, RuntimePolicies, ShardingPolicy
 from fuse_ref.program import Program, TensorSpec
+from fuse_ref.schedules import make_schedule
 from fuse_ref.source import Source, Span
 from fuse_ref.version import __version__
 from fuse_ref.weights.manifest_store import ManifestWeightStore
@@ -90,5 +91,6 @@ __all__ = [
     "UnknownFunctionError",
     "WeightStore",
     "__version__",
+    "make_schedule",
     "register_function",
 ]

@@ -67,7 +67,9 @@ class ExecutionConfig:
         projection_strategy, projection_samples, projection_seed: `"monte_carlo"` estimates sums and averages,
             in equations with `=`, `+=` and `avg=`, from that many of their terms (or tensor -> number) where
             they have more. Equal seeds draw equal terms on every engine.
-        temperatures: tensor defined -> temperature of its `sig`, or a schedule iteration -> temperature.
+        temperatures: tensor defined -> temperature of every `sig` in its equations, or a schedule of it: a callable
+            iteration -> temperature, such as `make_schedule` gives. Iterations are the rounds of a numeric fixpoint,
+            and elsewhere the calls of a Runner, a module's `iteration`, the argument `iteration` in JAX.
         precision: of every float in the run. `"bfloat16"` and `"float16"` are how values are kept: each operation
             computes in float32 and rounds its result once. `"auto"`: the type that every float input has, else
             float32; NumPy follows its inputs to float64 alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch import nn
 from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.config import Breaks, ExecutionConfig
 from fuse_ref.evaluate.support import check_supported
+from fuse_ref.evaluate.temperatures import heated, temperatures_at
 from fuse_ref.files.arrays import FileMap, own_to_write
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sources import Sources, read_sources
@@ -103,10 +105,12 @@ class FuseModule(nn.Module):
             tuples=True,
         )
         shapes.update(sources.shapes)
+        # Schedules' temperatures are buffers: what is compiled reads them, and no gradient goes to them.
+        shapes.update((name, ()) for name in temperatures_at(config, 0))
         planning = Planning.of(sizes, hints, shapes, config, sources)
-        plan = planning.plan(sources.program, config)
+        plan = planning.plan(heated(sources.program, config), config)
         check_supported(without_unneeded(plan, program.ir.exports), config, "torch", policies)
-        by_name = {tensor.name: tensor for tensor in tensors}
+        by_name = {tensor.name: tensor for tensor in plan.program.tensors}
         names = module_names([by_name[name] for name in (*plan.parameters, *plan.weights)])
         self._blueprint = Blueprint(program, plan, planning, config, names, state == "carry", frozenset(stored))
         splitting = self._blueprint.code().splitting
@@ -114,6 +118,7 @@ class FuseModule(nn.Module):
             splitting.check_known(config.precision)
         self._attach()
         self._create(sources, policies)
+        self.iteration = 0
         self.reset_parameters()
 
     # What a module has -------------------------------------------------------------------------
@@ -138,6 +143,29 @@ class FuseModule(nn.Module):
         needed = needed_for(self.plan, self.plan.program.exports).steps
         breaks = self._blueprint.config.breaks
         return tuple(_route(step, position in needed, breaks) for position, step in enumerate(self.plan.steps))
+
+    @property
+    def iteration(self) -> int:
+        """Where the schedules of temperatures are; whoever trains moves it on: `module.iteration = step`.
+
+        Calls do not count by themselves: one may be recomputed by a checkpoint, or made of many by vmap. What is
+        compiled stays compiled, and saved states have no iteration.
+
+        Raises:
+            ConfigError: set to what is no whole number, 0 or more, or a schedule gives no temperature for it.
+        """
+        return self._iteration
+
+    @iteration.setter
+    def iteration(self, value: int) -> None:
+        if isinstance(value, bool) or not hasattr(type(value), "__index__") or operator.index(value) < 0:
+            raise mistake("FUSE200", field="iteration", expected="a whole number, 0 or more", value=repr(value))
+        self._iteration = operator.index(value)
+        for name, temperature in temperatures_at(self._blueprint.config, self._iteration).items():
+            if name in self.plan.weights:
+                # Another tensor: what autograd keeps of a call before this one does not change.
+                old = self.get_buffer(self.names[name])
+                self.register_buffer(self.names[name], torch.full_like(old, temperature), persistent=False)
 
     def forward(self, *args: Any, **inputs: Any) -> Any:
         """The export, or a dict of the exports by name when there are several.
@@ -212,7 +240,11 @@ class FuseModule(nn.Module):
             else:
                 first = torch.empty(self._shape(name), dtype=dtype, device=device)
             self.register_parameter(self.names[name], nn.Parameter(first))
+        heats = temperatures_at(config, 0)
         for name in self.plan.weights:
+            if name in heats:
+                self.register_buffer(self.names[name], torch.zeros((), dtype=dtype, device=device), persistent=False)
+                continue
             self.register_buffer(self.names[name], _weight(policies.store, tensors[name], dtype, device))
         code = self._blueprint.code()
         for attribute, name in code.lowered.sources:

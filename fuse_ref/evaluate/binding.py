@@ -62,6 +62,11 @@ class Bound:
     casts: tuple[Cast, ...]
     symbols: Mapping[str, Symbols]  # of each axis that has any
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of what the call gave."""
+        return {name: tuple(value.shape) for name, value in self.values.items() if "~" not in name}
+
 
 def fitting(values: Mapping[str, Array], plan: Plan, engine: Engine, config: ExecutionConfig) -> dict[str, Array]:
     """What was bound for one plan, for another one of the same program: it may want tuples where that had arrays.

@@ -11,6 +11,7 @@ import numpy as np
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.errors import DivergenceError, LimitError
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
+from fuse_ref.evaluate.temperatures import last_change, schedules_of, temperature_at, temperature_name
 from fuse_ref.evaluate.uses import rounds_of
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dense_logic import following
@@ -44,6 +45,7 @@ class History:
         self.config = config
         self.tol = tolerance(config.tol, config.precision)
         self.changes: list[float] = []
+        self._least = last_change(config, names)  # what holds still while a schedule goes on may move again
         self._start = time.monotonic()
 
     def goes_on(self, largest: float) -> bool:
@@ -55,7 +57,7 @@ class History:
         """
         config = self.config
         self.changes.append(largest)
-        if largest <= self.tol:
+        if largest <= self.tol and len(self.changes) > self._least:
             return False
         if len(self.changes) >= config.max_iters:
             if config.on_divergence == "last":
@@ -131,12 +133,19 @@ def write_fixpoint(
     results = [emitter.names[following(head.name)] for head in heads]
     report = emitter.constant(0)
     instructions = tuple(body)
+    heats = [
+        (name, emitter.names[temperature_name(name)])
+        for name in schedules_of(config)
+        if name in step.writes and temperature_name(name) in emitter.names
+    ]
 
     def run(r: Registers) -> None:
         for head, state in zip(heads, states, strict=True):
             r[state] = np.full(head.shape, head.start, head.dtype)
         history = History(step.writes, step.span, config)
         while True:
+            for name, register in heats:
+                r[register] = np.asarray(temperature_at(config, name, len(history.changes)), r[register].dtype)
             for instruction in instructions:
                 instruction(r)
             made = [r[result] for result in results]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from fuse_ref.config import ExecutionConfig
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.from_syntax import build_program
 from fuse_ref.ir.index import Affine
@@ -17,7 +18,7 @@ from fuse_ref.mistakes import mistake
 from fuse_ref.plan.steps import Plan
 from fuse_ref.source import Source
 
-__all__ = ["ask", "axes_of_sink", "hints_from", "on_demand", "sinks_of"]
+__all__ = ["ask", "axes_of_sink", "hints_from", "on_demand", "sinks_of", "with_device"]
 
 
 def hints_from(plan: Plan, shapes: Mapping[str, tuple[int, ...]], known: Mapping[str, int]) -> dict[str, int]:
@@ -102,3 +103,9 @@ def ask(program: ProgramIR, text: str, query: str) -> ProgramIR:
     if len(asked.queries) != len(program.queries) + 1:
         raise mistake("FUSE213", None, query=query)
     return dataclasses.replace(asked, queries=asked.queries[-1:], exports=(), sinks=())
+
+
+def with_device(config: ExecutionConfig | None, device: str | None) -> ExecutionConfig:
+    """The settings of a Runner; a keyword beats them."""
+    config = ExecutionConfig() if config is None else config
+    return config if device is None else dataclasses.replace(config, device=device)

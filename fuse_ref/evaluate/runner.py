@@ -28,10 +28,11 @@ from fuse_ref.evaluate.explaining import explained
 from fuse_ref.evaluate.explanation import Explanation
 from fuse_ref.evaluate.growing import as_given, growing_sources
 from fuse_ref.evaluate.plan_cache import plan_cache
-from fuse_ref.evaluate.planning import ask, hints_from, on_demand, sinks_of
+from fuse_ref.evaluate.planning import ask, hints_from, on_demand, sinks_of, with_device
 from fuse_ref.evaluate.prepared import Call, Prepared, answered, asked, execute, written
 from fuse_ref.evaluate.relation import Relation
 from fuse_ref.evaluate.support import check_supported
+from fuse_ref.evaluate.temperatures import Temperatures, heated
 from fuse_ref.evaluate.unpicklable import Unpicklable
 from fuse_ref.evaluate.weighing import known_shapes, parameter_values, weight_values
 from fuse_ref.files.paths import Folders
@@ -89,7 +90,8 @@ class Runner(Unpicklable):
     ) -> None:
         self._program = program
         self._cache = plan_cache(cache_dir)
-        self._config = _config(config, device)
+        self._config = with_device(config, device)
+        self._temperatures = Temperatures(self._config)
         self._policies = RuntimePolicies() if policies is None else policies
         self._folders = Folders.of(program.path, self._policies.roots)
         for sink in program.ir.sinks:
@@ -148,6 +150,7 @@ class Runner(Unpicklable):
 
     def _run(self, values: Mapping[str, object]) -> tuple[Call, dict[str, Array]]:
         start = time.perf_counter()
+        values = self._temperatures.given(values)
         prepared = self._settled
         if prepared is None:
             prepared, bound = self._settle(values)
@@ -195,7 +198,7 @@ class Runner(Unpicklable):
             "disabled_passes": self._config.left_out_passes,
             "relations": sorted(self._relations),
         }
-        program = as_given(program, self._growing)
+        program = heated(as_given(program, self._growing), self._config)
         build = functools.partial(build_plan, program, sampling=self._config.sampling, **settings)  # type: ignore[arg-type]
         return self._cache.plan(program, settings | {"sampling": repr(self._config.sampling)}, build)
 
@@ -318,7 +321,7 @@ class Runner(Unpicklable):
         """What a question is about: this thread's last call, else one without inputs, of which demand runs nothing."""
         call = self._last_call()
         if call is None and self._config.mode == "demand":
-            return Call(*self._settle({}), 0.0, (), (), ())
+            return Call(*self._settle(self._temperatures.given({})), 0.0, (), (), ())
         return call or self._run({})[0]
 
     def _explained(self, atom: str, *, holds: bool) -> Derivation:
@@ -356,7 +359,7 @@ class Runner(Unpicklable):
             backend=self.backend,
             backend_reason=self._reason,
             precision=precision if call is None else call.prepared.config.precision,
-            shapes={} if call is None else {name: tuple(v.shape) for name, v in call.bound.values.items()},
+            shapes={} if call is None else call.bound.shapes,
             casts=() if call is None else tuple((c.tensor, c.given, c.used) for c in call.bound.casts),
             seconds=None if call is None else call.seconds,
             step_seconds=() if call is None else call.step_seconds,
@@ -393,8 +396,3 @@ class Runner(Unpicklable):
 def _engine(engine: Engine | None) -> Engine:
     assert engine is not None, "a call chooses the engine first"
     return engine
-
-
-def _config(config: ExecutionConfig | None, device: str | None) -> ExecutionConfig:
-    config = ExecutionConfig() if config is None else config
-    return config if device is None else dataclasses.replace(config, device=device)

@@ -32,7 +32,6 @@ def check_supported(
 
     Raises:
         RouteError: naming the step, or the setting, and the reason.
-        ConfigError: a temperature for a tensor that the program does not define.
     """
     for number, step in enumerate(plan.steps, 1):
         if step.unsupported:
@@ -45,7 +44,6 @@ def check_supported(
                 engine=engine,
                 reason=step.unsupported,
             )
-    _check_temperatures(plan, config)
     _check_samples(plan, config)
     if config.time_limit is not None and not any(step.rules or step.loop for step in plan.steps):
         raise _setting("time_limit", config.time_limit, "no step watches it so far")
@@ -63,16 +61,6 @@ def _tensors(step: Step) -> str:
 
 def _setting(name: str, value: object, reason: str) -> FuseError:
     return mistake("FUSE202", None, setting=f"{name}={value!r}", reason=reason)
-
-
-def _check_temperatures(plan: Plan, config: ExecutionConfig) -> None:
-    if not config.temperatures:
-        return
-    defined = [tensor.name for tensor in plan.program.tensors if tensor.role == "computed"]
-    for name in config.temperatures:
-        if name not in defined:
-            raise mistake("FUSE204", None, cure=did_you_mean(name, defined), field="temperatures", name=name)
-    raise _setting("temperatures", config.temperatures, "write sig(x, T=…) in the program instead")
 
 
 def _check_samples(plan: Plan, config: ExecutionConfig) -> None:

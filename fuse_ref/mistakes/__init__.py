@@ -5,7 +5,8 @@ be reworded, never renumbered.
 
     FUSE0xx  text and grammar                (syntax.py)
     FUSE1xx  names, axes, meaning            (meaning.py; from 137 functions.py; from 150 analysis.py)
-    FUSE2xx  plans, routes, settings         (running.py; from 240 sampling.py; from 250 torch_engine.py; from 262 logic.py; from 275 jax_engine.py)
+    FUSE2xx  plans, routes, settings         (running.py; from 240 sampling.py; from 245 temperatures.py; from 250
+                                             torch_engine.py; from 262 logic.py; from 275 jax_engine.py)
     FUSE3xx  inputs, weights, files          (inputs.py; from 320 files.py)
 """
 
@@ -23,6 +24,7 @@ from fuse_ref.mistakes.row import Example, Mistake
 from fuse_ref.mistakes.running import RUNNING_MISTAKES
 from fuse_ref.mistakes.sampling import SAMPLING_MISTAKES
 from fuse_ref.mistakes.syntax import SYNTAX_MISTAKES
+from fuse_ref.mistakes.temperatures import TEMPERATURE_MISTAKES
 from fuse_ref.mistakes.torch_engine import TORCH_MISTAKES
 from fuse_ref.source import Span
 
@@ -36,6 +38,7 @@ for _row in (
     *ANALYSIS_MISTAKES,
     *RUNNING_MISTAKES,
     *SAMPLING_MISTAKES,
+    *TEMPERATURE_MISTAKES,
     *TORCH_MISTAKES,
     *LOGIC_MISTAKES,
     *JAX_MISTAKES,

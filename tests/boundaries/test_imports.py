@@ -18,7 +18,14 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("fuse_ref.analysis",),
     ("fuse_ref.relations",),
     ("fuse_ref.plan",),
-    ("fuse_ref.config", "fuse_ref.policies", "fuse_ref.weights", "fuse_ref.files", "fuse_ref.evaluate"),
+    (
+        "fuse_ref.schedules",
+        "fuse_ref.config",
+        "fuse_ref.policies",
+        "fuse_ref.weights",
+        "fuse_ref.files",
+        "fuse_ref.evaluate",
+    ),
     ("fuse_ref.program",),
     ("fuse_ref",),  # the public names
     ("fuse_torch", "fuse_jax"),

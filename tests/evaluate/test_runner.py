@@ -93,7 +93,6 @@ def test_parameters_are_the_same_in_a_later_query() -> None:
     ("settings", "words"),
     [
         ({"time_limit": 10}, "time_limit=10.0 cannot be used yet"),
-        ({"temperatures": {"Y": 0.5}}, "temperatures={'Y': 0.5} cannot be used yet"),
     ],
 )
 def test_settings_without_an_engine(settings: dict[str, object], words: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fuse_ref.analysis.formulas import at_least_zero
-from fuse_ref.analysis.lengths import Fixed, Length, linear, minimum
+from fuse_ref.analysis.lengths import Fixed, Length, linear, maximum, minimum
 from fuse_ref.analysis.limits import Limit, Slot, affine_part
 from fuse_ref.analysis.solve import AxisNode, LengthNode, Node, RangeNode, Solver
 from fuse_ref.mistakes import mistake
@@ -42,7 +42,7 @@ def solve_cycle(solver: Solver, members: Sequence[Node]) -> None:
     settled = _push(_outer_bounds(solver, pending, inside, {}), edges)
     if settled is None:
         # Backwards: what is read ahead is as long as its base case.
-        stops = {node: length for node in members if (length := _base(solver, node)) is not None}
+        stops = {node: length for node in members if (length := _base(solver, node, inside)) is not None}
         edges = [edge for edge in edges if edge.through not in stops]
         settled = _push(_outer_bounds(solver, pending, inside, stops), edges)
     if settled is None:
@@ -67,18 +67,18 @@ def _waits_for_another(solver: Solver, node: RangeNode, members: set[Node]) -> b
     return not all(_ready(limit, node, members) for limit in solver.limits[node])
 
 
-def _base(solver: Solver, node: Node) -> Length | None:
-    """The length that constant writes of a tensor give it."""
+def _base(solver: Solver, node: Node, members: set[Node]) -> Length | None:
+    """The length that a tensor's base cases give it: writes at constant positions, and those along outside ranges."""
     if not isinstance(node, LengthNode):
         return None
     ends = []
     for scope, slot in solver.writes.get((node.tensor, node.position), ()):
         parts = affine_part(slot.index)
-        if parts is not None and parts[0].is_constant:
+        if parts is not None and all(RangeNode(scope, variable) not in members for variable, _ in parts[0].terms):
             end = solver.written_length(scope, slot)
-            if isinstance(end, Fixed):
-                ends.append(end.value)
-    return Fixed(max(ends)) if ends else None
+            if end is not None:
+                ends.append(end)
+    return maximum(ends) if ends else None
 
 
 def _edges(solver: Solver, node: RangeNode, members: set[Node]) -> list[_Edge]:

@@ -85,6 +85,15 @@ PROGRAMS: dict[str, Recurrent] = {
         "axis t = 5\nB[4, s] = 1\nB[t, s] = A[s, s'] B[t+1, s'] E[t+1, s']\nexport B",
         lambda draw, n: {"A": draw(n, n), "E": draw(5, n)},
     ),
+    "backward from a range": Recurrent(
+        """
+        G[i, t] = S[i, t]
+        A[i, t] = tanh(G[i, t+1]) + U[t]
+        G[j, t] = A[i, t] W[i, j]
+        export G, A
+        """,
+        lambda draw, n: {"S": draw(2, n + 1), "U": draw(n), "W": draw(2, 2)},
+    ),
     "forward and backward": Recurrent(
         """
         axis t = 4

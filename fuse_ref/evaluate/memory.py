@@ -12,7 +12,9 @@ from fuse_ref.errors import FuseError
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.dataflow import reads
-from fuse_ref.plan.steps import DenseOperation, Output, Permute, Plan
+from fuse_ref.plan.dense_logic import following
+from fuse_ref.plan.steps import DenseOperation, LiteralArray, Operand, Output, Permute, Plan, Step
+from fuse_ref.plan.substitution import with_values
 from fuse_ref.records import dataclass
 from fuse_ref.source import Span
 
@@ -113,11 +115,28 @@ def needed_operations(plan: Plan, outputs: Collection[str]) -> list[DenseOperati
     needed = set(outputs)
     found: list[DenseOperation] = []
     for step in reversed(plan.steps):
-        for operation in reversed(step.operations):
+        for operation in reversed((*step.operations, *_round_of(plan, step))):
             if operation.output.out in needed:
                 needed.update(reads(operation))
                 found.append(operation)
     return found[::-1]
+
+
+def _round_of(plan: Plan, step: Step) -> tuple[DenseOperation, ...]:
+    """What a fixpoint holds at once: a round's values, and what its tensors were before."""
+    if step.route != "numeric":
+        return ()
+    before: list[DenseOperation] = []
+    after: list[DenseOperation] = []
+    names: dict[str, str] = {}
+    for name in step.writes:
+        lengths = plan.shape(name)
+        labels = tuple(str(k) for k in range(len(lengths)))
+        names[name] = f"{name}~before"
+        dtype = plan.program.tensor(name).dtype
+        before.append(LiteralArray(Output(names[name], labels, lengths, dtype), ()))
+        after.append(Permute(Output(name, labels, lengths, dtype), Operand(following(name), labels)))
+    return (*before, *(with_values(operation, names) for operation in step.loop), *after)
 
 
 def check_memory(

@@ -45,7 +45,12 @@ def check_supported(
                 reason=step.unsupported,
             )
     _check_samples(plan, config)
-    if config.time_limit is not None and not any(step.rules or step.loop for step in plan.steps):
+    iterated = any(step.route == "numeric" and not step.unsupported for step in plan.steps)
+    if config.time_limit is not None and iterated and engine == "jax":
+        raise _setting(
+            "time_limit", config.time_limit, "compiled code goes on to the end; max_iters= bounds its rounds"
+        )
+    if config.time_limit is not None and not iterated and not any(step.rules for step in plan.steps):
         raise _setting("time_limit", config.time_limit, "no step watches it so far")
     if policies is not None:
         for field in ("sharding", "quantization", "lora"):

@@ -236,8 +236,21 @@ def test_limits_and_modes() -> None:
     with pytest.raises(LimitError, match="time_limit=1e-09") as caught:
         run(RANK, "numpy", {"A": np.eye(2), "B": [1.0, 1.0]}, time_limit=1e-9)
     np.testing.assert_allclose(np.asarray(caught.value.partial["R"], np.float64), 0.15)
+    with pytest.raises(RouteError, match="max_iters= bounds its rounds"):
+        run(RANK, "jax", {"A": np.eye(2), "B": [1.0, 1.0]}, time_limit=1)
     with pytest.raises(RouteError, match="dropout draws anew in every round"):
         Program("R[i] = dropout(R[i], 0.5) + B[i]\nexport R").compile("numpy")(B=[1.0])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_memory_limit_counts_what_a_round_holds(backend: BackendChoice) -> None:
+    """Twice 20 × 20 × 20 numbers of 4 bytes, and no index splits a fixpoint."""
+    text = "S[i, j] = 0.01 sum(k: tanh(A[i, k] + S[k, j])) + B[i, j]\nexport S"
+    values = {"A": np.ones((20, 20)), "B": np.ones((20, 20))}
+    whole = run(text, backend, values, "float32", memory_limit=70_000)["S"]
+    assert np.isfinite(whole).all()
+    with pytest.raises(LimitError, match="memory_limit=60000"):
+        run(text, backend, values, "float32", memory_limit=60_000)
 
 
 def test_what_stays_the_same_is_computed_once() -> None:

@@ -17,15 +17,16 @@ from fuse_jax.noise import noise_of
 from fuse_jax.planned import Planned
 from fuse_jax.relations import Held, dense, limit_dense, positions
 from fuse_jax.sizes import Sizes, with_open_parameters
+from fuse_jax.streaming import begun, check_names, first, left
 from fuse_jax.temperatures import temperatures
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.binding import gather_inputs, listed_relations
 from fuse_ref.evaluate.densely import runs_densely
+from fuse_ref.evaluate.streaming import of_streams
 from fuse_ref.evaluate.temperatures import heated
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sources import read_sources
 from fuse_ref.ir.nodes import FileContent, ProgramIR, Tensor
-from fuse_ref.mistakes import mistake
 from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.steps import Plan
@@ -145,10 +146,23 @@ class FuseFunction:
             InputError, UnboundTensorError: a name that is missing or cannot be given, or a training step without a key.
             LimitError: the call would hold more than `memory_limit`, also in blocks.
         """
+        return self._run(params, {}, gather_inputs(inputs, named), key, training, iteration)[0]
+
+    def _run(
+        self,
+        params: Mapping[str, object],
+        state: Mapping[str, object],
+        given: Mapping[str, object],
+        key: jax.Array | None,
+        training: bool | jax.Array,
+        iteration: int | jax.Array,
+    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+        """The exports, and the state of streams for the next call."""
         noise = noise_of(key, training, random=self.random)
-        given = gather_inputs(inputs, named)
+        check_names(self.plan, state)
+        given, started = of_streams(self.plan, given)
         planned = self._planned(given)
-        given |= temperatures(self.config, iteration)
+        given = {**given, **temperatures(self.config, iteration)}
         names = [tensor.name for tensor in self._parameters]
         params = check_parameters(params, names, (*planned.constants, *planned.facts))
         config = resolved(self.config, planned.calls, given)
@@ -163,9 +177,14 @@ class FuseFunction:
             dtype = self._tensors[name].dtype
             values[name] = array if given_array is None else numbers.array(given_array, dtype, name)
         planned.check(values)
+        if planned.plan.streams:
+            shapes = {name: tuple(value.shape) for name, value in values.items()}
+            values |= begun(planned.plan, state, started, shapes, numbers)
         with on_one_device(values):
             made = planned.run(values, config, noise)
-        return {name: self._exported(name, made[name]) for name in self.program.ir.exports}
+        result = planned.plan.result
+        exports = {name: self._exported(name, made[result(name)]) for name in self.program.ir.exports}
+        return exports, left(planned.plan, made)
 
     def _planned(self, given: Mapping[str, object]) -> Planned:
         """The plan for a call: relations that it lists the tuples of cost what those cost, not what their axes do."""
@@ -257,9 +276,24 @@ class FuseFunction:
                 self._store.check_kept(name, stored, *seen)
         return made
 
-    def initial_state(self) -> dict[str, jax.Array]:
-        """The state before the first position of every stream: {} for a program without streams."""
-        return {}
+    def initial_state(self, inputs: Mapping[str, object] | None = None, **sizes: int) -> dict[str, jax.Array]:
+        """The state before the first position of every stream, by name: {} for a program without streams.
+
+        Args:
+            inputs: given tensor -> array, of which only the shape counts, where a stream's size comes from an input.
+            sizes: axis letter -> size, for axes that the program leaves open.
+
+        Raises:
+            AxisError: a size that is not known, or does not fit.
+        """
+        if not self.plan.streams:
+            return {}
+        known = self._sizes(inputs, sizes)
+
+        def shape_of(name: str) -> tuple[int, ...]:
+            return known.shapes[name] if name in known.shapes else known.shape(self._tensors[name])
+
+        return first(self.plan, shape_of, numbers_of(self.config))
 
     def step(
         self,
@@ -270,11 +304,17 @@ class FuseFunction:
         *,
         key: jax.Array | None = None,
         training: bool | jax.Array = False,
+        iteration: int | jax.Array = 0,
     ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
-        """Outputs and the next state; as a call, with the streams' state given and taken."""
-        for name in state:
-            raise mistake("FUSE283", name=name)
-        return self(params, inputs, key=key, training=training), {}
+        """Outputs and the next state; as a call, with the streams' state given and taken.
+
+        Args:
+            state: of `initial_state` or of the step before. Streams that it does not name begin anew.
+
+        Raises:
+            InputError: `state` names something else than a stream, or has another shape than this call needs.
+        """
+        return self._run(params, state, gather_inputs(inputs, {}), key, training, iteration)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, FuseFunction) and self._key == other._key)

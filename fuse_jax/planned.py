@@ -22,6 +22,7 @@ from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.blocks import blocks_for, splits_of
 from fuse_ref.evaluate.densely import runs_densely
 from fuse_ref.evaluate.logic import as_dense, as_tuples
+from fuse_ref.evaluate.streaming import result_names
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import ProgramIR
 from fuse_ref.mistakes import mistake
@@ -46,6 +47,7 @@ class Planned:
         plan: what runs.
         calls: the plan as calls see it: parameters are no givens.
         binder: matches calls to it.
+        outputs: the values that its exports are, and those that the next run needs of its streams.
         schedule: its items in order.
         facts: of `stored`, relations whose tuples are read.
         constants: the others that are no parameters.
@@ -68,7 +70,8 @@ class Planned:
         givens = tuple(name for name in plan.givens if name not in parameters)
         self.calls = dataclasses.replace(plan, program=program, givens=givens, parameters=parameters)
         self.binder = InputBinder(self.calls)
-        self.schedule = schedule(plan, program.exports, natively=runs_densely(config))
+        self.outputs = (*map(plan.result, program.exports), *result_names(plan))
+        self.schedule = schedule(plan, self.outputs, natively=runs_densely(config))
         self.facts = {name: as_tuples(array) for name, array in stored.items() if name in self.schedule.relations}
         self.constants = {
             name: as_dense(array, name, config)
@@ -77,7 +80,7 @@ class Planned:
         }
         self._supported = self._without_unneeded()
         check_supported(self._supported, config, "jax", policies)
-        self._splits = () if config.memory_limit is None else splits_of(self._supported, program.exports)
+        self._splits = () if config.memory_limit is None else splits_of(self._supported, self.outputs)
         self._watch = Watch.of(plan) if config.checked else None
 
     @functools.cached_property
@@ -101,7 +104,7 @@ class Planned:
         shapes = {name: tuple(value.shape) for name, value in values.items()}
         blocks = None
         if config.memory_limit is not None and not self.schedule.logical and not self.schedule.relations:
-            blocks = blocks_for(self._supported, self._splits, shapes, self.plan.program.exports, config)
+            blocks = blocks_for(self._supported, self._splits, shapes, self.outputs, config)
         if blocks is None:
             plan, values = self._chosen(values)
             return run(plan, values, config, self._watch, noise)
@@ -110,7 +113,7 @@ class Planned:
             lambda part, noise: arrays_of(run(self.schedule, part, config, self._watch, noise)),
             arrays_of(values),
             noise,
-            self.plan.program.exports,
+            self.outputs,
             watched=self._watch is not None,
         )
 
@@ -130,7 +133,7 @@ class Planned:
     @functools.cached_property
     def _native(self) -> tuple[Schedule] | None:
         """The schedule that derives relations in compiled code; None where the settings leave no choice."""
-        found = native_schedule(self.plan, self.plan.program.exports, self._config)
+        found = native_schedule(self.plan, self.outputs, self._config)
         return None if found is None else (found,)
 
     def _chosen(self, values: Mapping[str, Held]) -> tuple[Schedule, Mapping[str, Held]]:

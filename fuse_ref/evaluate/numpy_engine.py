@@ -125,6 +125,8 @@ class NumpyExecutable:
         self._lock = threading.Lock()
         self._programs: dict[Shapes, _Program] = {}
         self._dtypes = {tensor.name: numpy_type(tensor.dtype, config) for tensor in plan.program.tensors}
+        for stream in plan.streams:
+            self._dtypes |= {stream.state: self._dtypes[stream.tensor], stream.fresh: np.dtype(np.bool_)}
         self._relations = relations_of(plan)
         self._logic = with_goals(logic_calls(plan.steps), plan, outputs)
         self._counted = counted_heads(plan, outputs)
@@ -139,7 +141,8 @@ class NumpyExecutable:
         logic = (name for call in self._logic.values() for name in (*call.relations, *call.tensors))
         for name in (*outputs, *logic, *relaxed, *bases):
             self._last_use[name] = after
-        given = (*plan.givens, *plan.parameters, *plan.weights, *plan.sources)
+        states = (name for stream in plan.streams for name in (stream.state, stream.fresh) if name)
+        given = (*plan.givens, *plan.parameters, *plan.weights, *plan.sources, *states)
         self._given = tuple(dict.fromkeys(name for name in given if name not in made))
         self._finite = finite_checks(plan) if config.checked else FiniteChecks({}, {})
         self._spans: dict[str, Span] = {}

@@ -31,16 +31,15 @@ from fuse_ref.evaluate.plan_cache import plan_cache
 from fuse_ref.evaluate.planning import ask, hints_from, on_demand, sinks_of, with_device
 from fuse_ref.evaluate.prepared import Call, Prepared, answered, asked, execute, written
 from fuse_ref.evaluate.relation import Relation
+from fuse_ref.evaluate.streaming import Stateful, kept_state, of_streams, result_names, state_values
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.evaluate.temperatures import Temperatures, heated
-from fuse_ref.evaluate.unpicklable import Unpicklable
 from fuse_ref.evaluate.weighing import known_shapes, parameter_values, weight_values
 from fuse_ref.files.paths import Folders
 from fuse_ref.files.sinks import write_results
 from fuse_ref.files.sources import read_sources
 from fuse_ref.ir.json import Json
 from fuse_ref.ir.nodes import ProgramIR
-from fuse_ref.mistakes import mistake
 from fuse_ref.plan.build import build_plan
 from fuse_ref.plan.checks import check_shapes
 from fuse_ref.plan.steps import Plan
@@ -66,7 +65,7 @@ class ProgramLike(Protocol):
     def path(self) -> Path | None: ...
 
 
-class Runner(Unpicklable):
+class Runner(Stateful):
     """A program made ready to run. Calls from several threads are safe; each sees its own last call.
 
     `runner(X=…)` and `runner({"X": …})` run the program and return its exports in text order, as arrays
@@ -127,6 +126,7 @@ class Runner(Unpicklable):
         self._settled: Prepared | None = None  # the one that every call uses, once there is one
         self._asked: dict[tuple[str, str], Prepared] = {}  # by query and precision
         self._last: Call | None = None
+        self._state = {}
         self._local = threading.local()
 
     # Calls ----------------------------------------------------------------------------------------
@@ -141,8 +141,9 @@ class Runner(Unpicklable):
             Each export by name, in text order.
         """
         call, results = self._run(named if inputs is None else gather_inputs(inputs, named))
+        result = call.prepared.plan.result
         return {
-            name: self._relation(results[name], axes, call) if boolean else results[name]
+            name: self._relation(results[name], axes, call) if boolean else results[result(name)]
             for name, boolean, axes in self._exports
         }
 
@@ -152,11 +153,16 @@ class Runner(Unpicklable):
         start = time.perf_counter()
         values = self._temperatures.given(values)
         prepared = self._settled
+        values, started = of_streams(self._plan, values)
         if prepared is None:
             prepared, bound = self._settle(values)
         else:
             bound = self._binder.bind(values, _engine(self._engine), prepared.config)
+        if self._plan.streams:
+            bound = self._begun(prepared, bound, started)
         results = execute(prepared, bound)
+        if self._plan.streams:
+            self._state = {**self._state, **kept_state(prepared.plan, results)}
         answers = self._after(prepared, results, bound) if prepared.sinks or prepared.queries else ()
         step_seconds = getattr(prepared.executable, "step_seconds", ())
         runs = getattr(prepared.executable, "rule_runs", ())
@@ -164,6 +170,13 @@ class Runner(Unpicklable):
         call = Call(prepared, bound, time.perf_counter() - start, step_seconds, runs, answers, iterations)
         self._last = self._local.call = call
         return call, results
+
+    def _begun(self, prepared: Prepared, bound: Bound, started: Mapping[str, object]) -> Bound:
+        """What a call gives, with the states that its streams go on from."""
+        shapes = {name: tuple(value.shape) for name, value in {**prepared.fixed, **bound.values}.items()}
+        engine = _engine(self._engine)
+        states = state_values(prepared.plan, self._state, started, shapes, engine, prepared.config)
+        return dataclasses.replace(bound, values={**bound.values, **states})
 
     def _settle(self, values: Mapping[str, object]) -> tuple[Prepared, Bound]:
         """What the first call decides, and every call when the precision follows the inputs."""
@@ -255,7 +268,8 @@ class Runner(Unpicklable):
         sinks = sinks_of(plan)
         queries = tuple((query, plan.program.tensor(query.target.tensor)) for query in plan.program.queries)
         wanted = (
-            *plan.program.exports,
+            *map(plan.result, plan.program.exports),
+            *result_names(plan),
             *(tensor.name for _, tensor in queries if tensor.role == "computed"),
             *(name for _, name in sinks),
         )
@@ -368,23 +382,6 @@ class Runner(Unpicklable):
             notes=self._notes,
             estimates=() if call is None else call.estimates(),
         )
-
-    @property
-    def state(self) -> dict[str, Array]:
-        """The windows of the program's streams by name; streams do not run yet, so there are none."""
-        return {}
-
-    def reset_state(self) -> None:
-        """Forget what streams have seen."""
-
-    def load_state(self, state: Mapping[str, object]) -> None:
-        """Go on from a state that `state` gave.
-
-        Raises:
-            InputError: a name that is no stream of the program.
-        """
-        for name in state:
-            raise mistake("FUSE211", None, name=name)
 
     def _last_call(self) -> Call | None:
         return getattr(self._local, "call", self._last)

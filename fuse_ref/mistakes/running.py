@@ -48,9 +48,7 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
         (
             Example(
                 "(Recurrence of H)",
-                python=(
-                    'Program("H[i, *t+1] = tanh(W[i, j] H[j, *t] + U[i, t])").compile()(W=np.eye(2), U=np.ones((2, 3)))'
-                ),
+                python=('Program("H[i, *t+1] = dropout(H[i, *t], 0.1) + U[i, t]").compile()(U=np.ones((2, 3)))'),
             ),
         ),
     ),
@@ -170,6 +168,20 @@ RUNNING_MISTAKES: tuple[Mistake, ...] = (
         "the state names {name}, but the program has no stream of that name",
         "",
         (Example("the state names H", python='Program("Y[i] = 2 X[i]").compile().load_state({"H": np.zeros(2)})'),),
+    ),
+    Mistake(
+        "FUSE215",
+        InputError,
+        "state of another shape",
+        "the state of {name} has shape {got}, but this call needs {expected}",
+        "runner.reset_state() begins anew; a batch of another size has a state of its own",
+        (
+            Example(
+                "the state of H has shape (1, 2), but this call needs (1, 3)",
+                python='r = Program("H[i, *t+1] = 0.5 H[i, *t] + U[i, t]").compile("numpy")\n'
+                "r(U=np.ones((2, 4)))\nr(U=np.ones((3, 4)))",
+            ),
+        ),
     ),
     Mistake(
         "FUSE212",

@@ -29,6 +29,7 @@ from fuse_ref.plan.relational import Relational, is_positive, read_by_logic, spa
 from fuse_ref.plan.sampling import Sampling
 from fuse_ref.plan.schedule import schedule
 from fuse_ref.plan.steps import DenseOperation, Plan, RangeCheck, Shape, SizeCheck, Step
+from fuse_ref.plan.streams import find_streams
 from fuse_ref.plan.values import Builder, Unsupported
 
 __all__ = ["build_plan"]
@@ -93,21 +94,18 @@ class _Planner:
         sampling: Sampling | None,
     ) -> None:
         self.dense_logic = dense_logic
-        self.program = program
-        self.checked = checked
+        self.written = program
+        self.streams = find_streams(program, checked)
+        self.program = self.streams.program
+        self.checked = self.streams.checked
         self.given = given
         self.mode = mode
         self.relations = relations
         shapes = checked.shapes
         known = shapes.known
-        self.tensors = Tensors(
-            known.tensors,
-            known.axes,
-            shapes.tensors,
-            checked.dtypes,
-            find_bounds(program, shapes.equations),
-            sampling=sampling,
-        )
+        bounds = find_bounds(self.program, self.checked.shapes.equations)
+        tensors = Tensors(known.tensors, known.axes, shapes.tensors, checked.dtypes, bounds, sampling=sampling)
+        self.tensors = self.streams.tensors(tensors)
         self.hints = self._hints(hints, shapes)
         self.estimates = Estimates(self._assumed())
 
@@ -120,9 +118,9 @@ class _Planner:
         inputs = [name for name, role in roles if role == "input"]
         free = [name for name, role in roles if role == "free" and name not in self.given]
         return Plan(
-            program=self.program,
+            program=self.written,
             steps=tuple(_merged(schedule(steps))),
-            shapes=tuple(Shape(name, lengths) for name, lengths in self.checked.shapes.tensors.items()),
+            shapes=tuple(Shape(name, self.tensors.shapes[name]) for name in self.checked.shapes.tensors),
             size_checks=size_checks,
             range_checks=range_checks,
             givens=(*inputs, *free),
@@ -131,6 +129,7 @@ class _Planner:
             weights=weights,
             sizes=self.checked.shapes.known.added,
             hints=self.hints,
+            streams=tuple(self.streams.described(n, self.tensors) for n in self.streams.windows if n in needed),
         )
 
     # Sizes that are assumed -----------------------------------------------------------------------
@@ -196,7 +195,11 @@ class _Planner:
         for group in self.checked.dependencies.groups:
             sources = all(self.program.equations[i].kind == "source" for i in group.equations)
             if not sources and any(name in needed for name in group.tensors):
-                steps.extend(self._steps(group, logical))
+                made = self._steps(group, logical)
+                steps.extend(made)
+                if not any(step.unsupported for step in made):
+                    streams = [name for name in group.tensors if name in self.streams.windows]
+                    steps.extend(step for name in streams for step in self.streams.left(name, self.tensors))
         return steps
 
     def _steps(self, group: Group, logical: set[str]) -> list[Step]:
@@ -222,9 +225,11 @@ class _Planner:
             return self.relational.relaxing(step) or self.relational.iterating(step)
         (name,) = group.tensors
         spec = self.tensors.specs[name]
-        if spec.virtual is not None:
-            reason = f"{name} is a stream"
-            return [Step("Recurrence", *common, "streaming", reason, unsupported="streams do not run yet", span=span)]
+        if name in self.streams.unsupported or (name in self.streams.windows and spec.boolean):
+            step = Step("Recurrence", *common, "streaming", f"{name} is a stream", span=span)
+            return [replace(step, unsupported=self._unsupported(group.tensors))]
+        if name in self.streams.windows:
+            return self._dense(group, name, f"{name} is a stream")
         kinds = {self.program.equations[i].kind for i in group.equations}
         if spec.boolean and not self.dense_logic and (not kinds <= {"fact", "literal"} or name in logical):
             reason = "facts of the text" if kinds <= {"fact", "literal"} else "acyclic, Boolean head"
@@ -235,7 +240,7 @@ class _Planner:
     def _dense(self, group: Group, name: str, reason: str) -> list[Step]:
         span = self.program.equations[group.equations[0]].span
         step = Step("Dense", group.equations, group.needs, group.tensors, "dense", reason, span=span)
-        definitions = [Definition(self.program.equations[i], self.checked.shapes.equations[i]) for i in group.equations]
+        definitions = self._definitions(group.equations, (name,))
         try:
             builder = lower_tensor(name, definitions, self.tensors, self.estimates.number)
             told = tuple(
@@ -246,16 +251,27 @@ class _Planner:
             return [replace(step, unsupported=str(why))]
         return [*self.relational.joins(step, builder), self.relational.measured(step, builder)]
 
+    def _definitions(self, equations: Sequence[int], tensors: Sequence[str]) -> list[Definition]:
+        """The equations of some tensors, and those that put the state of streams in front of them."""
+        found = [Definition(self.program.equations[i], self.checked.shapes.equations[i]) for i in equations]
+        return [*found, *(item for name in tensors for item in self.streams.definitions(name, self.tensors))]
+
+    def _unsupported(self, tensors: Sequence[str]) -> str:
+        """Why tensors that move along an axis cannot run yet; "" where they can."""
+        if any(self.tensors.specs[name].boolean for name in tensors) and not self.dense_logic:
+            return "relations along an axis do not run yet"
+        return next((self.streams.unsupported[name] for name in tensors if name in self.streams.unsupported), "")
+
     def _recurrence(self, step: Step, cycle: Cycle) -> list[Step]:
-        if cycle.virtual:
-            return [replace(step, unsupported="streams do not run yet")]
-        if any(self.tensors.specs[name].boolean for name in step.writes) and not self.dense_logic:
-            return [replace(step, unsupported="relations along an axis do not run yet")]
+        reason = self._unsupported(step.writes)
+        if reason:
+            return [replace(step, unsupported=reason)]
         readers = self.checked.dependencies.readers
         observed = {*self.program.exports, *(query.target.tensor for query in self.program.queries)}
         observed.update(read.tensor for sink in self.program.sinks for read in reads(sink.body))
         observed.update(name for name in step.writes if set(readers.get(name, ())) - set(step.equations))
-        definitions = [Definition(self.program.equations[i], self.checked.shapes.equations[i]) for i in step.equations]
+        observed.update(name for name in step.writes if self.streams.definitions(name, self.tensors))
+        definitions = self._definitions(step.equations, step.writes)
 
         def finish(dense: Step, builder: Builder, tensors: Tensors) -> list[Step]:
             relational = replace(self.relational, tensors=tensors)

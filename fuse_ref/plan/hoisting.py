@@ -8,7 +8,7 @@ variable as first dimension where they depend on it, else read whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import field
+from dataclasses import field, replace
 
 from fuse_ref.analysis.lengths import Fixed, Length, linear
 from fuse_ref.analysis.shapes import ScopeShapes
@@ -54,15 +54,8 @@ class Names:
     @classmethod
     def of(cls, tensors: Tensors) -> Names:
         axes = {**tensors.axes, _NAMELESS: Axis(_NAMELESS, None, 0, None, (), False, ())}
-        known = Tensors(
-            dict(tensors.specs),
-            axes,
-            dict(tensors.shapes),
-            dict(tensors.dtypes),
-            tensors.bounds,
-            sparse=tensors.sparse,
-            counts=tensors.counts,
-            cyclic=tensors.cyclic,
+        known = replace(
+            tensors, specs=dict(tensors.specs), axes=axes, shapes=dict(tensors.shapes), dtypes=dict(tensors.dtypes)
         )
         return cls(known)
 

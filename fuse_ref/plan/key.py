@@ -30,6 +30,7 @@ def plan_key(plan: Plan) -> str:
         plan.parameters,
         plan.sources,
         plan.weights,
+        plan.streams,
     )
     # repr of frozen dataclasses is stable: field order is fixed and spans are left out of it.
     return hashlib.sha256(repr(parts).encode()).hexdigest()

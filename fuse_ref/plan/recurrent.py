@@ -8,10 +8,10 @@ from typing import Literal
 
 from fuse_ref.analysis.formulas import greatest, reaches
 from fuse_ref.analysis.graph import groups
-from fuse_ref.analysis.lengths import Fixed, Length, linear, lower_bound
+from fuse_ref.analysis.lengths import Fixed, Length, linear
 from fuse_ref.analysis.recurrence import Along
 from fuse_ref.analysis.shapes import ScopeShapes
-from fuse_ref.ir.index import Affine, FromEnd, Index, plain
+from fuse_ref.ir.index import Affine, FromEnd, plain
 from fuse_ref.ir.nodes import And, Call, Equation, Number, Read
 from fuse_ref.ir.operations import NEUTRAL
 from fuse_ref.plan.hoisting import Moving, Names, Rewriter
@@ -196,21 +196,22 @@ class _Group:
     def _meets(self, name: str, definitions: Sequence[Definition]) -> bool:
         """Whether a step makes a position that other equations may write."""
         for item in definitions:
-            index: Index | None = None
-            if item.equation.kind != "literal":
-                index = item.equation.target.indices[self.positions[name]]
             length = self.known.shapes[name][self.positions[name]]
+            index = None if item.equation.kind == "literal" else item.equation.target.indices[self.positions[name]]
+            many: Length = Fixed(1)
             match index:
                 case Affine((), offset):
                     place: Length = Fixed(offset)
+                case Affine(((variable, 1),), offset):
+                    place, many = Fixed(offset), item.shapes.ranges[variable]
                 case FromEnd(distance):
                     place = linear([(length, 1)], -distance)
                 case _:
                     return True
             place = linear([(place, 1)], -self.shifts[name])
-            beyond = lower_bound(linear([(place, 1), (self.end, -1)]))
-            below = lower_bound(linear([(place, -1)], self.low - 1))
-            if not (beyond is not None and beyond >= 0) and not (below is not None and below >= 0):
+            beyond = reaches(place, self.end)
+            below = reaches(Fixed(self.low), linear([(place, 1), (many, 1)]))
+            if not beyond and not below:
                 return True
         return False
 

@@ -78,6 +78,7 @@ __all__ = [
     "SizeCheck",
     "Slice",
     "Step",
+    "Stream",
     "Whole",
     "Window",
     "Write",
@@ -183,6 +184,23 @@ class Recurrence:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream and the names of what a run takes and gives besides: its state, and what an export of it is.
+
+    In the plan the value of a stream has its virtual index as a dimension like any other. It begins with the positions
+    of the state, those before the first position first.
+    """
+
+    tensor: str
+    state: str  # given by each run: (positions, the other dimensions); "" where nothing of the past is ever read
+    kept: str  # of the same shape, made by each run: the state that the next one goes on from
+    fresh: str  # given: true where a run does not go on from another, so that fixed positions count; "" without such
+    last: str  # made by each run where it is exported: the last position, without the virtual index; else ""
+    lengths: tuple[Length, ...]  # of the state
+    neutral: float  # what it holds where nothing was before
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     kind: StepKind
     equations: tuple[int, ...]  # positions in program.equations; sinks and queries for Store and Answer
@@ -267,6 +285,11 @@ class Plan:
     sizes: tuple[tuple[str, int], ...]  # the axis declarations that sizes= added
     hints: tuple[tuple[str, int], ...]  # what open axes were assumed to be
     savings: tuple[Saving, ...] = ()  # what the passes changed, in their order
+    streams: tuple[Stream, ...] = ()  # those that are computed
+
+    def result(self, tensor: str) -> str:
+        """The name of the value that an export of `tensor` is."""
+        return next((stream.last or tensor for stream in self.streams if stream.tensor == tensor), tensor)
 
     def shape(self, tensor: str) -> tuple[Length, ...]:
         """The lengths of `tensor`, one per axis."""

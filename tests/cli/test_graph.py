@@ -18,7 +18,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 TEXT = """input X[b, j]
 H[b, i] = relu(W[i, j] X[b, j])
 Y[b, i.] = softmax(H[b, i])
-S[i, *t+1] = tanh(S[i, *t] + U[i, t])
+S[i, *t+1] = tanh(dropout(S[i, *t], 0.1) + U[i, t])
 "out.npy" = Y[b, i]
 export Y, S
 """

@@ -116,7 +116,7 @@ def test_a_wrong_program_is_1_and_a_failing_run_is_3(fuse, layer, write, tmp_pat
     sizes = fuse("run", layer, "--input", "W=w.npy", "--input", "X=wide.npy")
     assert sizes.code == 3
     assert "axis j" in sizes.err
-    later = fuse("run", write("stream.fuse", "H[*t+1] = H[*t] + U[t]\nexport H\n"), "--input", "U=x.npy")
+    later = fuse("run", write("later.fuse", "H[*t+1] = dropout(H[*t], 0.1) + 1\nexport H\n"))
     assert later.code == 3
 
 

@@ -131,8 +131,8 @@ def test_devices() -> None:
 
 
 def test_steps_that_cannot_run_are_named_before_inputs_are_asked_for() -> None:
-    runner = Program("H[i, *t+1] = tanh(W[i, j] H[j, *t] + U[i, t])").compile()
-    assert "streams do not run yet" in str(runner.explain())
+    runner = Program("H[i, *t+1] = tanh(dropout(H[i, *t], 0.1) + U[i, t])").compile()
+    assert "dropout of what a recurrence makes does not run yet" in str(runner.explain())
     with pytest.raises(RouteError, match=r"step 1 \(Recurrence of H\) cannot run on the numpy engine") as caught:
         runner()
     assert caught.value.code == "FUSE201"

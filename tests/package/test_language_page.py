@@ -62,7 +62,7 @@ def test_links_of_the_contents_lead_to_headings() -> None:
 def test_what_does_not_run_yet_says_so() -> None:
     """Each `no` of the table of section 12, on a program that shows it."""
     programs = {
-        "stream": "H[*t+1] = H[*t] + U[t]",
+        "relations": "A(x, t+1) <- A(x, t), not D(x, t); D(x, t) <- A(x, t), Old(x, t); export A",
     }
     for what, text in programs.items():
         program = Program(text)

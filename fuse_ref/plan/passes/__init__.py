@@ -35,6 +35,11 @@ def improve(plan: Plan, estimates: Estimates, *, disabled: Collection[str] = ())
     if not passes:
         return plan
     given = {shape.tensor: _given(plan, shape.tensor) for shape in plan.shapes}
+    for stream in plan.streams:
+        labels = tuple(str(k) for k in range(len(stream.lengths)))
+        dtype = plan.program.tensor(stream.tensor).dtype
+        given[stream.state] = Output(stream.state, labels, stream.lengths, dtype)
+        given[stream.fresh] = Output(stream.fresh, (), (), "bool")
     steps: list[Step] = []
     savings: list[Saving] = []
     for position, step in enumerate(plan.steps):
@@ -75,6 +80,7 @@ def _kept(plan: Plan, position: int) -> frozenset[str]:
             kept.update(item.reads)
     if step.kind == "Store":
         kept.update(step.writes)
+    kept.update(name for stream in plan.streams for name in (stream.kept, stream.last))
     return frozenset(kept)
 
 

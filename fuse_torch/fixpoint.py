@@ -18,6 +18,7 @@ import torch
 
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.fixpoint import History, tolerance
+from fuse_ref.evaluate.temperatures import temperature_at
 from fuse_ref.mistakes import mistake
 from fuse_ref.source import Span
 
@@ -51,6 +52,8 @@ class Iteration:
         heads: the tensors.
         body: a round: of what they were, what else it reads, and last a tensor of the run's precision.
         equations: as the program has them.
+        heats: tensors whose temperature a schedule says, each with its place among what is given. The number of the
+            round is then one more state, the last: gradients are those of the last round.
     """
 
     key: str
@@ -59,6 +62,7 @@ class Iteration:
     config: ExecutionConfig
     span: Span | None
     equations: str
+    heats: tuple[tuple[str, int], ...] = ()
 
     @property
     def reason(self) -> str:
@@ -66,7 +70,22 @@ class Iteration:
         return f"fuse: «{self.equations}» a fixpoint decides itself how many rounds it takes"
 
     def round(self, states: _Tensors, given: _Tensors) -> _Tensors:
-        return self.body(None, *states, *given)
+        if not self.heats:
+            return self.body(None, *states, *given)
+        *states_, number = states
+        return (*self._numbered(tuple(states_), given, int(number)), number)
+
+    def _numbered(self, states: _Tensors, given: _Tensors, number: int) -> _Tensors:
+        """The round `number`, of the tensors of the group alone."""
+        own = list(given)
+        for tensor, place in self.heats:
+            own[place] = torch.full_like(own[place], temperature_at(self.config, tensor, number))
+        return self.body(None, *states, *own)
+
+    def on_meta(self, states: _Tensors, given: _Tensors) -> _Tensors:
+        """What has the shapes and types of the fixpoint."""
+        count = len(self.heads)
+        return (*self.body(None, *states[:count], *given), *states[count:])
 
     def solve(self, states: _Tensors, given: _Tensors) -> _Tensors:
         """The fixpoint.
@@ -77,15 +96,18 @@ class Iteration:
         """
         history = History(self.heads, self.span, self.config)
         history.tol = tolerance(self.config.tol, str(given[-1].dtype).removeprefix("torch."))
+        rest, states = states[len(self.heads) :], states[: len(self.heads)]
         while True:
-            found = self.round(states, given)
+            found = self._numbered(states, given, len(history.changes))
             largest = max(_change(new, old) for new, old in zip(found, states, strict=True))
             states = found
             if not history.goes_on(largest):
                 break
         if recorded.rounds is not None:
             recorded.rounds[self.heads] = len(history.changes)
-        return tuple(state.clone() for state in states)  # a round may hand on what it was given
+        last = len(history.changes) - 1
+        # A round may hand on what it was given.
+        return (*(state.clone() for state in states), *(torch.full_like(number, last) for number in rest))
 
     def wanted(self, given: _Tensors) -> Sequence[int]:
         """All floats but the last, which tells the precision."""
@@ -254,7 +276,7 @@ def iterate(iteration: Iteration, states: _Tensors, given: _Tensors) -> _Tensors
     precision = given[-1].dtype
     given = tuple(value.to(precision) if value.dtype.is_floating_point else value for value in given)
     if states[0].device.type == "meta":
-        return iteration.body(None, *states, *given)
+        return iteration.on_meta(states, given)
     found: _Tensors = _Fixpoint.apply(iteration, iteration, len(states), *states, *given)
     return found
 

@@ -17,6 +17,7 @@ from fuse_ref.plan.steps import LiteralArray, Plan
 from fuse_torch.lowering.attend import attend
 from fuse_torch.lowering.lower import PRECISION, Lowered, Slot
 from fuse_torch.lowering.marks import Marks
+from fuse_torch.lowering.narrow import added, multiplied, picked
 from fuse_torch.lowering.needed import restricted
 from fuse_torch.lowering.padding import padded
 from fuse_torch.lowering.sampling import ratio, sample
@@ -37,9 +38,9 @@ def _functions() -> dict[str, Callable[..., Any]]:
             "torch",
             torch,
             "abs all amax amin any arange argmax bmm cat clamp constant_pad_nd conv1d conv2d conv3d cos cumsum diagonal"
-            " div dot einsum exp flatten flip floor full gather index_add index_select isfinite log log_softmax"
-            " logical_and logical_not logical_or logsumexp masked_fill matmul maximum mean minimum movedim mv permute"
-            " pow prod relu remainder rsqrt scatter_reduce select sigmoid sign sin softmax sqrt square squeeze stack"
+            " div einsum exp flatten flip floor full gather index_add index_select isfinite log log_softmax"
+            " logical_and logical_not logical_or logsumexp masked_fill matmul maximum mean minimum movedim permute"
+            " pow prod promote_types relu remainder rsqrt scatter_reduce select sigmoid sign sin softmax sqrt square squeeze stack"
             " sum sym_max sym_min tanh tensordot topk trunc unsqueeze where zeros_like",
         ),
         (
@@ -52,6 +53,7 @@ def _functions() -> dict[str, Callable[..., Any]]:
     )
     found = {f"{room}.{name}": getattr(home, name) for room, home, names in tables for name in names.split()}
     own = {"attend": attend, "padded": padded, "ratio": ratio, "sample": sample, "apply_registered": apply_registered}
+    own |= {"added": added, "multiplied": multiplied, "picked": picked}
     return {**found, **own, "getattr": getattr}
 
 

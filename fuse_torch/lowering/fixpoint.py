@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import torch
-from torch.fx import Graph
+from torch.fx import Graph, Node
 
 from fuse_ref.config import Breaks, ExecutionConfig
+from fuse_ref.evaluate.temperatures import schedules_of, temperature_name
 from fuse_ref.plan.iterating import start_of
 from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.operations import DenseOperation
@@ -35,7 +36,7 @@ def settings_of(plan: Plan, config: ExecutionConfig) -> tuple[object, ...]:
     """What of a configuration the code of a plan with fixpoints depends on."""
     if not any(step.loop and step.route == "numeric" for step in plan.steps):
         return ()
-    return (config.max_iters, config.tol, config.on_divergence, config.time_limit, config.breaks)
+    return (config.max_iters, config.tol, config.on_divergence, config.time_limit, config.breaks, config.temperatures)
 
 
 def lower_fixpoint(
@@ -61,7 +62,10 @@ def lower_fixpoint(
         config=config,
         span=step.span,
         equations="; ".join(" ".join(item.span.text.split()) for item in equations if item.span is not None),
+        heats=_heats(emit, step, outer, config),
     )
+    if iteration.heats:
+        starts.append(emit.full((), 0, "int64"))
     register(iteration)
     found = emit.call(_call(iteration), tuple(starts), tuple(outer))
     for number, name in enumerate(heads):
@@ -71,6 +75,16 @@ def lower_fixpoint(
         allowed = start if start in (float("inf"), float("-inf")) else 0.0
         node.meta["fuse_finite"] = ((name, name, allowed, None, (), ()),)
         emit.define(name, Value(node, plan.shape(name), plan.program.tensor(name).dtype))
+
+
+def _heats(emit: Emitter, step: Step, outer: list[Node], config: ExecutionConfig) -> tuple[tuple[str, int], ...]:
+    """Tensors of the group that have a schedule, with the places of their temperatures in `outer`."""
+    found = []
+    for name in schedules_of(config):
+        known = emit.values.get(temperature_name(name)) if name in step.writes else None
+        if known is not None and known.node in outer:
+            found.append((name, outer.index(known.node)))
+    return tuple(found)
 
 
 def _function(heads: tuple[str, ...], graph: Graph) -> Callable[..., tuple[torch.Tensor, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -180,7 +181,7 @@ def settled(weights: np.ndarray, bias: np.ndarray, schedule: Callable[[int], flo
     raise AssertionError("does not settle")
 
 
-@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@every_backend
 @pytest.mark.parametrize(
     ("schedule", "least"),
     [
@@ -212,6 +213,16 @@ def test_gradients_of_a_fixpoint_are_those_of_its_last_round() -> None:
         for step in np.eye(3) * 1e-5
     ]
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    for breaks in ("graph", "opaque"):
+        module = FuseModule(CYCLE, config=dataclasses.replace(config, breaks=breaks))
+        b = torch.tensor(bias, requires_grad=True)
+        module(W=torch.tensor(weights), B=b).sum().backward()
+        np.testing.assert_allclose(b.grad.numpy(), wanted, rtol=1e-6)  # type: ignore[union-attr]
+    torch.compiler.reset()
+    opaque = torch.compile(module, backend="fuse", options={"fuse.inner": "aot_eager"}, fullgraph=True)
+    b = torch.tensor(bias, requires_grad=True)
+    opaque(W=torch.tensor(weights), B=b).sum().backward()
+    np.testing.assert_allclose(b.grad.numpy(), wanted, rtol=1e-6)  # type: ignore[union-attr]
 
 
 def test_mistakes() -> None:

@@ -38,6 +38,7 @@ from fuse_ref.evaluate.explanation import Explanation
 from fuse_ref.evaluate.registration import register_function
 from fuse_ref.evaluate.relation import Relation
 from fuse_ref.evaluate.runner import Runner
+from fuse_ref.gradients import generate_gradient_program
 from fuse_ref.plan.steps import Plan, Step
 from fuse_ref.policies import LoRAPolicy, QuantizationPolicy, RuntimePolicies, ShardingPolicy
 from fuse_ref.program import Program, TensorSpec
@@ -91,6 +92,7 @@ __all__ = [
     "UnknownFunctionError",
     "WeightStore",
     "__version__",
+    "generate_gradient_program",
     "make_schedule",
     "register_function",
 ]

@@ -154,7 +154,7 @@ class Solver:
         found: dict[Node, None] = {}
         if node.variable in table.slices:
             slot = deciding_slice(table, node.variable)
-            if slot.tensor is not None and not (slot in table.writes and open_slice(slot.index)):
+            if slot.tensor is not None and not open_slice(slot.index):
                 found[self.length_node(slot.tensor, slot.position)] = None
         for limit in self.limits[node]:
             if limit.slot.tensor is not None:

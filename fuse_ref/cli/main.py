@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TextIO
 
-from fuse_ref.cli import check, demo, doctor, errors, explain, fmt, graph, query, repl, run
+from fuse_ref.cli import check, demo, doctor, errors, explain, fmt, grad, graph, query, repl, run
 from fuse_ref.cli.exits import Exit, UsageProblem
 from fuse_ref.errors import FuseError, FuseWarning
 from fuse_ref.version import __version__
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: tuple[ModuleType, ...] = (run, query, repl, check, fmt, explain, graph, errors, doctor, demo)
+COMMANDS: tuple[ModuleType, ...] = (run, query, repl, check, fmt, explain, graph, grad, errors, doctor, demo)
 
 EPILOG = """\
 exit codes:

@@ -6,7 +6,8 @@ be reworded, never renumbered.
     FUSE0xx  text and grammar                (syntax.py)
     FUSE1xx  names, axes, meaning            (meaning.py; from 137 functions.py; from 150 analysis.py)
     FUSE2xx  plans, routes, settings         (running.py; from 240 sampling.py; from 245 temperatures.py; from 250
-                                             torch_engine.py; from 262 logic.py; from 275 jax_engine.py)
+                                             torch_engine.py; from 262 logic.py; from 270 gradients.py;
+                                             from 275 jax_engine.py)
     FUSE3xx  inputs, weights, files          (inputs.py; from 320 files.py)
 """
 
@@ -16,6 +17,7 @@ from fuse_ref.errors import FuseError
 from fuse_ref.mistakes.analysis import ANALYSIS_MISTAKES
 from fuse_ref.mistakes.files import FILE_MISTAKES
 from fuse_ref.mistakes.functions import FUNCTION_MISTAKES
+from fuse_ref.mistakes.gradients import GRADIENT_MISTAKES
 from fuse_ref.mistakes.inputs import INPUT_MISTAKES
 from fuse_ref.mistakes.jax_engine import JAX_MISTAKES
 from fuse_ref.mistakes.logic import LOGIC_MISTAKES
@@ -41,6 +43,7 @@ for _row in (
     *TEMPERATURE_MISTAKES,
     *TORCH_MISTAKES,
     *LOGIC_MISTAKES,
+    *GRADIENT_MISTAKES,
     *JAX_MISTAKES,
     *INPUT_MISTAKES,
     *FILE_MISTAKES,

@@ -35,7 +35,7 @@ from fuse_ref.records import dataclass
 if TYPE_CHECKING:
     from fuse_ref.plan.expressions import Expressions
 
-__all__ = ["Combination", "average", "combination"]
+__all__ = ["Combination", "average", "combination", "filters_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def combination(
     builder = expressions.builder
     if operator == "=":
         return Combination(expressions.lower(equation.body), 1)
-    filters, body = _filters(equation.body)
+    filters, body = filters_of(equation.body)
     join, conditions = joined(expressions, filters, inside=True)
     if join is not None:
         return _of_tuples(expressions, join, conditions, body, operator, target, count=count)
@@ -176,14 +176,14 @@ def average(builder: Builder, pieces: Sequence[tuple[Lowered, Lowered]]) -> Lowe
 # Filters ------------------------------------------------------------------------------------------
 
 
-def _filters(body: Expr) -> tuple[list[Expr], Expr]:
+def filters_of(body: Expr) -> tuple[list[Expr], Expr]:
     """Truth values that are conjuncts or factors of the whole right-hand side, and what is left.
 
     Products are associative: a filter may stand in the parenthesis of a product among the factors.
     """
     match body:
         case Product(factors, divisors, span):
-            parts = [_filters(factor) if isinstance(factor, Product) else _conjunct(factor) for factor in factors]
+            parts = [filters_of(factor) if isinstance(factor, Product) else _conjunct(factor) for factor in factors]
             filters = [found for inner, _ in parts for found in inner]
             rest = tuple(left for _, left in parts if left is not None)
             if len(rest) == 1 and not divisors:

@@ -260,12 +260,14 @@ class Builder:
     def finish(self, value: Value, labels: tuple[str, ...], lengths: tuple[Length, ...], name: str) -> None:
         """Makes `value` the tensor `name`, its dimensions in the order of `labels`."""
         last = self.operations[-1] if self.operations else None
-        if last is not None and last.output.out == value.name and _may_reorder(last):
+        made = last is not None and last.output.out == value.name
+        # Of several equations one alone may be left, and its letters are not those of the tensor.
+        if last is not None and made and _may_reorder(last) and set(last.output.labels) == set(labels):
             by_label = dict(zip(labels, lengths, strict=True))
             output = Output(name, labels, tuple(by_label[label] for label in labels), value.dtype)
             self.operations[-1] = replace(last, output=output)
             return
-        if last is not None and last.output.out == value.name and value.labels == labels:
+        if last is not None and made and value.labels == labels:
             self.operations[-1] = replace(last, output=replace(last.output, out=name))
             return
         self.operations.append(Permute(Output(name, labels, lengths, value.dtype), value.operand))

@@ -27,6 +27,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "fuse_ref.evaluate",
     ),
     ("fuse_ref.program",),
+    ("fuse_ref.gradients",),
     ("fuse_ref",),  # the public names
     ("fuse_torch", "fuse_jax"),
     ("fuse_ref.demo",),

@@ -376,3 +376,9 @@ def test_a_question_on_demand_runs_nothing_else() -> None:
     assert len(runner.query("Path(0, x)?")) == 60  # all 3,600 pairs would not fit
     with pytest.raises(LimitError):
         runner()
+
+
+def test_an_equation_that_only_names_axes_with_letters_of_its_own() -> None:
+    program = Program("Y[u, v] = 0\nY[n, d] = 2 X[n, d]\nexport Y")
+    for shape in ((2, 3), (1, 4), (0, 2)):
+        np.testing.assert_array_equal(program.compile("numpy")(X=np.ones(shape))["Y"], np.full(shape, 2.0))

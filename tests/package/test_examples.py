@@ -76,6 +76,11 @@ def test_the_graph_network_infers_labels() -> None:
     assert script("gnn").main(steps=60) > 0.8
 
 
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_the_digits_are_learned_with_numpy_alone(optimiser: str) -> None:
+    assert script("mlp").main(epochs=6, optimiser=optimiser) > 0.82
+
+
 def test_the_experts_share_the_work() -> None:
     right, load = script("experts").main(steps=80)
     assert right > 0.9

@@ -305,4 +305,4 @@ def _extent(text: str, tensor: str, **shapes: tuple[int, ...]) -> int:
 def test_slices_with_bounds_need_no_length() -> None:
     """Their lengths are known although what they read is as long as what they write."""
     text = "Y[i, 0:2] = X[i, 1:3]\nZ[u, v] = Y[u, v]\nZ[i, 0:2] += X[i, 1:3] + Z1[i, 0:2]\nZ1[i, 0:2] = Y[i, 0:2]"
-    assert sizes_of(shapes_of(text, X=(4, 5)))["Z"] == (4, 2)
+    assert sizes_of(shapes_of(text), "Z", {"X": (4, 5)}) == (4, 2)

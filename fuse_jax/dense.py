@@ -239,6 +239,8 @@ def _apply(
     output = operation.output
     dtype = numbers.dtype(output.dtype)
     match operation:
+        case LiteralArray() if output.out in values:
+            return values[output.out]  # a seed that the call gives
         case LiteralArray():
             literal = np.array(operation.values).reshape(shape)
             # Facts of a relation are the numbers 0 and 1.

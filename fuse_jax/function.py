@@ -16,6 +16,7 @@ from fuse_jax.initialisers import initialise
 from fuse_jax.noise import noise_of
 from fuse_jax.planned import Planned
 from fuse_jax.relations import Held, dense, limit_dense, positions
+from fuse_jax.sampling import seeds_from
 from fuse_jax.sizes import Sizes, with_open_parameters
 from fuse_jax.streaming import begun, check_names, first, left
 from fuse_jax.temperatures import temperatures
@@ -135,7 +136,8 @@ class FuseFunction:
                 then arguments of a surrounding `jit` instead of constants in its code.
             inputs, named: given tensor -> array. Arrays of floats or integers are cast to the run's precision
                 for float inputs; integers stay what they are.
-            key: `jax.random.key(...)`, from which a training step draws; an evaluation needs none.
+            key: `jax.random.key(...)`, from which a training step draws; an evaluation needs none. Sums that are
+                estimated draw with it too, and with `projection_seed` where there is none.
             training: whether dropout is on. It may be an argument of a surrounding `jit`.
             iteration: what schedules of temperatures are asked for; where it is an argument of a surrounding `jit`,
                 one's own schedules are called with a traced number.
@@ -177,6 +179,7 @@ class FuseFunction:
             dtype = self._tensors[name].dtype
             values[name] = array if given_array is None else numbers.array(given_array, dtype, name)
         planned.check(values)
+        values.update(seeds_from(key, planned.seeds))
         if planned.plan.streams:
             shapes = {name: tuple(value.shape) for name, value in values.items()}
             values |= begun(planned.plan, state, started, shapes, numbers)

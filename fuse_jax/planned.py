@@ -27,6 +27,7 @@ from fuse_ref.evaluate.support import check_supported
 from fuse_ref.ir.nodes import ProgramIR
 from fuse_ref.mistakes import mistake
 from fuse_ref.plan.checks import check_shapes
+from fuse_ref.plan.sampling import is_seed
 from fuse_ref.plan.steps import Plan
 from fuse_ref.policies import RuntimePolicies
 from fuse_ref.relations.tuples import Tuples
@@ -51,6 +52,7 @@ class Planned:
         schedule: its items in order.
         facts: of `stored`, relations whose tuples are read.
         constants: the others that are no parameters.
+        seeds: values that samples are drawn with.
 
     Raises:
         RouteError: a step or a setting that this engine does not have yet.
@@ -78,6 +80,8 @@ class Planned:
             for name, array in stored.items()
             if name not in parameters and name not in self.facts
         }
+        operations = (operation for step in plan.steps for operation in step.operations)
+        self.seeds = tuple(operation.output.out for operation in operations if is_seed(operation))
         self._supported = self._without_unneeded()
         check_supported(self._supported, config, "jax", policies)
         self._splits = () if config.memory_limit is None else splits_of(self._supported, self.outputs)

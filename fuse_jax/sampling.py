@@ -11,7 +11,9 @@ from jax import lax
 
 from fuse_ref.evaluate.permutation import Integers, combinations, keys_needed, round_keys
 
-__all__ = ["sample"]
+__all__ = ["sample", "seeds_from"]
+
+_FOLD: Final = 0x53616D70  # apart from what dropout makes of the same key
 
 
 def _low(number: Any) -> Any:
@@ -36,6 +38,18 @@ def sample(words: jax.Array, stream: int, sizes: Sequence[int], count: int) -> j
     keys = round_keys(_INTEGERS, counter, (words[0], words[1]), stream, len(sizes))
     first = jnp.arange(count, dtype=jnp.uint32)
     return jnp.stack(combinations(_INTEGERS, first, sizes, keys, _repeat))
+
+
+def seeds_from(key: jax.Array | None, names: Sequence[str]) -> dict[str, jax.Array]:
+    """What a call draws with instead of the plan's seed: a new sample for each key; nothing without a key.
+
+    Args:
+        names: the plan's seeds.
+    """
+    if key is None or not names:
+        return {}
+    words = jax.random.bits(jax.random.fold_in(key, _FOLD), (2,), jnp.uint32) >> 1
+    return dict.fromkeys(names, words)
 
 
 def _repeat(

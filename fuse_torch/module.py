@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 import types
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from fuse_ref.files.paths import Folders
 from fuse_ref.files.sources import Sources, read_sources
 from fuse_ref.ir.nodes import Tensor
 from fuse_ref.mistakes import mistake
+from fuse_ref.plan.sampling import is_seed, seed_words
 from fuse_ref.plan.steps import Plan, Step
 from fuse_ref.policies import RuntimePolicies
 from fuse_ref.program import Program, as_program
@@ -116,6 +118,7 @@ class FuseModule(nn.Module):
         splitting = self._blueprint.code().splitting
         if splitting is not None:
             splitting.check_known(config.precision)
+        self._projection_seed = config.projection_seed
         self._attach()
         self._create(sources, policies)
         self.iteration = 0
@@ -137,6 +140,24 @@ class FuseModule(nn.Module):
     def names(self) -> Names:
         """Names of parameters and weights: program -> module, and module -> program."""
         return self._blueprint.names
+
+    @property
+    def projection_seed(self) -> int:
+        """What estimated sums are drawn with; a new one for each step of a training compiles nothing.
+
+        Raises:
+            ConfigError: set to what is no whole number, or less than 0.
+        """
+        return self._projection_seed
+
+    @projection_seed.setter
+    def projection_seed(self, seed: int) -> None:
+        self._projection_seed = dataclasses.replace(self._blueprint.config, projection_seed=seed).projection_seed
+        words = torch.tensor(seed_words(self._projection_seed))
+        with torch.no_grad():
+            for attribute, operation in self._blueprint.code().lowered.literals:
+                if is_seed(operation):
+                    self.get_buffer(attribute).copy_(words)
 
     def routes(self) -> tuple[StepRoute, ...]:
         """Where each step of the plan went, and why."""
@@ -200,6 +221,7 @@ class FuseModule(nn.Module):
             buffer = self.get_buffer(attribute)
             with torch.no_grad():
                 buffer.copy_(literal_tensor(operation, tuple(buffer.shape), buffer.dtype))
+        self.projection_seed = self._projection_seed
 
     def extra_repr(self) -> str:
         return f"({', '.join(self._blueprint.code().lowered.plan.givens)}) -> {', '.join(self.plan.program.exports)}"

@@ -18,7 +18,7 @@ from fuse_ref.ir.nodes import Call, Dtype, Expr
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.ir.variables import free_variables, reads
 from fuse_ref.mistakes import mistake
-from fuse_ref.plan.operations import Index, LiteralArray, Output, Ratio, ReadIndex, Sample
+from fuse_ref.plan.operations import DenseOperation, Index, LiteralArray, Output, Ratio, ReadIndex, Sample
 from fuse_ref.plan.steps import SampledSum
 from fuse_ref.plan.values import Builder, Lowered, Value
 from fuse_ref.records import dataclass
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from fuse_ref.ir.nodes import Operator
     from fuse_ref.plan.expressions import Expressions
 
-__all__ = ["ROUNDS", "Drawn", "Sampling", "called", "draw", "estimated", "seed_words", "sums_of"]
+__all__ = ["ROUNDS", "Drawn", "Sampling", "called", "draw", "estimated", "is_seed", "seed_words", "sums_of"]
 
+_SEED: Final = ("~seed",)
 ROUNDS: Final = 20  # of the permutation that decides what a sample holds
 
 _ALONG: Final = ("along_axis", "reduce_axis")
@@ -50,6 +51,11 @@ class Sampling:
 def seed_words(seed: int) -> tuple[int, int]:
     """A seed as two numbers of 31 bits."""
     return seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF
+
+
+def is_seed(operation: DenseOperation) -> bool:
+    """Whether an operation is the literal that holds a seed, which a call may replace."""
+    return isinstance(operation, LiteralArray) and operation.output.labels == _SEED
 
 
 def _stream_of(name: str) -> int:
@@ -140,7 +146,7 @@ def draw(expressions: Expressions, variables: Iterable[str], body: Expr) -> Draw
             raise mistake("FUSE240", None, variable=variable, size=length.value)
     count = minimum((Fixed(number), every))
     stream, label = builder.sample()
-    words = LiteralArray(Output("", ("~seed",), (Fixed(2),), "int64"), seed_words(sampling.seed))
+    words = LiteralArray(Output("", _SEED, (Fixed(2),), "int64"), seed_words(sampling.seed))
     shape = (Fixed(len(own)), count)
     drawn = builder.add(
         Sample(Output("", (f"{label}v", label), shape, "int64"), builder.add(words).operand, ranges, _stream_of(stream))

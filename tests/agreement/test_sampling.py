@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -147,7 +148,61 @@ def test_compiled_modules_draw_the_same() -> None:
             torch.testing.assert_close(found[tensor], value)
 
 
+def test_a_module_takes_new_seeds_without_another_compilation() -> None:
+    torch.compiler.reset()
+    config = monte_carlo(3, 11, "float32")
+    module = FuseModule(ONE, sizes={"d": 20, "e": 2}, config=config)
+    compiled = torch.compile(module, backend="fuse", fullgraph=True, options={"fuse.inner": "aot_eager"})
+    X = torch.randn(4, 20)
+    first = compiled(X)
+    weights = {"W": module.W.detach().numpy()}
+    assert module.projection_seed == 11
+    seen = [first]
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for seed in (12, 2**40, 11):
+            module.projection_seed = seed
+            seen.append(compiled(X))
+            torch.testing.assert_close(seen[-1], module(X))
+    torch.testing.assert_close(seen[-1], first)
+    assert len({value.detach().numpy().tobytes() for value in seen}) == 3
+    params = {name: jnp.asarray(value) for name, value in weights.items()}
+    for seed, value in ((12, seen[1]), (2**40, seen[2])):
+        function = fuse_jax.compile(ONE, sizes={"d": 20, "e": 2}, config=monte_carlo(3, seed, "float32"))
+        np.testing.assert_allclose(function(params, X=X.numpy())["Y"], value.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_seeds_of_modules() -> None:
+    module = FuseModule(ONE, sizes={"d": 20, "e": 2}, config=monte_carlo(3, 11, "float32"))
+    assert set(module.state_dict()) == {"W"}
+    for wrong in (-1, 1.5, True):
+        with pytest.raises(fuse_jax.ConfigError, match="projection_seed must be a whole number"):
+            module.projection_seed = wrong  # type: ignore[assignment]
+    plain = FuseModule(ONE, sizes={"d": 20, "e": 2})
+    plain.projection_seed = 3  # nothing is drawn, so nothing changes
+    assert plain.projection_seed == 3
+
+
 # JAX ----------------------------------------------------------------------------------------------
+
+
+def test_keys_of_jax_draw_anew() -> None:
+    function = fuse_jax.compile(ONE, sizes={"d": 20, "e": 2}, config=monte_carlo(3, 11, "float32"))
+    params = function.init(jax.random.key(0))
+    X = np.random.default_rng(0).normal(size=(4, 20)).astype("f")
+    traces: list[int] = []
+
+    @jax.jit
+    def call(params: Any, X: Any, key: Any) -> Any:
+        traces.append(1)
+        return function(params, X=X, key=key)["Y"]
+
+    found = [call(params, X, jax.random.key(seed)) for seed in (0, 1, 2, 0)]
+    assert len(traces) == 1
+    assert len({np.asarray(value).tobytes() for value in found}) == 3
+    np.testing.assert_array_equal(found[0], found[3])
+    np.testing.assert_allclose(function(params, X=X, key=jax.random.key(1))["Y"], found[1], rtol=1e-6)
+    # Without a key it is the seed of the configuration.
+    np.testing.assert_allclose(function(params, X=X)["Y"], jax.jit(function)(params, {"X": X})["Y"], rtol=1e-6)
 
 
 def test_transformations_of_jax_and_torch() -> None:

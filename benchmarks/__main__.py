@@ -24,6 +24,7 @@ TOPICS = {
     "contractions": "benchmarks.contractions",
     "memory": "benchmarks.memory",
     "planning": "benchmarks.planning",
+    "monte_carlo": "benchmarks.monte_carlo",
     "facts": "benchmarks.facts",
     "logic": "benchmarks.logic",
 }

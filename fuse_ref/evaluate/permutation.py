@@ -11,7 +11,7 @@ Uniformity: one round sends a combination anywhere with probability 1/2, so afte
 term differs from the uniform one by at most 2**-ROUNDS, and that of a pair by little more. That is for estimates;
 it is no cipher.
 
-Whole numbers are of 64 bits with a sign (NumPy, torch) or of 32 bits without (JAX): products are made so that the
+Whole numbers are of 64 bits with a sign (torch) or of 32 bits without (NumPy, JAX): products are made so that the
 low 32 bits are right in both.
 """
 

@@ -14,7 +14,7 @@ __all__ = ["ratio", "sample"]
 
 
 def _low(number: Any) -> Any:
-    return number & 0xFFFFFFFF
+    return number  # 32 bits without a sign wrap by themselves
 
 
 _INTEGERS: Final = Integers(_low, np.maximum, np.where)
@@ -28,10 +28,10 @@ def sample(words: Sequence[int], stream: int, sizes: Sequence[int], count: int) 
         stream: which of the samples with that seed.
     """
     sizes = [max(1, size) for size in sizes]
-    counter = np.arange(keys_needed(len(sizes)), dtype=np.int64)
+    counter = np.arange(keys_needed(len(sizes)), dtype=np.uint32)
     keys = round_keys(_INTEGERS, counter, (int(words[0]), int(words[1])), stream, len(sizes))
-    first = np.arange(count, dtype=np.int64)
-    return np.stack(combinations(_INTEGERS, first, sizes, keys, _repeat))
+    first = np.arange(count, dtype=np.uint32)
+    return np.stack(combinations(_INTEGERS, first, sizes, keys, _repeat)).astype(np.int64)
 
 
 def _repeat(

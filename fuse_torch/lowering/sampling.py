@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from fuse_ref.evaluate.permutation import Integers, combinations, keys_needed, round_keys
+from fuse_ref.evaluate.sampling import sample as sample_by_numpy
 from fuse_ref.plan.steps import Ratio, Sample
 from fuse_torch.lowering.emitter import Emitter, Value
 
-__all__ = ["lower_ratio", "lower_sample", "ratio", "sample"]
+__all__ = ["by_torch", "lower_ratio", "lower_sample", "ratio", "sample"]
 
 
 def _low(number: Any) -> Any:
     return number & 0xFFFFFFFF
 
 
+_KEPT_ELEMENTS: Final = 1 << 17  # of samples that are kept, a megabyte each
 _INTEGERS: Final = Integers(_low, torch.maximum, torch.where)
 
 
@@ -36,6 +40,23 @@ def sample(words: torch.Tensor, stream: int, sizes: tuple[int, ...], count: int)
 
 
 def _drawn(words: torch.Tensor, stream: int, sizes: Sequence[int], count: int) -> torch.Tensor:
+    if words.device.type != "cpu":
+        return by_torch(words, stream, sizes, count)
+    low, high = words.tolist()
+    draw = _by_numpy if count * len(sizes) > _KEPT_ELEMENTS else _kept_by_numpy
+    return torch.from_numpy(draw((low, high), stream, tuple(sizes), count).copy())
+
+
+def _by_numpy(words: tuple[int, int], stream: int, sizes: tuple[int, ...], count: int) -> np.ndarray:
+    return sample_by_numpy(words, stream, sizes, count)
+
+
+# A seed that stays draws the same in every call.
+_kept_by_numpy: Final = functools.lru_cache(maxsize=32)(_by_numpy)
+
+
+def by_torch(words: torch.Tensor, stream: int, sizes: Sequence[int], count: int) -> torch.Tensor:
+    """`sample` in torch's own arithmetic, wherever `words` is. On the CPU NumPy's takes a third of the time."""
     sizes = [_at_least_one(size) for size in sizes]
     counter = torch.arange(keys_needed(len(sizes)), device=words.device)
     keys = round_keys(_INTEGERS, counter, (words[0], words[1]), stream, len(sizes))

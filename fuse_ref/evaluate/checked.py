@@ -79,7 +79,9 @@ def check_positions(
     outside = (positions < 0) | (positions >= count)
     if outside.any():
         at = np.unravel_index(int(np.argmax(outside)), outside.shape)
-        place = ", ".join(f"{label} = {int(k)}" for label, k in zip(labels, at, strict=True))
+        # Places in a sample are no positions of a variable.
+        named = [(label, int(k)) for label, k in zip(labels, at, strict=True) if not label.startswith("~")]
+        place = ", ".join(f"{label} = {k}" for label, k in named)
         tensor, index = words
         where = f" at {place}" if place else ""
         raise mistake(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from fuse_ref import ConfigError, ExecutionConfig, Program
+from fuse_ref import AxisError, ConfigError, ExecutionConfig, Program
 from fuse_ref.evaluate.sampling import ratio, sample
 from fuse_ref.plan.sampling import seed_words
 
@@ -162,6 +162,15 @@ def test_gathers_and_quotients_of_drawn_indices() -> None:
         every = [program.compile("numpy", config=monte_carlo(number, s))(W=W, X=X, T=T)["Y"] for s in range(100)]
         error = np.std(every, 0, ddof=1) / 10
         assert (np.abs(np.mean(every, 0) - terms.sum(0)) < 4 * error).all()
+
+
+def test_checked_runs_look_at_the_indices_that_are_drawn() -> None:
+    program = Program("input T[j]: int64\nY[i] = sum(j: W[i, j+1] X[T[j]])")
+    runner = program.compile("numpy", config=monte_carlo(5, checked=True))
+    given = {"W": np.ones((2, 9)), "X": np.ones(3)}
+    np.testing.assert_allclose(runner(**given, T=np.zeros(8, int))["Y"], [8, 8])
+    with pytest.raises(AxisError, match=r"T\[j\] is 20, but X has 3 positions"):
+        runner(**given, T=np.full(8, 20))
 
 
 def test_averages_over_what_filters_keep() -> None:

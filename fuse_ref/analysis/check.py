@@ -10,6 +10,7 @@ from fuse_ref.analysis.dtypes import tensor_dtypes, wrong_indices, wrong_targets
 from fuse_ref.analysis.recurrence import Cycle, classify
 from fuse_ref.analysis.rules import ordered_symbols, unsafe_rules, unstratified
 from fuse_ref.analysis.shapes import Shapes, find_shapes
+from fuse_ref.analysis.streams import disordered_streams
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.nodes import Dtype, ProgramIR
 from fuse_ref.records import dataclass
@@ -46,6 +47,7 @@ def check_program(
     dependencies = find_dependencies(program)
     cycles = {group.tensors: classify(program, dependencies, group) for group in dependencies.groups if group.cyclic}
     errors = [*unsafe_rules(program), *unstratified(program, dependencies, cycles), *ordered_symbols(program)]
+    errors.extend(disordered_streams(program, dependencies, cycles))
     shapes = find_shapes(program, sizes=sizes, given=given)
     errors.extend(shapes.errors)
     dtypes = tensor_dtypes(program, dependencies)

@@ -85,8 +85,8 @@ class Blocks:
 
 def splits_of(plan: Plan, outputs: Sequence[str]) -> tuple[Split, ...]:
     """Every index by which the whole plan can be run in parts: batches, rows of queries, terms of a last sum."""
-    if any(step.unsupported or step.loop for step in plan.steps):
-        return ()  # a fixpoint settles as a whole
+    if plan.streams or any(step.unsupported or step.loop or step.recurrence for step in plan.steps):
+        return ()  # a fixpoint settles as a whole, and positions of a recurrence need each other
     starts: dict[tuple[str, int], None] = {}
     for shape in plan.shapes:
         if shape.tensor in plan.givens:

@@ -115,6 +115,8 @@ def needed_operations(plan: Plan, outputs: Collection[str]) -> list[DenseOperati
     needed = set(outputs)
     found: list[DenseOperation] = []
     for step in reversed(plan.steps):
+        if step.recurrence is not None and needed.intersection(step.writes):
+            needed.update(step.reads)
         for operation in reversed((*step.operations, *_round_of(plan, step))):
             if operation.output.out in needed:
                 needed.update(reads(operation))

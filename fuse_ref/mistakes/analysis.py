@@ -323,4 +323,16 @@ ANALYSIS_MISTAKES: tuple[Mistake, ...] = (
             ),
         ),
     ),
+    Mistake(
+        "FUSE173",
+        AxisError,
+        "A stream that needs what is not there yet",
+        "the stream {name} cannot be computed position by position: {reason}",
+        "a stream reads itself at *t, or a fixed number of positions before; with an ordinary index in place of *t the whole axis is stored",
+        (
+            Example("it reads its own future", python='Program("S[*t] = 0.5 S[*t+1] + U[t]").plan()'),
+            Example("S[*t+1] needs S[k]", python='Program("S[*t+1] = sum(k: S[k]) + U[t]").plan()'),
+            Example("S[0] lies ever farther back", python='Program("S[*t+1] = S[*t] + S[0] + U[t]").plan()'),
+        ),
+    ),
 )

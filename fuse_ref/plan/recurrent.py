@@ -115,7 +115,7 @@ class _Group:
         last = [end for item, end in zip(found, ends, strict=True) if item.equation.target.tensor in self.observed]
         self.end = greatest(last if last and self.way == 1 else ends)
         self.count = linear([(self.end, 1)], -self.low)
-        before = [step for name in group for step in self._base(name, bases[name])]
+        before = [step for name in group for step in self._base(name, bases[name], self._fixed(name, found))]
         body = self._body(found, bases)
         for builder in self.names.builders:
             before.extend(self._finished(builder, f"before the steps of {', '.join(group)}"))
@@ -183,8 +183,13 @@ class _Group:
 
     # What stands there already ----------------------------------------------------------------------
 
-    def _base(self, name: str, definitions: Sequence[Definition]) -> list[Step]:
-        if not definitions:
+    def _fixed(self, name: str, found: Sequence[_Moved]) -> bool:
+        """Whether steps read a fixed position of a tensor."""
+        own = [(item, read) for item in found for read in equation_reads(item.equation) if read.tensor == name]
+        return any(self._behind(item, read) is None for item, read in own)
+
+    def _base(self, name: str, definitions: Sequence[Definition], wanted: bool) -> list[Step]:
+        if not definitions and not wanted:
             return []
         spec = self.known.specs[name]
         base = self.names.add(
@@ -355,7 +360,7 @@ class _Group:
         if behind is None:
             index = read.indices[place]
             assert isinstance(index, Affine)
-            if self.way == 1 and index.offset < self.low + self.shifts[name] and base_name(name) in self.known.specs:
+            if self.way == 1 and index.offset < self.low + self.shifts[name]:
                 return Read(base_name(name), read.indices, read.boolean, read.span)  # no step makes it
             raise Unsupported(f"every step of the recurrence of {name} reads one fixed position of it")
         if behind == 0:

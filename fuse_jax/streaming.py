@@ -39,14 +39,14 @@ def first(plan: Plan, shape_of: Callable[[str], tuple[int, ...]], numbers: Numbe
     found: dict[str, jax.Array] = {}
     for stream in plan.streams:
         if stream.state:
-            found[stream.tensor] = _initial(plan, stream, state_shape(stream, shape_of), numbers)
+            found[stream.tensor] = _initial(stream, state_shape(stream, shape_of), numbers)
         if stream.fresh:
             found[stream.fresh] = jnp.asarray(True)
     return found
 
 
-def _initial(plan: Plan, stream: Stream, shape: tuple[int, ...], numbers: Numbers) -> jax.Array:
-    return jnp.full(shape, stream.neutral, numbers.dtype(plan.program.tensor(stream.tensor).dtype))
+def _initial(stream: Stream, shape: tuple[int, ...], numbers: Numbers) -> jax.Array:
+    return jnp.full(shape, stream.neutral, numbers.dtype(stream.dtype))
 
 
 def begun(
@@ -68,11 +68,11 @@ def begun(
     """
     found: dict[str, jax.Array] = {}
     for stream in plan.streams:
-        name, dtype = stream.tensor, plan.program.tensor(stream.tensor).dtype
+        name, dtype = stream.tensor, stream.dtype
         goes_on = name in state and name not in started
         if stream.state:
             shape = state_shape(stream, shapes.__getitem__)
-            value = _initial(plan, stream, shape, numbers)
+            value = _initial(stream, shape, numbers)
             if goes_on:
                 value = numbers.array(state[name], dtype, name)
                 _check(name, value, shape)

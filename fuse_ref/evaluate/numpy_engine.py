@@ -126,7 +126,7 @@ class NumpyExecutable:
         self._programs: dict[Shapes, _Program] = {}
         self._dtypes = {tensor.name: numpy_type(tensor.dtype, config) for tensor in plan.program.tensors}
         for stream in plan.streams:
-            self._dtypes |= {stream.state: self._dtypes[stream.tensor], stream.fresh: np.dtype(np.bool_)}
+            self._dtypes |= {stream.state: numpy_type(stream.dtype, config), stream.fresh: np.dtype(np.bool_)}
         self._relations = relations_of(plan)
         self._logic = with_goals(logic_calls(plan.steps), plan, outputs)
         self._counted = counted_heads(plan, outputs)

@@ -70,7 +70,7 @@ def state_values(
     """
     found: dict[str, Array] = {}
     for stream in plan.streams:
-        name, dtype = stream.tensor, plan.program.tensor(stream.tensor).dtype
+        name, dtype = stream.tensor, stream.dtype
         goes_on = name in state and name not in given
         if stream.state:
             shape = state_shape(stream, shapes.__getitem__)

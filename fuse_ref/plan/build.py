@@ -111,6 +111,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         needed = self._needed()
+        counted = {*needed, *self.streams.counters(needed)}
         steps = [*self._loads(needed), *self._tensor_steps(needed), *self._answers(), *self._stores()]
         size_checks, range_checks = _checks(self.checked.shapes.checks)
         roles = [(tensor.name, tensor.role) for tensor in self.program.tensors]
@@ -129,7 +130,7 @@ class _Planner:
             weights=weights,
             sizes=self.checked.shapes.known.added,
             hints=self.hints,
-            streams=tuple(self.streams.described(n, self.tensors) for n in self.streams.windows if n in needed),
+            streams=tuple(self.streams.described(n, self.tensors) for n in self.streams.windows if n in counted),
         )
 
     # Sizes that are assumed -----------------------------------------------------------------------
@@ -200,6 +201,9 @@ class _Planner:
                 if not any(step.unsupported for step in made):
                     streams = [name for name in group.tensors if name in self.streams.windows]
                     steps.extend(step for name in streams for step in self.streams.left(name, self.tensors))
+        for name in self.streams.counters(needed):
+            group = Group((name,), (), (), False)
+            steps.extend([*self._dense(group, name, "positions of a stream"), *self.streams.left(name, self.tensors)])
         return steps
 
     def _steps(self, group: Group, logical: set[str]) -> list[Step]:
@@ -238,8 +242,9 @@ class _Planner:
         return self._dense(group, name, reason)
 
     def _dense(self, group: Group, name: str, reason: str) -> list[Step]:
-        span = self.program.equations[group.equations[0]].span
-        step = Step("Dense", group.equations, group.needs, group.tensors, "dense", reason, span=span)
+        span = next((self.program.equations[i].span for i in group.equations), None)
+        counters = self.streams.counters((*group.tensors, *group.needs))
+        step = Step("Dense", group.equations, (*group.needs, *counters), group.tensors, "dense", reason, span=span)
         definitions = self._definitions(group.equations, (name,))
         try:
             builder = lower_tensor(name, definitions, self.tensors, self.estimates.number)

@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import Literal, TypeAlias
 
 from fuse_ref.analysis.lengths import Length
-from fuse_ref.ir.nodes import ProgramIR
+from fuse_ref.ir.nodes import Dtype, ProgramIR
 from fuse_ref.plan.operations import (
     Aggregate,
     Along,
@@ -189,6 +189,9 @@ class Stream:
 
     In the plan the value of a stream has its virtual index as a dimension like any other. It begins with the positions
     of the state, those before the first position first.
+
+    A stream whose positions stand in an equation as numbers has another one beside it, `X~position`, that counts them:
+    it is no tensor of the program.
     """
 
     tensor: str
@@ -198,6 +201,7 @@ class Stream:
     last: str  # made by each run where it is exported: the last position, without the virtual index; else ""
     lengths: tuple[Length, ...]  # of the state
     neutral: float  # what it holds where nothing was before
+    dtype: Dtype
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ what was there before the call, as far back as any equation reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from fuse_ref.analysis.check import Checked
@@ -14,7 +14,7 @@ from fuse_ref.analysis.formulas import greatest
 from fuse_ref.analysis.lengths import Fixed, Length, linear, minimum
 from fuse_ref.analysis.shapes import ScopeShapes
 from fuse_ref.ir.index import Affine, FromEnd, Gather, Index, SliceIndex, Symbol, Virtual, plain
-from fuse_ref.ir.nodes import And, Call, Equation, Expr, Number, Position, ProgramIR, Read, Tensor
+from fuse_ref.ir.nodes import And, Call, Equation, Expr, Number, Position, ProgramIR, Project, Read, Sum, Tensor
 from fuse_ref.ir.operations import NEUTRAL
 from fuse_ref.ir.rebuilding import with_parts
 from fuse_ref.ir.variables import children, reads
@@ -38,6 +38,7 @@ class _Window:
     ahead: int  # positions of the state from the first on: the equations write behind them
     advance: Length  # how many positions a call moves on
     fixed: bool  # equations write fixed positions
+    counts: str = ""  # the stream whose positions it counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,10 @@ class Streams:
         """`tensors` with streams as they are planned, and with what runs give and take of them."""
         specs, shapes, dtypes = dict(tensors.specs), dict(tensors.shapes), dict(tensors.dtypes)
         for name, window in self.windows.items():
+            if window.counts:
+                axis = specs[window.counts].axes[self.windows[window.counts].dimension]
+                specs[name] = Tensor(name, (axis,), False, "int64", "computed", "=", None, None, ())
+                shapes[name], dtypes[name] = (linear([(window.advance, 1)], 1),), "int64"
             spec, place = specs[name], window.dimension
             lengths = list(shapes[name])
             lengths[place] = linear([(lengths[place], 1)], window.before)
@@ -83,10 +88,19 @@ class Streams:
         boolean = tensors.specs[name].boolean
         body = Read(_state(name), tuple(map(plain, variables)), boolean)
         target = Read(name, tuple(map(plain, ordered)), boolean)
-        span = next(e.span for e in self.program.equations if e.target.tensor == name)
-        equation = Equation(target, tensors.specs[name].operator, body, "equation", span)
+        span = next(e.span for e in self.program.equations if e.target.tensor == (window.counts or name))
         scope = self.checked.shapes.equations[0].scope
+        if window.counts:
+            # From where the call before ended, one by one.
+            start = Read(_state(name), (Affine((), 0),), False)
+            counted = Equation(target, "=", Sum((Position(first), start)), "equation", span)
+            return [Definition(counted, ScopeShapes(scope, {first: tensors.shapes[name][0]}, {}, frozenset()))]
+        equation = Equation(target, tensors.specs[name].operator, body, "equation", span)
         return [Definition(equation, ScopeShapes(scope, dict(zip(variables, lengths, strict=True)), {}, frozenset()))]
+
+    def counters(self, needed: Collection[str]) -> list[str]:
+        """Streams that count the positions of those that are needed."""
+        return [name for name, window in self.windows.items() if window.counts in needed]
 
     def described(self, name: str, tensors: Tensors) -> Stream:
         """What a plan says of the stream."""
@@ -101,6 +115,7 @@ class Streams:
             f"{name}~last" if name in self.program.exports else "",
             tensors.shapes[_state(name)],
             neutral,
+            tensors.dtypes[name],
         )
 
     def left(self, name: str, tensors: Tensors) -> list[Step]:
@@ -134,6 +149,10 @@ def _state(name: str) -> str:
     return f"{name}~state"
 
 
+def _position(name: str) -> str:
+    return f"{name}~position"
+
+
 def _fresh(name: str) -> str:
     return f"{name}~fresh"
 
@@ -153,12 +172,15 @@ def find_streams(program: ProgramIR, checked: Checked) -> Streams:
             unsupported[name] = str(why)
     equations, shapes = [], []
     for equation, scope in zip(program.equations, checked.shapes.equations, strict=True):
-        written, moved = _written(equation, scope, windows)
+        counters = _counters(equation, streams)
+        for own in counters.values():
+            if own in windows:
+                windows[_position(own)] = _Window(0, 0, 1, windows[own].advance, False, own)
+        counters = {variable: own for variable, own in counters.items() if own in windows}
+        written, moved = _written(equation, scope, windows, counters)
         equations.append(written)
         shapes.append(moved)
-        if _counts(equation):
-            unsupported.setdefault(equation.target.tensor, "the position of a stream as a number does not run yet")
-    sinks = tuple(replace(sink, body=_rewritten(sink.body, windows)) for sink in program.sinks)
+    sinks = tuple(replace(sink, body=_rewritten(sink.body, windows, {})) for sink in program.sinks)
     changed = replace(checked.shapes, equations=tuple(shapes))
     return Streams(
         replace(program, equations=tuple(equations), sinks=sinks),
@@ -232,9 +254,9 @@ def _advance(
 
 
 def _written(
-    equation: Equation, shapes: ScopeShapes, windows: Mapping[str, _Window]
+    equation: Equation, shapes: ScopeShapes, windows: Mapping[str, _Window], counters: Mapping[str, str]
 ) -> tuple[Equation, ScopeShapes]:  # fmt: skip
-    target, body = _moved(equation.target, windows), _rewritten(equation.body, windows)
+    target, body = _moved(equation.target, windows), _rewritten(equation.body, windows, counters)
     name = equation.target.tensor
     window = windows.get(name)
     kind = equation.kind
@@ -243,7 +265,9 @@ def _written(
         started = Call("where", (fresh, body, Number(0)), None, ())
         body = started if equation.operator == "=" else And((fresh, body))
         kind = "equation"
-    kept: set[tuple[object, str]] = set()
+    kept: set[tuple[object, str]] = {
+        ((_position(own), 0, 0, plain(variable)), "above") for variable, own in counters.items()
+    }
     for key, side in shapes.kept:
         assert isinstance(key, tuple)
         tensor, size, place, index = key
@@ -257,10 +281,17 @@ def _written(
     )
 
 
-def _rewritten(expr: Expr, windows: Mapping[str, _Window]) -> Expr:
-    if isinstance(expr, Read):
-        return _moved(expr, windows)
-    return with_parts(expr, lambda part: _rewritten(part, windows))
+def _rewritten(expr: Expr, windows: Mapping[str, _Window], counters: Mapping[str, str]) -> Expr:
+    match expr:
+        case Read():
+            return _moved(expr, windows)
+        case Position(variable) if variable in counters:
+            return Read(_position(counters[variable]), (plain(variable),), False, expr.span)
+        case Project(variables=bound):
+            counters = {variable: own for variable, own in counters.items() if variable not in bound}
+        case _:
+            pass
+    return with_parts(expr, lambda part: _rewritten(part, windows, counters))
 
 
 def _moved(read: Read, windows: Mapping[str, _Window]) -> Read:
@@ -291,12 +322,16 @@ def _index(index: Index, before: int, windows: Mapping[str, _Window]) -> Index:
             )
 
 
-def _counts(equation: Equation) -> bool:
-    """Whether the position of a stream stands in it as a number."""
-    streams = {
-        i.variable for r in (equation.target, *reads(equation.body)) for i in r.indices if isinstance(i, Virtual)
-    }
-    return any(isinstance(node, Position) and node.variable in streams for node in _nodes(equation.body))
+def _counters(equation: Equation, streams: Mapping[str, Tensor]) -> dict[str, str]:
+    """For each variable of a stream whose position stands in the equation as a number, that stream."""
+    counted = {node.variable for node in _nodes(equation.body) if isinstance(node, Position)}
+    found: dict[str, str] = {}
+    for read in (equation.target, *reads(equation.body)):
+        place = None if read.tensor not in streams else streams[read.tensor].virtual
+        index = None if place is None else read.indices[place]
+        if isinstance(index, Virtual) and index.variable in counted:
+            found.setdefault(index.variable, read.tensor)
+    return found
 
 
 def _nodes(expr: Expr) -> Iterator[Expr]:

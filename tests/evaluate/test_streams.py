@@ -57,6 +57,11 @@ PROGRAMS: dict[str, tuple[str, Callable[[Draw], Given], Mapping[str, tuple[int, 
         lambda draw: {f"{a}{b}": draw(3, 2) if a == "W" else draw(3, 3) for a in "WU" for b in "ifg"},
         {"X": (-1, 2)},
     ),
+    "positions as numbers": (
+        "S[i, *t+1] = 0.5 S[i, *t] + (t + 1) U[i, t]\nY[i, *t] = S[i, *t] sin(t / 3)\nZ[*t] = Y[i, *t+1] t\nexport S, Y, Z",
+        lambda draw: {},
+        {"U": (2, -1)},
+    ),
     "between dense layers": (
         """
         D[i, t] = relu(A[i, j] U[j, t])
@@ -166,3 +171,10 @@ def test_no_positions_leave_the_state() -> None:
     runner(U=[3.0])
     assert runner(U=np.ones(0))["H"] == 3
     assert runner.state["H"].tolist() == [3]
+
+
+def test_equations_beside_a_stream_count_on_too() -> None:
+    runner = Program("S[*t+1] = S[*t] + U[t]\nA[t] = S[*t+1] t\nexport A, S").compile("numpy")
+    assert runner(U=[1.0, 1.0])["A"].tolist() == [0, 2]
+    assert runner(U=[1.0])["A"].tolist() == [6]
+    assert runner.state["S~position"].tolist() == [3]

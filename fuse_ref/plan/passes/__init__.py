@@ -37,8 +37,7 @@ def improve(plan: Plan, estimates: Estimates, *, disabled: Collection[str] = ())
     given = {shape.tensor: _given(plan, shape.tensor) for shape in plan.shapes}
     for stream in plan.streams:
         labels = tuple(str(k) for k in range(len(stream.lengths)))
-        dtype = plan.program.tensor(stream.tensor).dtype
-        given[stream.state] = Output(stream.state, labels, stream.lengths, dtype)
+        given[stream.state] = Output(stream.state, labels, stream.lengths, stream.dtype)
         given[stream.fresh] = Output(stream.fresh, (), (), "bool")
     steps: list[Step] = []
     savings: list[Saving] = []

@@ -18,7 +18,7 @@ from fuse_ref.ir.nodes import Call, Dtype, Expr
 from fuse_ref.ir.operations import CATALOGUE
 from fuse_ref.ir.variables import free_variables, reads
 from fuse_ref.mistakes import mistake
-from fuse_ref.plan.operations import DenseOperation, Index, LiteralArray, Output, Ratio, ReadIndex, Sample
+from fuse_ref.plan.operations import DenseOperation, Index, LiteralArray, Output, Permute, Ratio, ReadIndex, Sample
 from fuse_ref.plan.steps import SampledSum
 from fuse_ref.plan.values import Builder, Lowered, Value
 from fuse_ref.records import dataclass
@@ -113,14 +113,19 @@ class Drawn:
         counted: Lowered | None = None,
     ) -> None:
         """Says that a sum is estimated, and what its error is told from: as fields of SampledSum."""
-        names = [self._named(lowered) for lowered in (total, squares, counted)]
+        labels = total.labels if isinstance(total, Value) else ()
+        names = [self._named(lowered, labels) for lowered in (total, squares, counted)]
         tensor = self.builder.name.partition("~")[0]
         self.builder.sums.append(SampledSum(tensor, operator, self.variables, self.ranges, self.number, *names))
 
-    def _named(self, lowered: Lowered | None) -> str:
+    def _named(self, lowered: Lowered | None, labels: tuple[str, ...]) -> str:
         if lowered is None:
             return ""
-        return (lowered if isinstance(lowered, Value) else self.builder.literal(lowered, "float")).name
+        value = lowered if isinstance(lowered, Value) else self.builder.literal(lowered, "float")
+        value = self.builder.expand(value, labels)
+        if value.labels != labels:
+            value = self.builder.add(Permute(self.builder.output(labels, "float"), value.operand))
+        return value.name
 
 
 def draw(expressions: Expressions, variables: Iterable[str], body: Expr) -> Drawn | None:

@@ -238,6 +238,20 @@ def _stream(runner: object, number: int) -> int:
     return [item.stream for item in operations if type(item).__name__ == "Sample"][number]  # type: ignore[no-any-return]
 
 
+def test_errors_of_averages_whose_filters_lack_an_index() -> None:
+    runner = Program("Y[d, i] avg= (W[i, j] > 0) X[j, d]").compile("numpy", config=monte_carlo(6))
+    rng = np.random.default_rng(9)
+    W, X = rng.normal(size=(3, 25)), rng.normal(size=(25, 3))
+    runner(W=W, X=X)
+    (estimate,) = runner.explain().estimates
+    j = sample(seed_words(0), _stream(runner, 0), [25], 6)[0]
+    kept = W[:, j] > 0  # (i, samples)
+    mean = (kept @ X[j]) / kept.sum(1)[:, None]
+    residual = kept[:, :, None] * (X[j][None] - mean[:, None])
+    errors = np.sqrt((1 - 6 / 25) * (residual**2).sum(1) / 5 / 6) / kept.mean(1)[:, None]
+    assert estimate.error == pytest.approx(errors.max(), rel=1e-6)
+
+
 def test_one_sample_tells_no_error() -> None:
     runner = Program("S = X[i]").compile("numpy", config=monte_carlo(1))
     assert runner(X=[4.0, 4.0, 4.0])["S"] == 12

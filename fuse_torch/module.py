@@ -119,6 +119,7 @@ class FuseModule(nn.Module):
         if splitting is not None:
             splitting.check_known(config.precision)
         self._projection_seed = config.projection_seed
+        self._seeds: list[str] = []  # buffers
         self._attach()
         self._create(sources, policies)
         self.iteration = 0
@@ -155,9 +156,8 @@ class FuseModule(nn.Module):
         self._projection_seed = dataclasses.replace(self._blueprint.config, projection_seed=seed).projection_seed
         words = torch.tensor(seed_words(self._projection_seed))
         with torch.no_grad():
-            for attribute, operation in self._blueprint.code().lowered.literals:
-                if is_seed(operation):
-                    self.get_buffer(attribute).copy_(words)
+            for attribute in self._seeds:
+                self.get_buffer(attribute).copy_(words)
 
     def routes(self) -> tuple[StepRoute, ...]:
         """Where each step of the plan went, and why."""
@@ -282,6 +282,7 @@ class FuseModule(nn.Module):
             shape = tuple(length.value for length in operation.output.lengths if isinstance(length, Fixed))
             literal = literal_tensor(operation, shape, dtype)
             self.register_buffer(attribute, literal.to(device=device), persistent=False)
+            self._seeds += [attribute] * is_seed(operation)
         if code.owns_precision:
             self.register_buffer(PRECISION, torch.empty(0, dtype=dtype, device=device), persistent=False)
 
@@ -296,15 +297,20 @@ class FuseModule(nn.Module):
             code = self._blueprint.listing(listed).code()
             listings.put(listed, code.function, code)
         missing = [item for item in code.lowered.sources if item[0] not in self._buffers]
-        if missing:
-            self._complete(code, missing)
+        seeds = [name for name, item in code.lowered.literals if is_seed(item) and name not in self._buffers]
+        if missing or seeds:
+            self._complete(code, missing, seeds)
         return attribute_of(listed)
 
     # What `torch.compiler.assume_constant_result` does; that would load all of Dynamo.
     _planned_for._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
-    def _complete(self, code: Forward, missing: Sequence[tuple[str, str]]) -> None:
-        """Hold relations of files in the form that a plan for listed tuples takes: the module has them in the other."""
+    def _complete(self, code: Forward, missing: Sequence[tuple[str, str]], seeds: Sequence[str]) -> None:
+        """Hold relations of files in the form that a plan for listed tuples takes: the module has them in the other.
+
+        Args:
+            seeds: buffers of that plan, which the module has under other names.
+        """
         own = {name: attribute for attribute, name in self._blueprint.code().lowered.sources}
         with torch.inference_mode(False), torch.no_grad():
             for attribute, name in missing:
@@ -315,6 +321,9 @@ class FuseModule(nn.Module):
                     made = torch.zeros(self._shape(name), dtype=torch.bool, device=held.device)
                     made[held.unbind(1)] = True
                 self.register_buffer(attribute, made, persistent=False)
+            for attribute in seeds:
+                self.register_buffer(attribute, self.get_buffer(self._seeds[0]).clone(), persistent=False)
+                self._seeds.append(attribute)
 
     def _shape(self, name: str) -> tuple[int, ...]:
         """The shape of a parameter or weight, which must be known."""

@@ -151,10 +151,10 @@ def draw(expressions: Expressions, variables: Iterable[str], body: Expr) -> Draw
             raise mistake("FUSE240", None, variable=variable, size=length.value)
     count = minimum((Fixed(number), every))
     stream, label = builder.sample()
-    words = LiteralArray(Output("", _SEED, (Fixed(2),), "int64"), seed_words(sampling.seed))
+    words = builder.seed(LiteralArray(Output("", _SEED, (Fixed(2),), "int64"), seed_words(sampling.seed)))
     shape = (Fixed(len(own)), count)
     drawn = builder.add(
-        Sample(Output("", (f"{label}v", label), shape, "int64"), builder.add(words).operand, ranges, _stream_of(stream))
+        Sample(Output("", (f"{label}v", label), shape, "int64"), words.operand, ranges, _stream_of(stream))
     )
     builder.ranges = {**builder.ranges, label: count}
     every_one = ReadIndex(((label, 1),), Fixed(0), True)

@@ -143,6 +143,14 @@ class Builder:
         self._samples += 1
         return f"{self.name}.{self._samples}", f"~{self._samples}"
 
+    def seed(self, literal: LiteralArray) -> Value:
+        """What samples are drawn with, under a name that nothing else has in another plan of the program."""
+        output = replace(literal.output, out=f"{self.name}~seed")
+        operation = replace(literal, output=output)
+        if operation not in self.operations:
+            self.operations.append(operation)
+        return Value(output.out, output.labels, output.dtype)
+
     def map(
         self,
         function: str,

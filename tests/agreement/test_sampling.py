@@ -189,6 +189,28 @@ def test_a_module_takes_new_seeds_without_another_compilation() -> None:
         np.testing.assert_allclose(function(params, X=X.numpy())["Y"], value.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_seeds_where_calls_list_tuples() -> None:
+    """A plan for listed tuples draws less: what it has from a relation is exact."""
+    program = Program(
+        "input E(x, y)\ninput Z[y, d]\ninput V[k]\nN[x, d] = E(x, y) Z[y, d]\nQ[x, d] = N[x, d] + V[k]\nexport Q"
+    )
+    rng = np.random.default_rng(0)
+    E, Z, V = rng.random((5, 6)) < 0.4, rng.normal(size=(6, 2)), rng.normal(size=30)
+    rows = np.argwhere(E)
+    module = FuseModule(program, config=monte_carlo(4, 3)).double()
+    given = {"Z": torch.tensor(Z), "V": torch.tensor(V)}
+    for seed in (3, 8):
+        module.projection_seed = seed
+        config = monte_carlo(4, seed)
+        for relation in (E, rows):
+            found = module(E=torch.tensor(relation), **given)
+            expected = program.compile("numpy", config=config)(E=relation, Z=Z, V=V)["Q"]
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-10)
+            with jax.enable_x64(True):
+                by_function = fuse_jax.compile(program, config=config)({}, E=relation, Z=Z, V=V)["Q"]
+            np.testing.assert_allclose(by_function, expected, rtol=1e-10)
+
+
 def test_seeds_of_modules() -> None:
     module = FuseModule(ONE, sizes={"d": 20, "e": 2}, config=monte_carlo(3, 11, "float32"))
     assert set(module.state_dict()) == {"W"}

@@ -336,7 +336,9 @@ class FuseFunction:
 
     def __repr__(self) -> str:
         names = [tensor.name for tensor in self._parameters]
-        takes = ", ".join([f"params {{{', '.join(names)}}}", *self._own.calls.givens])
+        takes = ", ".join(
+            [f"params {{{', '.join(names)}}}", *(name for name in self._own.calls.givens if "~" not in name)]
+        )
         return f"<FuseFunction ({takes}) -> {', '.join(self.program.ir.exports)}>"
 
     def _exported(self, name: str, value: Held) -> jax.Array:

@@ -56,6 +56,17 @@ def _normalised(v: Values) -> np.ndarray:
     return x / np.sqrt((x**2).mean(1, keepdims=True) + 1e-5) * v["G"]
 
 
+def _recurrent(v: Values) -> np.ndarray:
+    states = [v["X"]]
+    for given in v["U"]:
+        states.append(np.tanh(states[-1] @ v["W"] + given))
+    return np.stack(states)
+
+
+def _settled(v: Values) -> np.ndarray:
+    return np.linalg.solve(np.eye(len(v["B"])) - v["W"] / 8, v["B"])
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     text: str
@@ -112,6 +123,22 @@ EXAMPLES = {
         tuple({"n": n, "d": 32} for n in (4, 6, 1, 0)),
         _normalised,
         ("G",),
+    ),
+    "recurrence": Example(
+        "param W[j, i]\naxis i = 3, j = 3\nH[0, i] = X[i]\nH[t+1, i] = tanh(H[t, j] W[j, i] + U[t, i])\nY[t, i] = H[t, i]",
+        {"X": "i", "U": "ti", "W": "ii"},
+        tuple({"t": t, "i": 3} for t in (5, 3, 1)),
+        _recurrent,
+        ("W",),
+        8.0,
+    ),
+    "fixpoint": Example(
+        "param W[i, j]\naxis i = 3, j = 3\nY[i] = W[i, j] Y[j] / 8 + B[i]",
+        {"W": "ii", "B": "i"},
+        tuple({"i": 3} for _ in range(2)),
+        _settled,
+        ("W",),
+        8.0,
     ),
 }
 

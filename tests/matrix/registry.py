@@ -17,6 +17,7 @@ _FIXPOINTS = "tests/agreement/test_fixpoints.py::test_"
 _SLOPES = "tests/agreement/test_fixpoint_gradients.py::test_"
 _COMPILED = "tests/torch/test_fixpoints.py::test_"
 
+_HEAT = "tests/agreement/test_temperatures.py::test_"
 _NARROW = "tests/agreement/test_precision.py::test_"
 
 FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
@@ -28,6 +29,28 @@ FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
             "JAX": ("native", (f"{_NARROW}gradients", f"{_NARROW}ten_thousand_ones", f"{_NARROW}values")),
         }
         for row in ("bfloat16", "float16")
+    },
+    "temperatures and schedules": {
+        "NumPy": ("native", (f"{_HEAT}a_number", f"{_HEAT}rounds_of_a_fixpoint", f"{_HEAT}twenty_calls_compile_once")),
+        "torch eager": (
+            "native",
+            (
+                f"{_HEAT}a_number",
+                f"{_HEAT}gradients",
+                f"{_HEAT}rounds_of_a_fixpoint",
+                f"{_HEAT}twenty_calls_compile_once",
+            ),
+        ),
+        'torch "fuse"': ("native", (f"{_HEAT}a_module_counts_as_it_is_told",)),
+        "JAX": (
+            "native",
+            (
+                f"{_HEAT}a_number",
+                f"{_HEAT}an_iteration_is_an_argument_of_compiled_jax",
+                f"{_HEAT}gradients",
+                f"{_HEAT}rounds_of_a_fixpoint",
+            ),
+        ),
     },
     "Boolean Datalog": {
         "NumPy": ("native", (f"{_FIRST}answers", "tests/relations/test_derive.py::test_random_rules")),

@@ -24,6 +24,7 @@ _FEATURES = (
     "relation × dense",
     "max= and min= cycles over relations",
     "Monte Carlo projection",
+    "temperatures and schedules",
     "demand mode",
     "fixpoint mode, rules",
     "fixpoint mode, numbers",

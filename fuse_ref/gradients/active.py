@@ -40,7 +40,7 @@ def active_tensors(program: ProgramIR, checked: Checked, seeds: Iterable[str], w
     """The tensors that a seed depends on smoothly and that depend so on a wanted tensor.
 
     Raises:
-        GradientError: such tensors need each other, or one of them is a stream.
+        GradientError: such tensors are a recurrence, or one of them is a stream.
     """
     flows: dict[str, set[str]] = {}
     for equation in program.equations:
@@ -61,7 +61,9 @@ def active_tensors(program: ProgramIR, checked: Checked, seeds: Iterable[str], w
         numbers = [n for n in group.equations if program.equations[n].target.tensor in inside]
         equation = program.equations[numbers[0]]
         cycle = checked.cycles.get(group.tensors)
-        kind = "a stream" if cycle is None else {"numeric": "a numeric fixpoint"}.get(cycle.kind, "a recurrence")
+        if cycle is not None and cycle.kind == "numeric":
+            continue
+        kind = "a stream" if cycle is None else "a recurrence"
         raise mistake("FUSE270", equation.span, name=equation.target.tensor, what=kind)
     return frozenset(active)
 

@@ -10,6 +10,7 @@ from fuse_ref.analysis.check import check_program
 from fuse_ref.errors import FuseError
 from fuse_ref.gradients.active import active_tensors
 from fuse_ref.gradients.adjoint import differentiate
+from fuse_ref.gradients.cycles import one_more_round
 from fuse_ref.gradients.projections import differentiate_aggregates
 from fuse_ref.gradients.ranges import equations_of, loose, misfits
 from fuse_ref.gradients.splitting import Aggregate, Linear, split
@@ -114,9 +115,11 @@ class _Generator:
     def _differentiate(self) -> None:
         work = self.work
         pieces: list[Linear | Aggregate] = []
+        cyclic = {name for group in work.checked.dependencies.groups if group.cyclic for name in group.tensors}
         for number, found in enumerate(self.ir.equations):
             if found.target.tensor in work.active:
-                pieces.extend(split(work, number))
+                made = split(work, number)
+                pieces.extend(one_more_round(work, number, made) if found.target.tensor in cyclic else made)
         together: dict[str, list[Aggregate]] = {}
         for piece in pieces:
             if isinstance(piece, Aggregate):

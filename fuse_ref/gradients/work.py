@@ -52,6 +52,7 @@ class Work:
     backward: list[Made] = field(default_factory=list)
     ones: dict[str, str] = field(default_factory=dict)  # letter -> a tensor of ones along it
     positions: dict[str, str] = field(default_factory=dict)  # axis -> a tensor that holds its positions
+    rounds: dict[str, str] = field(default_factory=dict)  # tensor of a cycle -> the same after one more round
     shapes: dict[str, str] = field(default_factory=dict)  # new tensor -> the tensor whose axes it has
 
     def name(self, wanted: str) -> str:
@@ -84,6 +85,13 @@ class Work:
         """A tensor of the new program that has a gradient."""
         self.active.add(tensor)
         self.gradient[tensor] = self.like(self.name(f"Grad_{tensor}"), tensor)
+
+    def again(self, tensor: str) -> str:
+        """The tensor of a cycle as one more round makes it; its gradient is that of the tensor."""
+        if tensor not in self.rounds:
+            self.rounds[tensor] = self.like(self.part(tensor, "again"), tensor)
+            self.gradient[self.rounds[tensor]] = self.gradient[tensor]
+        return self.rounds[tensor]
 
     def like(self, name: str, tensor: str) -> str:
         """`name`, of a tensor that has the axes of another."""

@@ -13,17 +13,13 @@ GRADIENT_MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "FUSE270",
         GradientError,
-        "gradient program of a cycle",
-        "the gradient goes through {name}, which belongs to {what}, and gradient programs cross no cycles yet",
+        "gradient program of a recurrence",
+        "the gradient goes through {name}, which belongs to {what}, and gradient programs cross no recurrences or streams yet",
         "let torch or JAX differentiate the program, or write the steps out as equations of their own",
         (
             Example(
                 "goes through H, which belongs to a recurrence",
                 python=f"{_MADE}made('H[t+1] = tanh(W H[t] + X[t])\\nL = H[t]\\nexport L', {{'L': '1'}}, ['W'])",
-            ),
-            Example(
-                "goes through R, which belongs to a numeric fixpoint",
-                python=f"{_MADE}made('R[i] = 0.5 A[i, j] R[j] + B[i]\\nL = R[i]\\nexport L', {{'L': '1'}}, ['B'])",
             ),
         ),
     ),

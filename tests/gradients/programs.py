@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 DOUBLE = ExecutionConfig(precision="float64")
-# A cycle is not crossed: test_program.py has the error.
+# Gradients of fixpoints are as close as the tolerance says: test_fixpoints.py has them with a small one.
 CASES = [case for case in DIFFERENTIABLE if not case.files and case.name != "shortest_and_widest_paths"]
 
 

@@ -155,7 +155,6 @@ def test_sizes_of_the_catalogue() -> None:
         ("L = W[i]", {"M": "1"}, ["W"], "there is no gradient of M"),
         ("input E(x, y)\nR(x) <- E(x, y)\nL = W[x] R(x)", {"R": "1"}, ["W"], "R: it holds truth values"),
         ("H[t+1] = tanh(W H[t] + X[t])\nL = H[t]\nexport L", {"L": "1"}, ["W"], "a recurrence"),
-        ("R[i] = 0.5 A[i, j] R[j] + B[i]\nL = R[i]\nexport L", {"L": "1"}, ["B"], "a numeric fixpoint"),
     ],
 )
 def test_what_has_no_gradient(text: str, seeds: dict[str, str], grads: list[str], match: str) -> None:

@@ -25,6 +25,7 @@ TOPICS = {
     "memory": "benchmarks.memory",
     "planning": "benchmarks.planning",
     "monte_carlo": "benchmarks.monte_carlo",
+    "recurrences": "benchmarks.recurrences",
     "facts": "benchmarks.facts",
     "logic": "benchmarks.logic",
 }

@@ -27,7 +27,7 @@ from fuse_ref.evaluate.logic import (
     with_goals,
 )
 from fuse_ref.evaluate.narrow import write_in_precision
-from fuse_ref.evaluate.recurrent import write_recurrence
+from fuse_ref.evaluate.recurrent import finite_results, write_recurrence
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
 from fuse_ref.evaluate.relaxation import Relaxing
 from fuse_ref.evaluate.support import check_supported
@@ -204,6 +204,8 @@ class NumpyExecutable:
                 self._write_one(emitter, operation, step, sizes)
             if step.recurrence is not None:
                 write_recurrence(emitter, step, sizes, self._write_one, self._last_use)
+                for check in finite_results(step) if self._config.checked else ():
+                    _write_check(emitter, check, self._spans.get(check.tensor))
             if position in self._logic:
                 runs.append(self._write_logic(emitter, self._logic[position], sizes))
             if step.relaxations:
@@ -320,11 +322,9 @@ class NumpyExecutable:
         return report
 
     def _check_given(self, emitter: Emitter) -> None:
-        tensors = {tensor.name: tensor for tensor in self._plan.program.tensors}
-        for name in self._given:
-            if name in self._relations:
-                continue
-            _write_check(emitter, FiniteCheck(name, name), tensors[name].span)
+        for tensor in self._plan.program.tensors:
+            if tensor.name in self._given and tensor.name not in self._relations:
+                _write_check(emitter, FiniteCheck(tensor.name, tensor.name), tensor.span)
 
     def _results(self, emitter: Emitter) -> list[tuple[str, Register, bool]]:
         results = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 from fuse_ref.analysis.lengths import Length
 from fuse_ref.evaluate.dense import array_type
 from fuse_ref.evaluate.registers import Emitter, Instruction, Register, Registers
+from fuse_ref.plan.finiteness import FiniteCheck
 from fuse_ref.plan.steps import Carry, DenseOperation, Slice, Step
 from fuse_ref.records import dataclass
 
-__all__ = ["write_recurrence"]
+__all__ = ["finite_results", "write_recurrence"]
 
 Sizes = Callable[[Length], int]
 WriteOne = Callable[[Emitter, DenseOperation, Step, Sizes], None]
@@ -63,6 +65,15 @@ def write_recurrence(emitter: Emitter, step: Step, sizes: Sizes, write_one: Writ
             emitter.bind(carry.output.out, emitter.transpose(item.whole, tuple(order)))
     emitter.finish_operation(len(emitter.infos), [name for name in emitter.names if uses.get(name) == emitter.now])
     emitter.now += 1
+
+
+def finite_results(step: Step) -> Iterator[FiniteCheck]:
+    """What a checked run looks at after all steps: the tensors that something outside reads."""
+    assert step.recurrence is not None
+    for carry in step.recurrence.carries:
+        if carry.kept:
+            name = carry.output.out
+            yield FiniteCheck(name, name, carry.neutral if math.isinf(carry.neutral) else 0.0)
 
 
 def _write_body(emitter: Emitter, step: Step, sizes: Sizes, write_one: WriteOne, uses: Mapping[str, int]) -> None:

@@ -57,7 +57,8 @@ def finite_checks(plan: Plan) -> FiniteChecks:
     computed = {operation.output.out for step in plan.steps for operation in step.operations} & tensors
     before: dict[str, tuple[FiniteCheck, ...]] = {}
     after: dict[str, FiniteCheck] = {}
-    open_to: set[str] = set(neutral)  # values that may rightly be infinite
+    # Values that may rightly be infinite.
+    open_to: set[str] = {*neutral, *(stream.state for stream in plan.streams if stream.tensor in neutral)}
     for operation in (operation for step in plan.steps for operation in step.operations):
         out = operation.output.out
         tensor = out.partition("~")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fuse_ref import ExecutionConfig, Program
+from fuse_ref import ExecutionConfig, NonFiniteError, Program
 from tests.support.oracle import run as oracle
 from tests.support.recurrence_programs import PROGRAMS, numbers
 
@@ -57,3 +57,14 @@ def test_layers_need_no_masks() -> None:
     assert moving.recurrence is not None
     assert all(item.inside for item in moving.recurrence.slices)
     assert {carry.output.out: carry.kept for carry in moving.recurrence.carries} == {"S": True, "Q": False}
+
+
+def test_checked_runs_name_the_tensor() -> None:
+    config = ExecutionConfig(checked=True)
+    runner = Program("H[t+1] = H[t] / U[t] + 1\nexport H").compile("numpy", config=config)
+    assert runner(U=np.ones(3))["H"].tolist() == [0, 1, 2, 3]
+    with pytest.raises(NonFiniteError, match="H"):
+        runner(U=np.asarray([1.0, 0.0, 1.0]))
+    best = Program("V[s', *t+1] max= V[s, *t] + Tr[s, s'] + E[s', t]\nV[s, 0] max= P[s]\nexport V")
+    found = best.compile("numpy", config=config)(Tr=np.ones((2, 2)), E=np.ones((2, 3)), P=np.ones(2))["V"]
+    assert found.tolist() == [7, 7]

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from fuse_torch.lowering.narrow import added
+
 __all__ = ["add_rows"]
 
 
@@ -27,7 +29,7 @@ def add_rows(values: torch.Tensor, rows: torch.Tensor, picked: torch.Tensor, cou
     if not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None:
         # Every transformation of torch.func takes these.
         sums = values.new_zeros((count, values.shape[1]))
-        return sums.index_add(0, rows, values.index_select(0, picked))
+        return added(sums, rows, values.index_select(0, picked))
     result: torch.Tensor = _Added.apply(values, rows, picked, count, ordered)
     return result
 

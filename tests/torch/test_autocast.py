@@ -106,3 +106,29 @@ def test_auto_follows_the_inputs(dtype: torch.dtype) -> None:
         np.testing.assert_array_equal(found.double().numpy(), np.full(size, float(size)))
     mixed = runner(W=torch.ones(2, 2, dtype=dtype), X=torch.ones(2, dtype=torch.float32))["Y"]
     assert mixed.dtype == torch.float32
+
+
+RECURRENT = """
+input X[i]
+input U[t, i]
+param W[j, i]
+axis i = 8, j = 8
+H[0, i] = X[i]
+H[t+1, i] = tanh(H[t, j] W[j, i] + U[t, i])
+export H
+"""
+
+
+def test_recurrences_and_fixpoints_under_autocast() -> None:
+    for text, given in (
+        (RECURRENT, lambda: (torch.randn(8), torch.randn(5, 8))),
+        ("input B[i]\nparam W[i, j]\naxis i = 3, j = 3\nY[i] = W[i, j] Y[j] / 8 + B[i]", lambda: (torch.randn(3),)),
+    ):
+        module = FuseModule(text)
+        for _ in range(2):
+            inputs = given()
+            with torch.autocast("cpu", torch.bfloat16):
+                found = module(*inputs)
+            torch.testing.assert_close(found.float(), module(*inputs), rtol=0.03, atol=0.03)
+            found.float().sum().backward()
+            assert all(parameter.grad.dtype == torch.float32 for parameter in module.parameters())

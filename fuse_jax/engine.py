@@ -25,6 +25,7 @@ from fuse_ref.evaluate.densely import densely, runs_densely, within_limit
 from fuse_ref.evaluate.entries import Kept
 from fuse_ref.evaluate.logic import relations_of
 from fuse_ref.evaluate.support import check_supported
+from fuse_ref.ir.json import Json
 from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.steps import Plan
 from fuse_ref.relations.derive import RuleRun
@@ -64,7 +65,9 @@ class JaxExecutable:
             if reason:
                 _log.info("compiled code is not kept: %s", reason)
             else:
-                settings = [config.precision, config.device]
+                settings: list[Json] = [config.precision, config.device]
+                if self._schedule.iterations:
+                    settings += [config.tol, config.max_iters]
                 told = tuple(name for item in self._schedule.iterations for name in item.told)
                 self._call = KeptCode(self._trace, (*outputs, *told), kept, settings)
 

@@ -24,6 +24,7 @@ from fuse_jax.operations import ELEMENTWISE
 from fuse_jax.schedule import Schedule
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.entries import Kept, Kind, state_of
+from fuse_ref.evaluate.temperatures import schedules_of
 from fuse_ref.ir.json import Json
 from fuse_ref.plan.steps import Map
 
@@ -49,6 +50,9 @@ def can_be_kept(plan: Schedule, config: ExecutionConfig) -> str:
     for operation in plan.operations:
         if isinstance(operation, Map) and operation.function not in ELEMENTWISE:
             return f"{operation.function} is a registered function, and no key tells what it does"
+    heated = [name for item in plan.iterations for name in item.heads if name in schedules_of(config)]
+    if heated:
+        return f"a schedule gives the temperature of {heated[0]} in every round, and no key tells what it says"
     if config.device == "auto" and jax.device_count() > 1:
         return "with several devices, device= must say where it runs"
     return ""

@@ -78,6 +78,22 @@ def test_the_second_time_nothing_is_compiled(tmp_path: Path, compiled: list[str]
         assert len(compiled) == len(set(compiled)) == len(sizes)
 
 
+def test_a_fixpoint_is_kept_with_its_settings(tmp_path: Path, compiled: list[str]) -> None:
+    program = Program("R[i] = 0.5 A[i, j] R[j] + 1\nexport R")
+    values = {"A": np.ones((1, 1), np.float32)}
+    found = []
+    for settings in ({}, {"tol": 0.1}, {"max_iters": 3, "on_divergence": "last"}, {}, {"tol": 0.1}):
+        runner = program.compile("jax", cache_dir=tmp_path, config=ExecutionConfig(**settings))  # type: ignore[arg-type]
+        found.append(float(runner(values)["R"][0]))
+    assert found[0] == found[3] == pytest.approx(2, abs=1e-5)
+    assert (found[1], found[2]) == (found[4], 1.75)
+    assert len(compiled) == 3
+    heated = ExecutionConfig(temperatures={"Z": lambda k: 0.5})
+    text = "Z[i] = 0.1 sig(Z[i] + A[i])\nexport Z"
+    Program(text).compile("jax", cache_dir=tmp_path, config=heated)(A=np.ones(2))
+    assert len(compiled) == 3  # what a schedule says in each round is in the code: that is not kept
+
+
 def test_results_are_arrays_like_any_other(tmp_path: Path) -> None:
     values = np.ones((2, 3), np.float32)
     runner_of(tmp_path)(X=values)

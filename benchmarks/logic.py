@@ -2,7 +2,8 @@
 
 Each engine runs in a process of its own and reads the same files. What is told are its CPU seconds, user and
 system, less those that a bare interpreter takes to start, medians of interleaved repetitions; all
-engines must find the same number of tuples. Memory is the most that a process held, less what it holds with
+engines must find the same number of tuples. Soufflé does not run here: what it would take is told from what it took
+beside a rival elsewhere (`logic_problems.Souffle`). Memory is the most that a process held, less what it holds with
 its imports alone.
 """
 
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.logic_problems import PROBLEMS, Problem, write
+from benchmarks.logic_problems import PROBLEMS, Problem, Souffle, write
 from benchmarks.table import Row, duration, print_rows
 
 __all__ = ["TITLE", "rows"]
@@ -154,6 +155,8 @@ def _told(
         yield Row(f"{what}: {best}", duration(times[best]), duration(fuse), f"{ratio:.3f}×", "", f"≤ {most:g}×", met)
         for name in sorted(times.keys() - {best}, key=times.__getitem__):
             yield Row(f"    {name}", duration(times[name]), "", f"{fuse / times[name]:.3f}×", "", "")
+    if problem.souffle is not None and many and problem.souffle.rival in times:
+        yield _of_souffle(problem.souffle, times[problem.souffle.rival], fuse)
     for name in problem.engines:
         if name not in found:
             yield Row(f"    {name}", f"over {LIMIT:g} s", "", "", "", "")
@@ -162,6 +165,15 @@ def _told(
         memory = peak / tuples
         figures = (f"{tuples / 1e6:.3g} MB", f"{peak / 1e6:.3g} MB", f"{memory:.2f}×")
         yield Row("    memory, beside the tuples", *figures, "", f"≤ {MOST_MEMORY:g}×", memory <= MOST_MEMORY)
+
+
+def _of_souffle(souffle: Souffle, rival: float, fuse: float) -> Row:
+    """Fuse beside the time that Soufflé would take, if it were to its rival as it was on another machine."""
+    ratio = souffle.seconds / souffle.rival_seconds
+    compiled = souffle.form == "compiled"
+    what = f"    Soufflé, {souffle.form}: elsewhere {ratio:.2f}× {souffle.rival}"
+    target, met = ("≤ 1×", fuse <= ratio * rival) if compiled else ("", None)
+    return Row(what, f"({duration(ratio * rival)})", "", f"{fuse / (ratio * rival):.3f}×", "", target, met)
 
 
 def main() -> int:

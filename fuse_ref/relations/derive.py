@@ -7,11 +7,9 @@ recursively defined relations", 1986).
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -21,9 +19,11 @@ from fuse_ref.errors import FuseError, LimitError
 from fuse_ref.mistakes import mistake
 from fuse_ref.relations.closure import special
 from fuse_ref.relations.counting import copied, count_tuples
+from fuse_ref.relations.derived import Derived, Limits, RuleRun
 from fuse_ref.relations.join import Join
+from fuse_ref.relations.merging import Merging, OvergrownError, Pause
 from fuse_ref.relations.order import plan
-from fuse_ref.relations.rules import Atom, Denial, Rule, Variable
+from fuse_ref.relations.rules import Atom, Rule, with_names
 from fuse_ref.relations.setting import Setting
 from fuse_ref.relations.source import Growing, Source, Still, Window
 from fuse_ref.relations.strata import Stratum, strata
@@ -33,45 +33,13 @@ from fuse_ref.relations.values import Functions, Numbers
 __all__ = ["Derived", "Limits", "RuleRun", "derive"]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Where a fixpoint stops.
-
-    Attributes:
-        memory: bytes that all relations of the step may take; None: no limit.
-        seconds: of the clock; None: no limit.
-    """
-
-    memory: int | None = None
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RuleRun:
-    """What one rule did."""
-
-    rule: Rule
-    tuples: int  # new ones that it derived
-    rounds: int
-    algorithm: str  # "facts", "join", "semi-naive", "transitive closure on bit-packed rows", …
-
-
-@dataclass(frozen=True, slots=True)
-class Derived:
-    """What a step derived."""
-
-    relations: Mapping[str, Tuples]  # of every head
-    runs: tuple[RuleRun, ...]  # as the rules were given
-    counts: Mapping[str, np.ndarray] = field(default_factory=dict)  # of heads that were counted, and not kept
-
-
 def derive(
     rules: Sequence[Rule],
     known: Mapping[str, Tuples],
     dense: Mapping[str, np.ndarray],
     shapes: Mapping[str, tuple[int, ...]],
     length: Callable[[Length], int],
-    limits: Limits = Limits(),
+    limits: Limits | None = None,
     functions: Functions | None = None,
     counted: Mapping[str, Sequence[int]] | None = None,
 ) -> Derived:
@@ -92,7 +60,7 @@ def derive(
             has what was derived until then, by relation.
         KeyboardInterrupt: the user's; it has such a `partial` too, and a note that counts its tuples.
     """
-    step = _Step(rules, known, shapes, Numbers(dense, length, functions), limits, counted or {})
+    step = _Step(rules, known, shapes, Numbers(dense, length, functions), limits or Limits(), counted or {})
     try:
         for stratum in strata(rules):
             step.run(stratum)
@@ -107,25 +75,6 @@ def derive(
         tuple(RuleRun(rule, step.made[k], step.rounds[k], step.algorithms[k]) for k, rule in enumerate(rules)),
         step.counts,
     )
-
-
-def _named(rule: Rule) -> Rule:
-    """With a name of its own for each "_"."""
-    number = itertools.count()
-
-    def named(atom: Atom) -> Atom:
-        terms = tuple(Variable(f"_~{next(number)}") if term == Variable("_") else term for term in atom.terms)
-        return atom if terms == atom.terms else replace(atom, terms=terms)
-
-    body = tuple(
-        named(literal)
-        if isinstance(literal, Atom)
-        else replace(literal, atom=named(literal.atom))
-        if isinstance(literal, Denial)
-        else literal
-        for literal in rule.body
-    )
-    return rule if body == rule.body else replace(rule, body=body)
 
 
 # A plan is made anew when a relation has this many times the tuples that it had, or so many times fewer.
@@ -145,11 +94,11 @@ class _Step:
     ) -> None:
         self.counted = counted
         self.counts: dict[str, np.ndarray] = {}
-        self.rules = [_named(rule) for rule in rules]
+        self.rules = [with_names(rule) for rule in rules]
         self.shapes = shapes
         self.numbers = numbers
         self.limits = limits
-        self.known = known
+        self.known = dict(known)  # those that begin a head until they do
         self.began = time.monotonic()
         self.checks = 0
         self.held = 0  # bytes, at most, as long as no index is made
@@ -161,6 +110,10 @@ class _Step:
         self.joins: dict[tuple[int, int | None], tuple[tuple[int, ...], Join]] = {}
         self.once: dict[tuple[int, int | None], bool] = {}  # `Plan.once` of each rule and atom
         self.growing: dict[str, Growing] = {}
+        self.vain = 0  # how often rules of the stratum made a tuple that was there
+        self.settled: Mapping[str, int] = {}  # how many of the heads' known tuples, the first, rules have read
+        self.pause: Pause | None = None  # who decides after each round whether to go on
+        self.most: int | None = None  # tuples, equal ones included, that a rule may make
 
     def run(self, stratum: Stratum) -> None:
         """Derives the relations of a stratum; those that it needs have been derived."""
@@ -171,8 +124,10 @@ class _Step:
         self.growing = {head: Growing(self.shapes[head]) for head in stratum.heads}
         for head, growing in self.growing.items():
             if head in self.known:
-                given = self.known[head]
-                growing.keys.add(growing.packing.pack(given.columns, len(given)))
+                del self.sources[head]
+                growing.begin(self.known.pop(head), self.settled.get(head, 0))
+        del head, growing  # who merges cycles lets go of them
+        self.vain = 0
         self._facts([k for k in stratum.rules if not self.rules[k].body])
         self.sources.update(self.growing)
         atoms = {k: self._own_atoms(k, stratum) for k in stratum.rules if self.rules[k].body}
@@ -186,9 +141,13 @@ class _Step:
         readers: dict[str, list[tuple[int, int]]] = {head: [] for head in stratum.heads}
         for k, own in atoms.items():
             for place in own:
-                readers[self._relation(k, place)].append((k, place))
+                atom = self.rules[k].body[place]
+                assert isinstance(atom, Atom)
+                readers[atom.relation].append((k, place))
+        recursive = [k for k, own in atoms.items() if own]
+        merging = Merging.of([self.rules[k] for k in recursive], stratum.heads, self.shapes)
         changed = list(stratum.heads)
-        while changed := self._advance(changed):
+        while changed := [head for head in changed if self.growing[head].advance()]:
             # Only rules that read what the last round found; there may be many others.
             works = sorted(work for head in changed for work in readers[head])
             for k, place in works:
@@ -196,10 +155,59 @@ class _Step:
             for k in {k for k, _ in works}:
                 self.rounds[k] += 1
             changed = list(dict.fromkeys((*changed, *(self.rules[k].head for k, _ in works))))
+            if self.pause is not None and self.pause(self.growing, self.vain):
+                break
+            if merging is not None and merging.due(self.vain, self.growing) and self._merged(merging, recursive):
+                return
         for head, growing in self.growing.items():
             self.found[head] = growing.finished()
             self.sources[head] = Still(self.found[head])
         self.growing = {}
+
+    def _merged(self, merging: Merging, numbers: Sequence[int]) -> bool:
+        """Whether rounds with one position for all on a cycle have found the rest of a relation."""
+        turns = 0
+
+        def run(
+            rules: Sequence[Rule],
+            known: dict[str, Tuples],
+            shapes: Mapping[str, tuple[int, ...]],
+            *,
+            settled: Mapping[str, int] | None = None,
+            pause: Pause | None = None,
+            most: int | None = None,
+        ) -> Mapping[str, Tuples]:
+            nonlocal turns
+            step = _Step(rules, {**self.known, **self.found, **known}, shapes, self.numbers, self.limits, {})
+            known.clear()
+            step.began, step.settled, step.pause, step.most = self.began, settled or {}, pause, most
+            for stratum in strata(rules):
+                step.run(stratum)
+            turns += max(step.rounds)
+            return step.found
+
+        head = merging.head
+        try:
+            if not merging.found(self.growing[head], run):
+                return False
+        except LimitError:
+            return False  # rounds may need less
+        self.found[head] = before = self.growing[head].finished()
+        self.growing = {}
+        del self.sources[head]
+        self.joins.clear()
+        try:
+            found = merging.finished(before, run, lambda needed: self._check(self.rules[numbers[-1]], needed))
+        except LimitError as error:
+            error.partial = self.partial() | {head: merging.partial(before, error.partial)}
+            raise
+        self.found[head] = found
+        self.sources[head] = Still(found)
+        self.made[numbers[-1]] += len(found) - len(before)
+        for k in numbers:
+            self.rounds[k] += turns
+            self.algorithms[k] = "; later ".join(text for text in (self.algorithms[k], merging.text) if text)
+        return True
 
     def _counts(self, stratum: Stratum) -> bool:
         """Whether the tuples of the only rule of a stratum were counted, which is enough."""
@@ -261,15 +269,6 @@ class _Step:
             self.made[last] = len(tuples) - sum(self.made[k] for k in bases if k != last)
         return True
 
-    def _advance(self, changed: Sequence[str]) -> list[str]:
-        """Begins a round for relations that may have changed; those that have."""
-        return [head for head in changed if self.growing[head].advance()]
-
-    def _relation(self, number: int, place: int) -> str:
-        atom = self.rules[number].body[place]
-        assert isinstance(atom, Atom)
-        return atom.relation
-
     def _own_atoms(self, number: int, stratum: Stratum) -> list[int]:
         """The places in the body of atoms of the stratum's own relations."""
         return [
@@ -326,7 +325,11 @@ class _Step:
             packed = growing.packing.pack(columns, count)
             if check:
                 packed = packed.take(np.flatnonzero(~keys.contains(packed)))
-            self.made[number] += keys.append(packed) if once else keys.add(packed)
+            fresh = keys.append(packed) if once else keys.add(packed)
+            self.made[number] += fresh
+            self.vain += count - fresh
+            if self.most is not None and self.made[number] + self.vain > self.most:
+                raise OvergrownError
 
         join.run(emit)
 

@@ -34,14 +34,14 @@ def _grouped(groups: np.ndarray, count: int, values: np.ndarray) -> tuple[np.nda
     if n < (_SMALL if sparse_is_loaded() else _WORTH_LOADING):
         bounds = np.zeros(count + 1, kind)
         np.cumsum(np.bincount(groups, minlength=count), out=bounds[1:])
-        if n < _SMALL or count.bit_length() + n.bit_length() > 62:
+        if n < _SMALL:
             return values.take(np.argsort(groups, kind="stable")), bounds
-        # Sorting numbers is twice as quick as sorting their places.
-        line = groups.astype(np.int64) << n.bit_length()
-        line |= np.arange(n)
-        line.sort()
-        line &= (1 << n.bit_length()) - 1
-        return values.take(line), bounds
+        # NumPy counts where numbers have 16 bits, three times as quick as it sorts longer ones: digit by digit.
+        order = np.argsort(groups.astype(np.uint16), kind="stable")
+        for shift in range(16, count.bit_length(), 16):
+            digit = (groups >> shift).astype(np.uint16).take(order)
+            order = order.take(np.argsort(digit, kind="stable"))
+        return values.take(order), bounds
     from scipy import sparse
 
     # From rows to columns of a matrix is a counting sort.

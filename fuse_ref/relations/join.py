@@ -18,8 +18,9 @@ from fuse_ref.relations.values import Numbers
 
 __all__ = ["Join"]
 
-BLOCK: Final = 1 << 17  # bindings that are worked off together, at most
+BLOCK: Final = 1 << 16  # bindings that are worked off together, at most
 GATHER: Final = 1 << 19  # bindings that are gathered before a product, which finds more of them equal
+FIRST_GATHER: Final = 1 << 18  # and before the first one, which seldom comes
 PRODUCT: Final = 1 << 13  # bindings for which a product is worth its start
 FIRST_PRODUCT: Final = 1 << 20  # and for which it is worth the import of SciPy
 _Columns: TypeAlias = dict[str, np.ndarray]
@@ -78,7 +79,7 @@ class Join:
             while count and number < len(steps):
                 step = steps[number]
                 if number in self._gathers and not gathered and self._worth_gathering(number):
-                    if level.gather(columns, count, number) < GATHER:
+                    if level.gather(columns, count, number) < (GATHER if sparse_is_loaded() else FIRST_GATHER):
                         break
                     columns, count = level.taken()
                 gathered = gathered and number not in self._gathers
@@ -269,6 +270,12 @@ def _continued(
     index: Index, binds: Sequence[str], keep: Sequence[str], columns: _Columns, starts: np.ndarray, ends: np.ndarray
 ) -> Iterator[_Bindings]:
     """Every binding with each of its tuples, starts[k] to ends[k] of the index, in blocks."""
+    if len(starts) > 2 * BLOCK:
+        for first in range(0, len(starts), BLOCK):
+            part = slice(first, first + BLOCK)
+            some = {name: columns[name][part] for name in keep}
+            yield from _continued(index, binds, keep, some, starts[part], ends[part])
+        return
     if len(starts) == 1:
         for start in range(int(starts[0]), int(ends[0]), BLOCK):
             count = min(BLOCK, int(ends[0]) - start)
@@ -289,7 +296,6 @@ def _continued(
         return
     upto = np.cumsum(counts, dtype=np.int64)
     total = int(upto[-1])
-    first = 0
     for low in range(0, total, BLOCK):
         high = min(low + BLOCK, total)
         # Bindings first to last - 1 have tuples between low and high.

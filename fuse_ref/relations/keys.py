@@ -13,7 +13,7 @@ from fuse_ref.relations.tuples import position_type
 __all__ = ["BATCH", "KeySet", "Packing", "distinct", "spread"]
 
 # A batch of this many keys stays in the cache while it is looked up.
-BATCH: Final = 1 << 17
+BATCH: Final = 1 << 16
 FLAGS: Final = 1 << 16  # as many flags are quicker than a hash table, however few of them are set
 _KEY_BITS: Final = 62
 _CACHED: Final = 21  # bits of a table that stays in the cache
@@ -157,6 +157,18 @@ class KeySet:
                 self._add_by_table(batch)
         return self.count - before
 
+    def enter(self) -> None:
+        """Sees to it that keys are found which were appended to a set that had none."""
+        self.entered = self.count
+        if self._flags is not None:
+            self._flags[self.keys] = True
+        else:
+            self._grow(self.count)
+
+    def make_room(self, more: int) -> None:
+        """Holds memory for so many more keys, so that they need not be moved."""
+        self._make_room(more)
+
     def append(self, fresh: np.ndarray) -> int:
         """Adds keys that are known to be distinct and not there, without an entry: they are not found again."""
         self._make_room(len(fresh))
@@ -297,7 +309,7 @@ class KeySet:
 def _capacity(bits: int) -> int:
     # A quarter, or half, where the table is small enough to stay in the cache, as probes are few then. A larger one
     # is memory that counts, and each probe sees only the keys that the one before left: seven eighths of it.
-    eighths = 2 if bits < _CACHED else 4 if bits == _CACHED else 7
+    eighths = 2 if bits < _CACHED - 1 else 6 if bits < _CACHED else 4 if bits == _CACHED else 7
     return eighths << bits >> 3
 
 

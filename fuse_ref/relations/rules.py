@@ -7,8 +7,9 @@ beside it, and what is summed inside a comparison a dense tensor of its own. Pla
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TypeAlias
 
 from fuse_ref.analysis.lengths import Length
@@ -35,6 +36,7 @@ __all__ = [
     "elements",
     "literal_variables",
     "value_variables",
+    "with_names",
 ]
 
 
@@ -200,3 +202,22 @@ def value_variables(value: Value) -> Iterator[str]:
         case Element(_, parts) | Apply(_, parts):
             for part in parts:
                 yield from value_variables(part)
+
+
+def with_names(rule: Rule) -> Rule:
+    """The rule with a name of its own for each "_"."""
+    number = itertools.count()
+
+    def named(atom: Atom) -> Atom:
+        terms = tuple(Variable(f"_~{next(number)}") if term == Variable("_") else term for term in atom.terms)
+        return atom if terms == atom.terms else replace(atom, terms=terms)
+
+    body = tuple(
+        named(literal)
+        if isinstance(literal, Atom)
+        else replace(literal, atom=named(literal.atom))
+        if isinstance(literal, Denial)
+        else literal
+        for literal in rule.body
+    )
+    return rule if body == rule.body else replace(rule, body=body)

@@ -12,13 +12,13 @@ import numpy as np
 
 from fuse_ref.records import dataclass
 from fuse_ref.relations.index import Index, Presence, without_repeats
-from fuse_ref.relations.keys import KeySet, Packing, distinct
+from fuse_ref.relations.keys import BATCH, KeySet, Packing, distinct
 from fuse_ref.relations.tuples import Tuples
 
 __all__ = ["Access", "Growing", "Source", "Still", "Window"]
 
 _OFTEN: Final = 8  # fixed positions of one column, from which on its tuples are grouped by it
-LARGE: Final = 1 << 20  # tuples that are sorted into an index part by part
+LARGE: Final = 1 << 18  # tuples that are sorted into an index part by part
 _T = TypeVar("_T")
 
 
@@ -163,6 +163,16 @@ class Growing:
         self._news: dict[Access, tuple[tuple[int, int], Index]] = {}
         self._presences: dict[Access, list[tuple[int, int, Presence]]] = {}
 
+    def begin(self, tuples: Tuples, settled: int) -> None:
+        """Begins with tuples of which the first `settled` are not new."""
+        count = len(tuples)
+        self.keys.make_room(2 * count)
+        for start in range(0, count, BATCH):  # packed part by part: there may be many
+            part = [column[start : start + BATCH] for column in tuples.columns]
+            self.keys.append(self.packing.pack(part, min(BATCH, count - start)))
+        self.keys.enter()
+        self._old = self._seen = settled
+
     def advance(self) -> int:
         """Begins a round: what has been found since the last one began is new; its number."""
         self._old, self._seen = self._seen, self.keys.count
@@ -255,7 +265,7 @@ class Growing:
 
     def _parts(self, access: Access, start: int, end: int) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
         # Each part is gone through with all groups.
-        size = max(LARGE >> 3, math.prod(self.shape[k] for k in access.keys) >> 2)
+        size = max(LARGE >> 1, math.prod(self.shape[k] for k in access.keys) >> 2)
         for first in range(start, end, size):
             columns = self.packing.columns(self.keys.keys[first : min(first + size, end)])
             yield [columns[k] for k in access.keys], columns[access.payload[0]]

@@ -14,6 +14,7 @@ from fuse_ref.relations import keys, source
 from fuse_ref.relations.index import Index
 from fuse_ref.relations.keys import KeySet, Packing
 from fuse_ref.relations.source import Access, Growing, Window
+from fuse_ref.relations.tuples import Tuples
 
 Row = tuple[int, ...]
 
@@ -120,3 +121,26 @@ def test_full_tables(monkeypatch: pytest.MonkeyPatch, cached: int, numbered: boo
         assert (held.keys[held.find(some)] == some).all()
         most = max(most, 4 * held.count / (held.nbytes - 8 * held.count))
     assert (most > 0.5) is (cached == 0)
+
+
+@pytest.mark.parametrize("count", [1, 1 << 16, (1 << 16) + 1, 200_000])
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_groups_without_scipy(monkeypatch: pytest.MonkeyPatch, count: int, kind: type[np.integer]) -> None:
+    """Digit by digit, of one digit or two: places stand group by group as they came."""
+    monkeypatch.setattr(module, "sparse_is_loaded", lambda: False)
+    groups = np.random.default_rng(count).integers(0, count, 5000).astype(kind)
+    order, bounds = module.grouped(groups, count)
+    assert order.tolist() == np.argsort(groups, kind="stable").tolist()
+    assert bounds.tolist() == np.searchsorted(np.sort(groups), np.arange(count + 1)).tolist()
+
+
+def test_a_relation_begins_with_tuples_that_are_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    for flags in (0, 1 << 16):
+        monkeypatch.setattr(keys, "FLAGS", flags)
+        monkeypatch.setattr(source, "BATCH", 2)
+        growing = Growing((9, 9))
+        growing.begin(Tuples([np.array([1, 3, 5]), np.array([2, 4, 6])], (9, 9)), 2)
+        assert growing.keys.add(growing.packing.pack([np.array([3, 5, 7]), np.array([4, 6, 8])], 3)) == 1
+        assert growing.advance() == 2
+        assert [growing.count(window) for window in (Window.OLD, Window.NEW, Window.BOTH)] == [2, 2, 4]
+        assert [column.tolist() for column in growing.columns(2, 4)] == [[5, 7], [6, 8]]

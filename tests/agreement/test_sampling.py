@@ -189,6 +189,40 @@ def test_a_module_takes_new_seeds_without_another_compilation() -> None:
         np.testing.assert_allclose(function(params, X=X.numpy())["Y"], value.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_a_training_draws_anew_in_each_step() -> None:
+    """Stochastic gradients of a mean over 192 residuals, 20 of them drawn, come to what made the targets."""
+    text = "input X[b, d]\ninput T[b, o]\nparam W[o, d] ~ zeros()\nY[b, o] = W[o, d] X[b, d]\n"
+    settings = ExecutionConfig(projection_strategy="monte_carlo", projection_samples={"Loss": 20})
+    module = FuseModule(f"{text}Loss avg= (T[b, o] - Y[b, o])**2\nexport Loss", sizes={"d": 5, "o": 3}, config=settings)
+    rng = np.random.default_rng(0)
+    X, weights = rng.normal(size=(64, 5)), rng.normal(size=(3, 5))
+    given = {"X": torch.tensor(X, dtype=torch.float32), "T": torch.tensor(X @ weights.T, dtype=torch.float32)}
+    optimiser = torch.optim.SGD(module.parameters(), lr=0.2)
+    losses = []
+    for step in range(150):
+        module.projection_seed = step
+        optimiser.zero_grad()
+        loss = module(given)
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert np.mean(losses[:5]) > 1
+    np.testing.assert_allclose(module.W.detach().numpy(), weights, atol=0.02)
+    assert losses[-1] < 1e-3
+
+
+def test_every_engine_tells_standard_errors() -> None:
+    values = given(0, 2, 5, 6, 30)
+    told = []
+    with jax.enable_x64(True):
+        for name in ("numpy", "torch", "jax"):
+            runner = PROGRAM.compile(name, config=monte_carlo(6, 1))  # type: ignore[arg-type]
+            runner(values)
+            told.append(runner.explain().estimates)
+    assert len(told[0]) == len(PROGRAM.exports)
+    assert told[0] == told[1] == told[2]
+
+
 def test_seeds_where_calls_list_tuples() -> None:
     """A plan for listed tuples draws less: what it has from a relation is exact."""
     program = Program(

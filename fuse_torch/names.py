@@ -21,13 +21,16 @@ RESERVED: frozenset[str] = frozenset(
         "_create",
         "_complete",
         "_function",
+        "_iteration",
         "_planned_for",
         "_precision",
         "_shape",
         "initial_state",
+        "iteration",
         "names",
         "plan",
         "program",
+        "projection_seed",
         "reset_parameters",
         "reset_state",
         "routes",
@@ -51,10 +54,11 @@ class Names(Mapping[str, str]):
         return self._to_program[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._to_module)
+        # What no program can name, such as the temperature of a schedule, is found and not told.
+        return (name for name in self._to_module if "~" not in name)
 
     def __len__(self) -> int:
-        return len(self._to_module)
+        return sum(1 for _ in self)
 
     def __repr__(self) -> str:
         changed = {name: module for name, module in self._to_module.items() if name != module}

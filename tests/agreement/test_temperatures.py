@@ -119,6 +119,8 @@ def test_a_module_counts_as_it_is_told() -> None:
     assert len(counts) == 1
     assert module.iteration == 19
     assert module.state_dict() == {}
+    assert list(module.names) == []
+    assert "temperature" not in repr(module)
     module.double().iteration = 3
     assert module(x.double()).dtype == torch.float64
     with pytest.raises(ConfigError, match="iteration must be a whole number, 0 or more, but -1 was given"):

@@ -55,7 +55,12 @@ class Names:
     def of(cls, tensors: Tensors) -> Names:
         axes = {**tensors.axes, _NAMELESS: Axis(_NAMELESS, None, 0, None, (), False, ())}
         known = replace(
-            tensors, specs=dict(tensors.specs), axes=axes, shapes=dict(tensors.shapes), dtypes=dict(tensors.dtypes)
+            tensors,
+            specs=dict(tensors.specs),
+            axes=axes,
+            shapes=dict(tensors.shapes),
+            dtypes=dict(tensors.dtypes),
+            sampling=None,  # steps one after another are computed exactly
         )
         return cls(known)
 

@@ -211,6 +211,23 @@ def test_a_training_draws_anew_in_each_step() -> None:
     assert losses[-1] < 1e-3
 
 
+def test_what_reads_a_recurrence_is_estimated_and_the_recurrence_exact() -> None:
+    program = Program("H[i, t+1] = tanh(W[i, j] H[j, t] + V[i, t])\nY[i] = sum(t: H[i, t]**2)\nexport H, Y")
+    rng = np.random.default_rng(0)
+    exact, found = ExecutionConfig(precision="float64"), []
+    with jax.enable_x64(True):
+        for size in (9, 6):
+            given = {"W": rng.normal(size=(5, 5)), "V": rng.normal(size=(5, size))}
+            expected = program.compile("numpy", config=exact)(given)["H"]
+            for name in ("numpy", "torch", "jax"):
+                result = program.compile(name, config=monte_carlo(3, 2))(given)  # type: ignore[arg-type]
+                np.testing.assert_allclose(result["H"], expected, rtol=1e-10)
+                found.append(np.asarray(result["Y"]))
+            np.testing.assert_allclose(found[-1], found[-3], rtol=1e-10)
+            np.testing.assert_allclose(found[-2], found[-3], rtol=1e-10)
+            assert np.abs(found[-1] - (expected**2).sum(1)).max() > 1e-3
+
+
 def test_every_engine_tells_standard_errors() -> None:
     values = given(0, 2, 5, 6, 30)
     told = []

@@ -305,14 +305,17 @@ def test_settings_that_cannot_be(samples: object, code: str) -> None:
 
 
 def test_cycles_are_exact() -> None:
-    text = "R[i] = 0.5 avg(j: M[i, j] R[j]) + 1\nH[t+1] = sum(j: M[j, t]) + H[t]\nexport R, H"
+    text = (
+        "R[i] = 0.5 avg(j: M[i, j] R[j]) + 1\nH[i, t+1] = tanh(M[i, j] H[j, t] + 1 + sum(j: M[j, t]))\n"
+        "S[i, *t+1] = tanh(M[i, j] S[j, *t] + M[i, t])\nexport R, H, S"
+    )
     rng = np.random.default_rng(8)
     M = rng.random(size=(9, 9))
     exact = Program(text).compile("numpy", config=ExecutionConfig(precision="float64"))(M=M)
     found = Program(text).compile("numpy", config=monte_carlo(2))(M=M)
     for name, value in exact.items():
         np.testing.assert_allclose(found[name], value)
-    for name in ("R", "H"):
+    for name in ("R", "H", "S"):
         with pytest.raises(ConfigError, match="which is computed in a cycle"):
             Program(text).compile("numpy", config=monte_carlo({name: 2}))(M=M)
 

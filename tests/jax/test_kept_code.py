@@ -83,7 +83,7 @@ def test_a_fixpoint_is_kept_with_its_settings(tmp_path: Path, compiled: list[str
     values = {"A": np.ones((1, 1), np.float32)}
     found = []
     for settings in ({}, {"tol": 0.1}, {"max_iters": 3, "on_divergence": "last"}, {}, {"tol": 0.1}):
-        runner = program.compile("jax", cache_dir=tmp_path, config=ExecutionConfig(**settings))  # type: ignore[arg-type]
+        runner = program.compile("jax", cache_dir=tmp_path, config=ExecutionConfig(**settings))
         found.append(float(runner(values)["R"][0]))
     assert found[0] == found[3] == pytest.approx(2, abs=1e-5)
     assert (found[1], found[2]) == (found[4], 1.75)

@@ -96,6 +96,11 @@ def test_the_autoencoder_keeps_what_an_image_is() -> None:
     assert float(back.max()) <= 1
 
 
+def test_beliefs_clean_a_picture() -> None:
+    before, after = script("denoise").main(steps=6, images=16)
+    assert after > before + 0.005
+
+
 def test_tucker_invents_the_groups() -> None:
     share, groups = script("tucker").main()
     assert share == 1.0

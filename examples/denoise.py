@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from fuse_torch import ExecutionConfig, FuseModule, Program
 
 
-def main(steps: int = 30, images: int = 64) -> tuple[float, float]:
+def main(steps: int = 20, images: int = 64) -> tuple[float, float]:
     """The share of right pixels before and after, on images that were not learned from."""
     rng = np.random.default_rng(0)
     clean = load_digits().images[: 2 * images] > 7
@@ -22,7 +22,7 @@ def main(steps: int = 30, images: int = 64) -> tuple[float, float]:
     both = np.stack([~clean, clean], axis=-1)
     given = {"Seen": torch.from_numpy(seen * 2.0 - 1).float(), "Clean": torch.from_numpy(both).float()}
     model = FuseModule(Program.from_file(Path(__file__).with_suffix(".fuse")), config=ExecutionConfig(tol=1e-4))
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.2)
     for _ in range(steps):
         optimiser.zero_grad()
         model({name: value[:images] for name, value in given.items()})["Loss"].backward()

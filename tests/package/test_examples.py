@@ -97,7 +97,7 @@ def test_the_autoencoder_keeps_what_an_image_is() -> None:
 
 
 def test_beliefs_clean_a_picture() -> None:
-    before, after = script("denoise").main(steps=6, images=16)
+    before, after = script("denoise").main(steps=6, images=24)
     assert after > before + 0.005
 
 

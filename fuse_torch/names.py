@@ -24,6 +24,8 @@ RESERVED: frozenset[str] = frozenset(
         "_iteration",
         "_planned_for",
         "_precision",
+        "_projection_seed",
+        "_seeds",
         "_shape",
         "initial_state",
         "iteration",

@@ -55,16 +55,10 @@ def active_tensors(program: ProgramIR, checked: Checked, seeds: Iterable[str], w
             users.setdefault(source, set()).add(target)
     active = below & _reached(wanted, users)
     for group in checked.dependencies.groups:
-        inside = set(group.tensors) & active
-        if not inside or not (group.cyclic or any(program.tensor(name).virtual is not None for name in inside)):
-            continue
-        numbers = [n for n in group.equations if program.equations[n].target.tensor in inside]
-        equation = program.equations[numbers[0]]
-        cycle = checked.cycles.get(group.tensors)
-        if cycle is not None and cycle.kind == "numeric":
-            continue
-        kind = "a stream" if cycle is None else "a recurrence"
-        raise mistake("FUSE270", equation.span, name=equation.target.tensor, what=kind)
+        inside = [name for name in group.tensors if name in active]
+        if any(program.tensor(name).virtual is not None for name in inside):
+            equation = next(program.equations[n] for n in group.equations)
+            raise mistake("FUSE270", equation.span, name=inside[0])
     return frozenset(active)
 
 

@@ -45,4 +45,4 @@ def _of(piece: Linear | Aggregate, name: str, again: str) -> Linear | Aggregate:
     target = replace(piece.target, tensor=again)
     # An infinite element has no slope.
     finite = Compare("==", Sum((target, Negate(target))), Number(0))
-    return replace(piece, target=target, conditions=(*piece.conditions, finite))
+    return replace(piece, target=target, conditions=(*piece.conditions, finite), near=True)

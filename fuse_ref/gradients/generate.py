@@ -33,7 +33,9 @@ def generate_gradient_program(program: Program | str, seeds: Mapping[str, str], 
     """A program with the equations of `program` and equations `Grad_W[...] = ...` of its gradients.
 
     Reverse accumulation over equations (Griewank and Walther, Evaluating Derivatives, 2008, section 3.2): every
-    tensor between the seeds and the wanted tensors has a gradient, to which each equation that reads it adds.
+    tensor between the seeds and the wanted tensors has a gradient, to which each equation that reads it adds. That of a
+    recurrence runs backwards; that of a numeric fixpoint is the linear fixpoint of the implicit function theorem, at
+    the values that the program has found, and as exact as these (`ExecutionConfig(tol=...)`).
 
     Args:
         program: what to differentiate.
@@ -115,7 +117,7 @@ class _Generator:
     def _differentiate(self) -> None:
         work = self.work
         pieces: list[Linear | Aggregate] = []
-        cyclic = {name for group in work.checked.dependencies.groups if group.cyclic for name in group.tensors}
+        cyclic = {name for names, cycle in work.checked.cycles.items() if cycle.kind == "numeric" for name in names}
         for number, found in enumerate(self.ir.equations):
             if found.target.tensor in work.active:
                 made = split(work, number)
@@ -136,7 +138,7 @@ class _Generator:
         """The program's text and where its equations come from; without seeds, these are 1 everywhere."""
         work = self.work
         order: list[Made | None] = list(forward)
-        written = tuple(equations_of(work, made) for made in forward)
+        written = tuple(equations_of(work, made, forward=True) for made in forward)
         lines = [explicit_text(replace(self.ir, equations=written, sinks=(), queries=(), exports=()))]
         lines.append("\n# Gradients.\n")
         for name in self.seeds:
@@ -150,7 +152,7 @@ class _Generator:
             lines.append(equation_text(self._on_axes(name, letters, backward)) + "\n")
             order.append(None)
         for made in backward:
-            lines.append(equation_text(equations_of(work, made)) + "\n")
+            lines.append(equation_text(equations_of(work, made, forward=False)) + "\n")
             order.append(made)
         lines.append("\nexport " + ", ".join(work.gradient[name] for name in self.wanted) + "\n")
         return "".join(lines), order

@@ -8,7 +8,7 @@ from fuse_ref.gradients.giving import give
 from fuse_ref.gradients.splitting import Aggregate
 from fuse_ref.gradients.work import Made, Work, equation, summed, times
 from fuse_ref.ir.index import Affine
-from fuse_ref.ir.nodes import Call, Compare, Expr, Number, Read
+from fuse_ref.ir.nodes import Call, Compare, Expr, Negate, Number, Read, Sum
 from fuse_ref.ir.variables import free_variables, target_variables
 
 __all__ = ["differentiate_aggregates"]
@@ -59,14 +59,24 @@ def _give(work: Work, piece: Aggregate, value: Expr) -> None:
         give(work, piece.value, value, _variables(piece), piece.origin)
 
 
+def _reaches(piece: Aggregate) -> Compare:
+    """Whether a combination is the largest or smallest one; of a fixpoint, up to `tol max(1, |value|)` as it stops."""
+    if not piece.near:
+        return Compare("==", piece.value, piece.target)
+    room = times((Number(1e-6), Call("max", (Call("abs", (piece.target,), None, ()), Number(1)), None, ())))
+    if piece.operator == "max=":
+        return Compare(">=", piece.value, Sum((piece.target, Negate(room))))
+    return Compare("<=", piece.value, Sum((piece.target, room)))
+
+
 def _extreme(work: Work, tensor: str, pieces: Sequence[Aggregate]) -> None:
     """The gradient goes to the combinations that are the largest, in equal parts."""
     ties = work.like(work.part(tensor, "ties"), tensor)
     for piece in pieces:
-        reaches = Compare("==", piece.value, piece.target)
+        reaches = _reaches(piece)
         _total(work, piece, ties, times((*piece.conditions, reaches)))
     for piece in pieces:
-        reaches = Compare("==", piece.value, piece.target)
+        reaches = _reaches(piece)
         gradient = _at(piece, work.gradient[tensor])
         _give(work, piece, times((gradient, *piece.conditions, reaches), (_counted(piece, ties),)))
 

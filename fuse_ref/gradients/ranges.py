@@ -20,15 +20,18 @@ from fuse_ref.ir.variables import children, free_variables, reads, target_variab
 __all__ = ["equations_of", "loose", "misfits"]
 
 
-def equations_of(work: Work, made: Made) -> Equation:
-    """The equation as it is written."""
+def equations_of(work: Work, made: Made, *, forward: bool) -> Equation:
+    """The equation as it is written.
+
+    Args:
+        forward: it is a part of its origin, which must not come to need what the origin defines.
+    """
     found = made.equation
     if not made.anchored or made.origin < 0 or found.body == work.program.equations[made.origin].body:
         return found
     origin = work.program.equations[made.origin]
-    inside = [
-        read for item in (origin.target, origin.body) for read in reads(item) if read.tensor != origin.target.tensor
-    ]
+    inside = [*reads(origin.target), *reads(origin.body)][1:]
+    inside = [read for read in inside if not (forward and read.tensor == origin.target.tensor)]
     if not inside:
         return found
     hidden = anchor(inside, found.target)

@@ -70,6 +70,7 @@ class Aggregate:
     value: Expr  # a read of plain variables, or a number
     conditions: tuple[Expr, ...]
     origin: int
+    near: bool = False  # of a fixpoint, whose values are exact to its tolerance alone
 
 
 _PROJECTED: dict[str, Operator] = {"max": "max=", "min": "min=", "avg": "avg=", "prod": "prod="}

@@ -13,13 +13,13 @@ GRADIENT_MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "FUSE270",
         GradientError,
-        "gradient program of a recurrence",
-        "the gradient goes through {name}, which belongs to {what}, and gradient programs cross no recurrences or streams yet",
-        "let torch or JAX differentiate the program, or write the steps out as equations of their own",
+        "gradient program of a stream",
+        "the gradient goes through {name}, which is a stream, and gradient programs cross no streams yet",
+        "write the stream along a stored axis, `t` in place of `*t`, or let torch or JAX differentiate the program",
         (
             Example(
-                "goes through H, which belongs to a recurrence",
-                python=f"{_MADE}made('H[t+1] = tanh(W H[t] + X[t])\\nL = H[t]\\nexport L', {{'L': '1'}}, ['W'])",
+                "goes through H, which is a stream",
+                python=f"{_MADE}made('H[*t+1] = tanh(W H[*t] + X[t])\\nL = H[*t]\\nexport L', {{'L': '1'}}, ['W'])",
             ),
         ),
     ),

@@ -187,7 +187,8 @@ def _sequence(emit: Emitter, made: Recurrence, item: Slice, steps: Size) -> Node
     value = emit.values[item.value]
     low = _lowest(emit, made, item.start, steps)
     node = value.node
-    if not item.inside:
+    base = made.direction == -1 and any(item.value == carry.base for carry in made.carries)
+    if not item.inside or base:  # of a base, what lies where steps write, before the first position too
         length = emit.size(value.lengths[item.dimension])
         after = emit.subtract(emit.add(low, steps), length)
         node = emit.padded(node, len(value.lengths), {item.dimension: (emit.subtract(0, low), after)}, 0)
@@ -212,6 +213,11 @@ def _placed(emit: Emitter, made: Recurrence, carry: Carry, stacked: Node, steps:
         return node
     if carry.base:
         base = emit.values[carry.base].node
+        if made.direction == -1:  # what steps write before the first position and behind the last is dropped
+            first, last = (emit.maximum(emit.subtract(0, size), 0) for size in (low, after))
+            inside = emit.subtract(steps, emit.add(first, last))
+            node = emit.call(torch.narrow, node, dimension, first, inside)
+            low, after = emit.maximum(low, 0), emit.maximum(after, 0)
         begin = emit.call(torch.narrow, base, dimension, 0, low)
         end = emit.call(torch.narrow, base, dimension, emit.subtract(length, after), after)
         parts = [part for part, size in ((begin, low), (node, None), (end, after)) if size != 0]

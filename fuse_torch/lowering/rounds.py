@@ -29,8 +29,18 @@ def round_graph(
     heads = step.writes
     graph = Graph()
     inner = Emitter(graph)
+    taken: set[str] = set()
+
+    def taking(name: str) -> Node:
+        """A parameter; two tensors may be one word as identifiers (`Grad_A~1` and `Grad_A_1`)."""
+        word = identifier(name)
+        while word in taken:
+            word += "_"
+        taken.add(word)
+        return graph.placeholder(word)
+
     for name in heads:
-        node = graph.placeholder(identifier(name))
+        node = taking(name)
         inner.define(name, Value(node, plan.shape(name), plan.program.tensor(name).dtype))
     made = {*heads, *(operation.output.out for operation in step.loop)}
     sized = extents_of((step.loop, tuple(plan.shape(name) for name in heads)))
@@ -40,16 +50,16 @@ def round_graph(
     for name in arrays:
         known = emit.values[name]
         outer.append(known.node)
-        inner.define(name, Value(graph.placeholder(identifier(name)), known.lengths, known.dtype))
+        inner.define(name, Value(taking(name), known.lengths, known.dtype))
     for name in dict.fromkeys(item.relation for item in step.loop if isinstance(item, Aggregate)):
         outer.append(emit.tuples[name])
-        inner.tuples[name] = graph.placeholder(f"{identifier(name)}_tuples")
+        inner.tuples[name] = taking(f"{name}_tuples")
     for name in sorted({extent.tensor for extent in sized} & set(emit.shapes)):
         outer.append(emit.shapes[name])
-        inner.shapes[name] = graph.placeholder(f"{identifier(name)}_shape")
+        inner.shapes[name] = taking(f"{name}_shape")
     assert emit.reference is not None
     outer.append(emit.reference)
-    inner.reference = inner.anchor = graph.placeholder("reference")
+    inner.reference = inner.anchor = taking("reference")
     for operation in step.loop:
         inner.define(operation.output.out, lower_one(inner, operation))
     graph.output(tuple(inner.values[following(name)].node for name in heads))

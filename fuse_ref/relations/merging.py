@@ -243,8 +243,8 @@ class Merging:
             distinct_edges(n, *(same[column[part]] for column in state.edges))
             for part in (slice(state.settled_edges), slice(state.settled_edges, None))
         )
-        known_edges = old[0] * n + old[1]
-        fresh = ~np.isin(new[0] * n + new[1], known_edges)
+        held, keys = (part[0] * n + part[1] for part in (old, new))  # both in order
+        fresh = np.append(held, -1).take(np.searchsorted(held, keys)) != keys
         edges = [np.concatenate((a, b[fresh])) for a, b in zip(old, new, strict=True)]
         return (
             {self.head: Tuples(tuples, self.shape), self._edges: Tuples(edges, (n, n))},

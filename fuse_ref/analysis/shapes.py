@@ -11,6 +11,7 @@ from fuse_ref.analysis.limits import ScopeTable, affine_part, highest, lowest, t
 from fuse_ref.analysis.scopes import Scope, scopes
 from fuse_ref.analysis.sizes import Known, find_known
 from fuse_ref.analysis.solve import RangeNode, Solver
+from fuse_ref.analysis.steps import keep_in_step
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Index
 from fuse_ref.ir.nodes import ProgramIR
@@ -72,6 +73,7 @@ def find_shapes(
     known = find_known(program, sizes, given)
     found = scopes(program)
     tables = [tabulate(scope, known) for scope in found]
+    keep_in_step(tables, known)
     solver = Solver(known, tables)
     for members, cyclic in solver.groups():
         if cyclic:

@@ -178,3 +178,21 @@ def test_equations_beside_a_stream_count_on_too() -> None:
     assert runner(U=[1.0, 1.0])["A"].tolist() == [0, 2]
     assert runner(U=[1.0])["A"].tolist() == [6]
     assert runner.state["S~position"].tolist() == [3]
+
+
+@pytest.mark.parametrize("read", ["H[j, *t]", "H[j, *t+1]", "H[j, *t-1]"])
+def test_layers_above_each_other_keep_in_step(read: str) -> None:
+    program = Program(f"H[i, *t+1] = tanh(H[i, *t] + U[i, t])\nG[i, *t+1] = tanh(W[i, j] {read} + G[i, *t])\nexport G, H")
+    runner, whole = (program.compile("numpy", config=ExecutionConfig(precision="float64")) for _ in range(2))
+    draw = numbers(0)
+    w, u = draw(2, 2), draw(2, 6)
+    states, above = [np.zeros(2)] * 2, np.zeros(2)
+    for t in range(6):
+        states.append(np.tanh(states[-1] + u[:, t]))
+        seen = {"H[j, *t]": states[-2], "H[j, *t+1]": states[-1], "H[j, *t-1]": states[-3]}[read]
+        above = np.tanh(w @ seen + above)
+    assert np.allclose(whole(W=w, U=u)["G"], above)
+    for start, stop in ((0, 1), (1, 2), (2, 6)):
+        found = runner(W=w, U=u[:, start:stop])
+    assert np.allclose(found["G"], above)
+    assert np.allclose(found["H"], states[-1])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fuse_ref.ir.index import Affine
-from fuse_ref.ir.nodes import Equation, Expr, Project, Read
+from fuse_ref.ir.nodes import And, Equation, Expr, Product, Project, Read
 from fuse_ref.ir.variables import children, reads
 from fuse_ref.plan import dataflow
 from fuse_ref.plan.steps import Aggregate, Recurrence
 from fuse_ref.plan.values import Builder
 from fuse_ref.relations.rules import atoms, elements
 
-__all__ = ["equation_reads", "offsets", "read_by", "read_outside"]
+__all__ = ["equation_reads", "offsets", "read_by", "read_outside", "with_filters"]
 
 
 def equation_reads(equation: Equation) -> list[Read]:
@@ -54,3 +54,10 @@ def read_outside(made: Recurrence) -> tuple[str, ...]:
         found.update((name, None) for name in step.reads if name not in own)
         own.update(step.writes)
     return tuple(name for name in found if name not in own)
+
+
+def with_filters(filters: tuple[Expr, ...], body: Expr) -> Expr:
+    """The right-hand side of `max=` and its kin, of which combinations count only where `filters` hold too."""
+    if isinstance(body, And):
+        return And((*filters, *body.operands))
+    return Product((*filters, body), ())

@@ -12,11 +12,11 @@ from fuse_ref.analysis.lengths import Fixed, Length, linear
 from fuse_ref.analysis.recurrence import Along
 from fuse_ref.analysis.shapes import ScopeShapes
 from fuse_ref.ir.index import Affine, FromEnd, plain
-from fuse_ref.ir.nodes import And, Call, Equation, Number, Read
+from fuse_ref.ir.nodes import Call, Equation, Number, Read
 from fuse_ref.ir.operations import NEUTRAL
 from fuse_ref.plan.hoisting import Moving, Names, Rewriter
 from fuse_ref.plan.lower import Definition, lower_tensor
-from fuse_ref.plan.reading import equation_reads, offsets, read_by, read_outside
+from fuse_ref.plan.reading import equation_reads, offsets, read_by, read_outside, with_filters
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.relaxing import base_name
 from fuse_ref.plan.steps import Carry, Output, Recurrence, Slice, Step
@@ -155,21 +155,23 @@ class _Group:
                 return None
 
     def _shifts(self, found: Sequence[_Moved]) -> dict[str, int]:
-        """How far ahead each tensor is written: then what one step computes is written by one value of its variable."""
-        still = dict.fromkeys(self.positions, 0)
+        """How far ahead each tensor is written: where it can be, a step makes what one value of its variable writes.
+
+        A tensor that is read before it would be made is made earlier; that ends, since every cycle steps back.
+        """
         self.shifts = {
-            name: next(
-                (m.offset for m in found if m.equation.target.tensor == name and m.variable is not None),
-                0,
-            )
+            name: next((m.offset for m in found if m.equation.target.tensor == name and m.variable is not None), 0)
             for name in self.positions
         }
-        for item in found:
-            for read in equation_reads(item.equation):
-                if read.tensor in self.positions:
-                    behind = self._behind(item, read)
-                    if behind is not None and behind < 0:
-                        return still
+        edges = [(m, read) for m in found for read in equation_reads(m.equation) if read.tensor in self.positions]
+        waiting = True
+        while waiting:
+            waiting = False
+            for item, read in edges:
+                behind = self._behind(item, read)
+                if behind is not None and behind < 0:
+                    self.shifts[read.tensor] -= behind * self.way
+                    waiting = True
         return self.shifts
 
     def _start(self, item: _Moved) -> int:
@@ -324,12 +326,13 @@ class _Group:
         if not always:
             active = rewriter.active(start - self.low, item.length, self.count, forward=self.way == 1)
             body = (
-                Call("where", (active, body, Number(0)), None, ()) if equation.operator == "=" else And((active, body))
+                Call("where", (active, body, Number(0)), None, ())
+                if equation.operator == "="
+                else with_filters((active,), body)
             )
         place = self.positions[name]
-        indices = tuple(
-            rewriter.index(index) for k, index in enumerate(equation.target.indices) if k != place
-        )  # fmt: skip
+        others = (index for k, index in enumerate(equation.target.indices) if k != place)
+        indices = tuple(map(rewriter.index, others))
         target = Read(self._own(name), indices, equation.target.boolean, equation.target.span)
         self.slices.extend(rewriter.slices)
         kind = "equation" if equation.kind == "fact" else equation.kind
@@ -344,10 +347,8 @@ class _Group:
             tensor, size, place, index = key
             if tensor in self.positions and place != self.positions[tensor]:
                 now = place - (place > self.positions[tensor])
-                kept.update(
-                    ((name, size, now, index), side)
-                    for name in (self._own(tensor), *self.backs[tensor].values())
-                )  # fmt: skip
+                names = (self._own(tensor), *self.backs[tensor].values())
+                kept.update(((name, size, now, index), side) for name in names)
         return ScopeShapes(shapes.scope, shapes.ranges, shapes.axis_of, frozenset(kept))
 
     def _read(self, item: _Moved, read: Read) -> Read | None:
@@ -368,10 +369,8 @@ class _Group:
         known = self.backs[name].get(behind)
         if known is None:
             axes, lengths = self._without(name)
-            spec = self.known.specs[name]
             known = self.names.add(f"{name}~back{behind}", lengths, self.known.dtypes[name], axes=axes)
             self.backs[name][behind] = known
-            assert spec.axes
         return Read(known, others, read.boolean, read.span)
 
     def _base_now(self, name: str) -> Definition:

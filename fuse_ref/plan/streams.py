@@ -14,13 +14,26 @@ from fuse_ref.analysis.formulas import greatest
 from fuse_ref.analysis.lengths import Fixed, Length, linear, minimum
 from fuse_ref.analysis.shapes import ScopeShapes
 from fuse_ref.ir.index import Affine, FromEnd, Gather, Index, SliceIndex, Symbol, Virtual, plain
-from fuse_ref.ir.nodes import And, Call, Equation, Expr, Number, Position, ProgramIR, Project, Read, Sum, Tensor
+from fuse_ref.ir.nodes import (
+    Call,
+    Compare,
+    Equation,
+    Expr,
+    Number,
+    Position,
+    ProgramIR,
+    Project,
+    Read,
+    Sum,
+    Tensor,
+)
 from fuse_ref.ir.operations import NEUTRAL
 from fuse_ref.ir.rebuilding import with_parts
 from fuse_ref.ir.variables import children, reads
 from fuse_ref.plan.lower import Definition
 from fuse_ref.plan.operations import DenseOperation, Operand, Output, Permute, ReadIndex
 from fuse_ref.plan.operations import Index as IndexOperation
+from fuse_ref.plan.reading import with_filters
 from fuse_ref.plan.references import Tensors
 from fuse_ref.plan.steps import Step, Stream
 from fuse_ref.plan.values import Unsupported
@@ -39,6 +52,7 @@ class _Window:
     advance: Length  # how many positions a call moves on
     fixed: bool  # equations write fixed positions
     counts: str = ""  # the stream whose positions it counts
+    size: Length = Fixed(0)  # and how many there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +71,7 @@ class Streams:
             if window.counts:
                 axis = specs[window.counts].axes[self.windows[window.counts].dimension]
                 specs[name] = Tensor(name, (axis,), False, "int64", "computed", "=", None, None, ())
-                shapes[name], dtypes[name] = (linear([(window.advance, 1)], 1),), "int64"
+                shapes[name], dtypes[name] = (window.size,), "int64"
             spec, place = specs[name], window.dimension
             lengths = list(shapes[name])
             lengths[place] = linear([(lengths[place], 1)], window.before)
@@ -173,9 +187,12 @@ def find_streams(program: ProgramIR, checked: Checked) -> Streams:
     equations, shapes = [], []
     for equation, scope in zip(program.equations, checked.shapes.equations, strict=True):
         counters = _counters(equation, streams)
-        for own in counters.values():
+        for variable, own in counters.items():
             if own in windows:
-                windows[_position(own)] = _Window(0, 0, 1, windows[own].advance, False, own)
+                known = windows.get(_position(own))
+                size = greatest([scope.ranges[variable], linear([(windows[own].advance, 1)], 1)])
+                size = size if known is None else greatest([size, known.size])
+                windows[_position(own)] = _Window(0, 0, 1, windows[own].advance, False, own, size)
         counters = {variable: own for variable, own in counters.items() if own in windows}
         written, moved = _written(equation, scope, windows, counters)
         equations.append(written)
@@ -260,10 +277,18 @@ def _written(
     name = equation.target.tensor
     window = windows.get(name)
     kind = equation.kind
+    if equation.operator != "=":
+        # A combination that reads below the very first position does not count.
+        filters = tuple(
+            Compare(">=", Read(_position(own), (plain(variable),), False), Number(low))
+            for variable, own in counters.items()
+            if (low := _lowest(equation.body, variable, windows)) > 0
+        )
+        body = with_filters(filters, body) if filters else body
     if window is not None and isinstance(equation.target.indices[window.dimension], Affine):
         fresh = Read(_fresh(name), (), True)
         started = Call("where", (fresh, body, Number(0)), None, ())
-        body = started if equation.operator == "=" else And((fresh, body))
+        body = started if equation.operator == "=" else with_filters((fresh,), body)
         kind = "equation"
     kept: set[tuple[object, str]] = {
         ((_position(own), 0, 0, plain(variable)), "above") for variable, own in counters.items()
@@ -325,6 +350,9 @@ def _index(index: Index, before: int, windows: Mapping[str, _Window]) -> Index:
 def _counters(equation: Equation, streams: Mapping[str, Tensor]) -> dict[str, str]:
     """For each variable of a stream whose position stands in the equation as a number, that stream."""
     counted = {node.variable for node in _nodes(equation.body) if isinstance(node, Position)}
+    if equation.operator != "=":
+        indices = (index for read in reads(equation.body) for index in read.indices)
+        counted.update(index.variable for index in indices if isinstance(index, Virtual) and index.offset < 0)
     found: dict[str, str] = {}
     for read in (equation.target, *reads(equation.body)):
         place = None if read.tensor not in streams else streams[read.tensor].virtual
@@ -332,6 +360,15 @@ def _counters(equation: Equation, streams: Mapping[str, Tensor]) -> dict[str, st
         if isinstance(index, Virtual) and index.variable in counted:
             found.setdefault(index.variable, read.tensor)
     return found
+
+
+def _lowest(expr: Expr, variable: str, windows: Mapping[str, _Window]) -> int:
+    """How far below `variable` streams are read; reads under a projection of their own do not count."""
+    if isinstance(expr, Project):
+        return 0
+    own = expr.indices if isinstance(expr, Read) and expr.tensor in windows else ()
+    found = [-index.offset for index in own if isinstance(index, Virtual) and index.variable == variable]
+    return max([0, *found, *(_lowest(part, variable, windows) for part in children(expr))])
 
 
 def _nodes(expr: Expr) -> Iterator[Expr]:

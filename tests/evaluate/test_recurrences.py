@@ -68,3 +68,19 @@ def test_checked_runs_name_the_tensor() -> None:
     best = Program("V[s', *t+1] max= V[s, *t] + Tr[s, s'] + E[s', t]\nV[s, 0] max= P[s]\nexport V")
     found = best.compile("numpy", config=config)(Tr=np.ones((2, 2)), E=np.ones((2, 3)), P=np.ones(2))["V"]
     assert found.tolist() == [7, 7]
+
+
+def test_filters_count_beside_equations_that_begin_later() -> None:
+    text = """
+    A[t] max= -0.73 B[t-3] + U[t]
+    B[t+1] max= (U[t] > 0.5) (A[t] + 0.61 B[t-1])
+    B[0] max= U[0]
+    B[1] max= U[1]
+    export A, B
+    """
+    program = Program(text)
+    for seed in (0, 1):
+        given = {"U": numbers(seed)(7).astype(np.float64) + 0.5}
+        found = program.compile("numpy", config=ExecutionConfig(precision="float64"))(given)
+        for key, value in oracle(program.explicit(), given).exports.items():
+            np.testing.assert_allclose(found[key], value, 1e-9, 1e-12)

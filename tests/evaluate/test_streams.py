@@ -182,7 +182,9 @@ def test_equations_beside_a_stream_count_on_too() -> None:
 
 @pytest.mark.parametrize("read", ["H[j, *t]", "H[j, *t+1]", "H[j, *t-1]"])
 def test_layers_above_each_other_keep_in_step(read: str) -> None:
-    program = Program(f"H[i, *t+1] = tanh(H[i, *t] + U[i, t])\nG[i, *t+1] = tanh(W[i, j] {read} + G[i, *t])\nexport G, H")
+    program = Program(
+        f"H[i, *t+1] = tanh(H[i, *t] + U[i, t])\nG[i, *t+1] = tanh(W[i, j] {read} + G[i, *t])\nexport G, H"
+    )
     runner, whole = (program.compile("numpy", config=ExecutionConfig(precision="float64")) for _ in range(2))
     draw = numbers(0)
     w, u = draw(2, 2), draw(2, 6)

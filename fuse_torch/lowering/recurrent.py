@@ -213,7 +213,8 @@ def _placed(emit: Emitter, made: Recurrence, carry: Carry, stacked: Node, steps:
         return node
     if carry.base:
         base = emit.values[carry.base].node
-        if made.direction == -1:  # what steps write before the first position and behind the last is dropped
+        if made.direction == -1 or len(made.carries) > 1:
+            # What steps write before the first position and behind the last is dropped: others of the group go on.
             first, last = (emit.maximum(emit.subtract(0, size), 0) for size in (low, after))
             inside = emit.subtract(steps, emit.add(first, last))
             node = emit.call(torch.narrow, node, dimension, first, inside)

@@ -181,6 +181,18 @@ PROGRAMS: dict[str, Recurrent] = {
     "two that alternate": Recurrent(
         "A[t+1] = B[t] + 1\nB[t+1] = A[t] X[t]\nexport A, B", lambda draw, n: {"X": draw(n)}
     ),
+    "ends at different positions": Recurrent(
+        """
+        axis t = 4
+        A[0] = X[0]
+        A[t+2] = 0.4 A[t+1] - 0.4 A[t] + 0.1 B[t+1]
+        B[t] = 0.7 A[t-1] + X[t]
+        C[0] = X[1]
+        C[t+1] = 0.5 B[t-2] - 0.5 B[t+1] + t
+        export A, B, C
+        """,
+        lambda draw, n: {"X": draw(4)},
+    ),
     "case": Recurrent(
         "S[t+1] = case { t < 2 -> S[t] + X[t]; default -> 2 S[t] }\nexport S", lambda draw, n: {"X": draw(n)}
     ),

@@ -83,6 +83,7 @@ def test_same_as_rounds(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -
         want = plain_rules.derive([*first, *rules], known | more, {}, {"P": (size, size)}, length)
         got = derive(rules, known | given, {}, {"P": (size, size)}, length)
         assert got.relations["P"] == want.relations["P"], (known, [one.algorithm for one in got.runs])
+        assert set(got.relations) == {"P"}
         columns = got.relations["P"].columns
         assert len(Tuples.of(columns, (size, size))) == len(columns[0])
         if not given:

@@ -55,6 +55,8 @@ class TorchExecutable:
             with_checks(self._lowered)
         self._givens = tuple(slot.tensor.name for slot in self._lowered.givens)
         self._states = tuple(slot.tensor.name for slot in self._lowered.states)
+        self._carried = tuple(slot.tensor.name for slot in self._lowered.carried)
+        self._kept = {stream.kept for stream in plan.streams if stream.kept}.intersection(outputs)
         self._dtype = torch_precision(config.precision)
         self._device = torch_device(config.device)
         self._graphs: dict[torch.device, GraphModule] = {}
@@ -80,12 +82,15 @@ class TorchExecutable:
         rounds: dict[tuple[str, ...], int] = {}
         fixpoint.recorded.rounds = rounds
         try:
-            result = graph.forward(*given, *states)
+            result = graph.forward(*given, *states, *(_beside(device, name, values[name]) for name in self._carried))
         finally:
             self._local.runs, recorded.runs = tuple(recorded.runs), None
             fixpoint.recorded.rounds = None
         self._local.iterations = {self._numbers[heads]: count for heads, count in rounds.items()}
         found = {self._outputs[0]: result} if len(self._outputs) == 1 else result
+        if self._kept:
+            # No graph of autograd grows from call to call.
+            found = {name: value.detach() if name in self._kept else value for name, value in found.items()}
         if self._relations:
             found = {name: self._relation(name, value, values) for name, value in found.items()}
         return found

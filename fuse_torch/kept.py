@@ -27,8 +27,8 @@ GRAPHS: Final = Kind("graphs", "graph", "fuse-graph 1", 256 * 2**20)
 def kept_lowering(
     plan: Plan, outputs: tuple[str, ...], kept: Kept | None, config: ExecutionConfig, form: Form = "dense"
 ) -> Lowered:
-    """`lower(plan, outputs, …)`, from disk where an earlier process kept it; one with rules or fixpoints is not."""
-    if relations_of(plan) or runs_densely(config) or any(step.loop for step in plan.steps):
+    """`lower(plan, outputs, …)`, from disk where an earlier process kept it; one with rules or loops is not."""
+    if relations_of(plan) or runs_densely(config) or any(step.loop or step.recurrence for step in plan.steps):
         return lower(plan, outputs, config=config, form=form)
     if kept is None:
         return lower(plan, outputs)

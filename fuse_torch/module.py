@@ -15,6 +15,7 @@ from torch import nn
 
 from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.config import Breaks, ExecutionConfig
+from fuse_ref.evaluate.streaming import result_names
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.evaluate.temperatures import heated, temperatures_at
 from fuse_ref.files.arrays import FileMap, own_to_write
@@ -37,6 +38,7 @@ from fuse_torch.lowering.listing import Listings, attribute_of
 from fuse_torch.lowering.lower import PRECISION, literal_tensor
 from fuse_torch.lowering.needed import needed_for, without_unneeded
 from fuse_torch.names import Names, module_names
+from fuse_torch.streams import Stateful
 
 __all__ = ["FuseModule", "StepRoute"]
 
@@ -54,7 +56,7 @@ class StepRoute:
         return f"{self.kind} of {', '.join(self.tensors)}: {self.route} ({self.reason})"
 
 
-class FuseModule(nn.Module):
+class FuseModule(Stateful):
     """A Fuse program as a PyTorch module.
 
     Its parameters are the program's `param` tensors, under their names; free tensors that the weight
@@ -76,6 +78,8 @@ class FuseModule(nn.Module):
         LimitError: every call would hold more than `memory_limit`; where sizes are open, calls raise it.
         ConfigError: a setting with a wrong value, or two names that collide.
     """
+
+    _blueprint: Blueprint
 
     def __init__(
         self,
@@ -122,6 +126,7 @@ class FuseModule(nn.Module):
         self._seeds: list[str] = []  # buffers
         self._attach()
         self._create(sources, policies)
+        self.reset_state()
         self.iteration = 0
         self.reset_parameters()
 
@@ -161,7 +166,8 @@ class FuseModule(nn.Module):
 
     def routes(self) -> tuple[StepRoute, ...]:
         """Where each step of the plan went, and why."""
-        needed = needed_for(self.plan, self.plan.program.exports).steps
+        outputs = (*map(self.plan.result, self.plan.program.exports), *result_names(self.plan))
+        needed = needed_for(self.plan, outputs).steps
         breaks = self._blueprint.config.breaks
         return tuple(_route(step, position in needed, breaks) for position, step in enumerate(self.plan.steps))
 
@@ -203,13 +209,6 @@ class FuseModule(nn.Module):
             LimitError: a call that would hold more than `memory_limit`, also in blocks.
         """
         return self._function(self, *args, **inputs)
-
-    def initial_state(self) -> dict[str, torch.Tensor]:
-        """The state before the first position of every stream: {} for a program without streams."""
-        return {}
-
-    def reset_state(self) -> None:
-        """Put every stream back to its start. A program without streams has no state."""
 
     def reset_parameters(self) -> None:
         """Draw first values for every parameter that did not come from the weight store; refill literals."""

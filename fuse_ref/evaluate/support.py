@@ -44,10 +44,6 @@ def check_supported(
                 engine=engine,
                 reason=step.unsupported,
             )
-    if plan.streams and engine == "torch":
-        names = ", ".join(stream.tensor for stream in plan.streams)
-        reason = "streams run on NumPy and JAX so far"
-        raise mistake("FUSE201", None, number=1, kind="Recurrence", tensors=names, engine=engine, reason=reason)
     _check_samples(plan, config)
     iterated = any(step.route == "numeric" and not step.unsupported for step in plan.steps)
     if config.time_limit is not None and iterated and engine == "jax":

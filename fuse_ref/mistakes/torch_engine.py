@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuse_ref.errors import AxisError, ConfigError, DtypeError, InputError
+from fuse_ref.errors import AxisError, ConfigError, DtypeError, GradientError, InputError
 from fuse_ref.mistakes.row import Example, Mistake
 
 __all__ = ["TORCH_MISTAKES"]
@@ -182,6 +182,24 @@ TORCH_MISTAKES: tuple[Mistake, ...] = (
                 "W is (1,) in the module, but (2,) in the program",
                 python=(
                     f"{_MODULE}('axis i = 2; param W[i]; Y[i] = 2 W[i]'); m.W = torch.nn.Parameter(torch.ones(1)); m()"
+                ),
+            ),
+        ),
+    ),
+    Mistake(
+        "FUSE269",
+        GradientError,
+        "a module's state where it must not move",
+        "the module keeps the state of {name} in a buffer, which {where} would move on behind your back",
+        'FuseModule(…, state="carry") takes the state and gives it, so nothing moves by itself',
+        (
+            Example(
+                "the module keeps the state of H in a buffer, which a transformation of torch.func would move on behind "
+                "your back",
+                python=(
+                    "import torch; from fuse_torch import FuseModule; "
+                    'm = FuseModule("H[*t+1] = 0.5 H[*t] + U[t]\\nexport H")\n'
+                    "torch.func.grad(lambda u: m(U=u))(torch.ones(3))"
                 ),
             ),
         ),

@@ -18,6 +18,7 @@ from torch.fx.graph import CodeGen
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.densely import runs_densely
 from fuse_ref.evaluate.logic import relations_of
+from fuse_ref.evaluate.streaming import result_names
 from fuse_ref.plan.key import plan_key
 from fuse_ref.plan.steps import Plan
 from fuse_torch import refusal
@@ -27,6 +28,7 @@ from fuse_torch.lowering.fixpoint import hide_fixpoints, settings_of
 from fuse_torch.lowering.listing import NOTHING, Listing
 from fuse_torch.lowering.lower import Lowered, lower
 from fuse_torch.lowering.prologue import Prologue
+from fuse_torch.lowering.stateful import leave_lines
 from fuse_torch.splitting import Splitting, splitting_of
 from fuse_torch.splitting import register as register_splitting
 
@@ -93,7 +95,8 @@ def forward_of(
 
 def _generate(plan: Plan, attributes: Mapping[str, str], config: ExecutionConfig, variant: _Variant) -> Forward:
     taken = frozenset(attributes.values())
-    lowered = lower(plan, plan.program.exports, taken, config, inline=bool(variant.listing.listed))
+    outputs = (*dict.fromkeys(map(plan.result, plan.program.exports)), *result_names(plan))
+    lowered = lower(plan, outputs, taken, config, inline=bool(variant.listing.listed))
     crosses = hide_crossings(lowered.graph, config.breaks)
     hide_fixpoints(lowered.graph, config.breaks)
     if variant.checked:
@@ -126,5 +129,10 @@ class _ForwardCode(CodeGen):
         return "\n    ".join([self._prologue.signature(), *self._prologue.lines()])
 
     def generate_output(self, output_args: Any, *, descs: Any = None, repr_fn: Callable[[object], str] = repr) -> str:
+        if self._prologue.streams:
+            outputs = self._prologue.lowered.outputs
+            found = output_args if len(outputs) > 1 else {outputs[0]: output_args}
+            texts = {name: repr_fn(node) for name, node in found.items()}
+            return "\n".join(leave_lines(self._prologue, texts))
         text = repr_fn(output_args)
         return f"return {text}, {{}}" if self._prologue.carry else f"return {text}"

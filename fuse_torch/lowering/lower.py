@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 import torch
@@ -12,7 +11,7 @@ from fuse_ref.analysis.lengths import Length
 from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.densely import runs_densely
 from fuse_ref.evaluate.logic import LogicCall, relations_of
-from fuse_ref.ir.nodes import Dtype, Tensor
+from fuse_ref.ir.nodes import Dtype
 from fuse_ref.plan.finiteness import finite_checks
 from fuse_ref.plan.steps import (
     Aggregate,
@@ -49,6 +48,7 @@ from fuse_torch.lowering.fixpoint import lower_fixpoint
 from fuse_torch.lowering.indexing import lower_index
 from fuse_torch.lowering.logical import Logic
 from fuse_torch.lowering.loop import lower_limits, lower_loop
+from fuse_torch.lowering.lowered import PRECISION, Lowered, Slot, carried_slots
 from fuse_torch.lowering.marks import Marks
 from fuse_torch.lowering.needed import extents, needed_for, restricted
 from fuse_torch.lowering.operations import lower_map
@@ -60,38 +60,6 @@ from fuse_torch.lowering.whole import lower_whole
 from fuse_torch.lowering.writing import lower_write
 
 __all__ = ["PRECISION", "Lowered", "Slot", "graph_module", "literal_tensor", "lower", "lower_one"]
-
-PRECISION = "_precision"  # an empty float tensor: says which precision is meant where no other tensor does
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A tensor that enters the graph."""
-
-    tensor: Tensor
-    variable: str  # the Python name of the placeholder
-    node: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Lowered:
-    """The graph of a plan with what it takes from outside.
-
-    The graph's placeholders are `givens`, then `states`. Its attributes are `literals`, `sources` and,
-    when it is needed, `PRECISION`: tensors that the graph's owner holds as buffers.
-    """
-
-    plan: Plan  # with the givens that the outputs need, and the checks that speak of them
-    graph: Graph
-    givens: tuple[Slot, ...]  # values of each call, in the plan's order
-    states: tuple[Slot, ...]  # parameters, then weights
-    literals: tuple[tuple[str, LiteralArray], ...]  # attribute name -> values; arrays written in the program
-    sources: tuple[tuple[str, str], ...]  # attribute name -> tensor that a file gives
-    outputs: tuple[str, ...]  # one: the graph returns it; else a dict by name
-    needs_precision: bool
-    checked: Plan  # what is to be checked before the graph runs
-    handles: tuple[str, ...] = ()  # of the givens, relations that the graph takes as they are given
-    listed: frozenset[str] = frozenset()  # attributes of `sources` that hold positions, (count, arity)
 
 
 def lower(
@@ -208,6 +176,7 @@ class _Lowering:
         plan = self.plan
         givens = tuple(self._placeholder(name) for name in plan.givens)
         states = tuple(self._placeholder(name) for name in (*plan.parameters, *plan.weights))
+        carried = tuple(slot for stream in plan.streams for slot in carried_slots(self.emit, plan, stream))
         relations = relations_of(plan)
         for name in plan.sources:
             wanted = f"_source_{identifier(name)}"
@@ -247,6 +216,7 @@ class _Lowering:
         for name in self.outputs:
             lengths = shapes[name] if name in shapes else self.emit.values[name].lengths
             used.update(*(extents(length) for length in lengths))
+        used.update(name for s in plan.streams for length in s.lengths for name in extents(length))
         plan = restricted(plan, used)
         for slot in givens:
             if slot.tensor.name not in plan.givens:
@@ -266,6 +236,7 @@ class _Lowering:
             checked=self.view.checked(plan),
             handles=tuple(name for name in self.view.handles if name in plan.givens),
             listed=frozenset(name for name in self.listed if name in used),
+            carried=carried,
         )
 
     def _output(self, name: str) -> Node:

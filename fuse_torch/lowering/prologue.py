@@ -11,13 +11,16 @@ import torch
 from fuse_ref.analysis.lengths import Extent, Fixed, FloorDivide, Length, Linear, Maximum, Minimum, Times
 from fuse_torch import refusal
 from fuse_torch.binding import ABSENT, Signature, autocasts, bind, listed_among, tables, widened
+from fuse_torch.lowering.emitter import identifier
 from fuse_torch.lowering.limit import over_limit, split_call
 from fuse_torch.lowering.listing import Listing, Listings
 from fuse_torch.lowering.lower import PRECISION, Lowered, Slot
 from fuse_torch.lowering.needed import extents
+from fuse_torch.lowering.stateful import begin_lines, results_of, state_lines
 from fuse_torch.relations import dense_tables
 from fuse_torch.split_operator import cast_of, seed_for
 from fuse_torch.splitting import Splitting, run_in_blocks
+from fuse_torch.streams import begun, freshness, guarded, held, stateful, without_starts
 
 __all__ = ["Prologue"]
 
@@ -49,6 +52,7 @@ class Prologue:
         self.slots = {slot.tensor.name: slot for slot in (*lowered.givens, *lowered.states)}
         taken = {node.name for node in lowered.graph.nodes}
         self.local: dict[str, str] = {}
+        self.streams = stateful(lowered.plan)
         for name in (
             "self",
             "rest",
@@ -62,6 +66,10 @@ class Prologue:
             "listed",
         ):
             self.local[name] = _unused(name if name in ("self", "state") else f"_{name}", taken)
+        # The graph may give these names to values of its own: by then starts have been used.
+        entering = {slot.variable for slot in (*lowered.givens, *lowered.states, *lowered.carried)}
+        self.starts = {s.tensor: _unused(identifier(s.tensor), entering) for s in self.streams}
+        self.results = results_of(lowered.plan)
         self.open = [slot for slot in lowered.givens if slot.tensor.name not in lowered.handles]
         self.asked = [slot for slot in self.open if slot.tensor.name in listing.choices]
         # What the function takes: a plan for listed tuples is called with all that the other one takes.
@@ -100,6 +108,12 @@ class Prologue:
             "run_in_blocks": run_in_blocks,
             "seed_for": seed_for,
             "cast_of": cast_of,
+            "begun": begun,
+            "freshness": freshness,
+            "held": held,
+            "without_starts": without_starts,
+            "guarded": guarded,
+            "streams": self.streams,
             "Tensor": torch.Tensor,
             "dict": Mapping,
             "int64": torch.int64,
@@ -114,15 +128,15 @@ class Prologue:
         """The function's first line."""
         local, absent = self.local, self.helper["absent"]
         positional = [f"{variable}={absent}" for variable in self.by_position]
-        by_name = [f"{variable}={absent}" for variable in self.by_name]
+        by_name = [f"{variable}={absent}" for variable in (*self.by_name, *self.starts.values())]
         state = [f"{local['state']}=None"] if self.carry else []
         parts = [local["self"], *positional, f"*{local['rest']}", *by_name, *state, f"**{local['named']}"]
         return f"def forward({', '.join(parts)}):"
 
     def lines(self) -> list[str]:
         """In order."""
-        start = [*self._bind(), *self._choose()]
-        return [*start, *self._states(), *self._conversions(), *self._checks(), *self._limit()]
+        start = [*begin_lines(self), *self._bind(), *self._choose()]
+        return [*start, *self._states(), *self._conversions(), *self._checks(), *self._limit(), *state_lines(self)]
 
     def _bind(self) -> list[str]:
         local, helper = self.local, self.helper
@@ -214,6 +228,7 @@ class Prologue:
         used = {check.tensor for check in plan.size_checks}
         compared = [check.expected for check in plan.size_checks]
         compared += [check.length for check in plan.range_checks]
+        compared += [length for stream in self.streams for length in stream.lengths]
         used.update(name for length in compared for name in extents(length))
         lines = [
             f"{self.shape_names[slot.tensor.name]} = {slot.variable}.shape"
@@ -270,8 +285,8 @@ class Prologue:
         for check in self.lowered.checked.size_checks:
             got = self._extent(check.tensor, check.position)
             differs = "!=" if check.relation == "==" else "<"
-            wrong.append(f"{got} {differs} {self._size(check.expected)}")
-        wrong.extend(f"{self._size(check.length)} < 0" for check in self.lowered.checked.range_checks)
+            wrong.append(f"{got} {differs} {self.size(check.expected)}")
+        wrong.extend(f"{self.size(check.length)} < 0" for check in self.lowered.checked.range_checks)
         return list(dict.fromkeys(wrong))
 
     def _wrong_states(self) -> list[str]:
@@ -302,7 +317,7 @@ class Prologue:
             return f"{self.shape_names[tensor]}[{position}]"
         return f"{self.slots[tensor].variable}.shape[{position}]"
 
-    def _size(self, length: Length, extent: Callable[[str, int], str] | None = None) -> str:
+    def size(self, length: Length, extent: Callable[[str, int], str] | None = None) -> str:
         return _text(length, extent or self._extent)
 
     def _likely_extent(self, tensor: str, position: int) -> str:
@@ -319,9 +334,9 @@ class Prologue:
         parts: dict[str, str] = {}
         precision = self.local["precision"]
         kinds = {"float": precision, "int64": self.helper["int64"], "bool": self.helper["boolean"]}
-        for name in self.lowered.outputs:
-            sizes = [f"max(0, {self._size(length, self._likely_extent)})" for length in self.plan.shape(name)]
-            dtype = kinds[self.tensors[name].dtype]
+        for name, _, lengths, kind in self.results:
+            sizes = [f"max(0, {self.size(length, self._likely_extent)})" for length in lengths]
+            dtype = kinds[kind]
             size = f"[{', '.join(sizes)}]"
             parts[name] = f"{self.helper['stand_in']}({every}, {self.key!r}, {precision}, {size}, {dtype})"
         if len(parts) == 1:

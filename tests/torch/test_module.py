@@ -208,7 +208,7 @@ def test_routes_say_what_a_module_does_not_run(tmp_path) -> None:
 
 
 def test_a_step_that_cannot_run_is_refused_at_construction_unless_nothing_needs_it() -> None:
-    text = "axis i = 2, j = 2\nparam W[i, j]\nH[i, *t+1] = tanh(W[i, j] H[j, *t] + U[i, t])\nY[i] = X[i]\n"
+    text = "H(i, t+1) <- Q(i, t), not H(i, t)\nY[i] = X[i]\n"
     with pytest.raises(RouteError, match="H"):
         FuseModule(text + "export H")
     module = FuseModule(text + "export Y")

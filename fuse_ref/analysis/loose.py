@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from fuse_ref.analysis.lengths import Fixed
 from fuse_ref.analysis.limits import Limit, ScopeTable
 from fuse_ref.analysis.sizes import Known
+from fuse_ref.ir.index import Virtual
 from fuse_ref.ir.variables import index_variables
 
-__all__ = ["declared_alone", "declared_size"]
+__all__ = ["declared_alone", "declared_size", "stream_axis"]
 
 
 def declared_alone(table: ScopeTable, limits: Sequence[Limit], known: Known, variable: str) -> Fixed | None:
@@ -36,3 +37,11 @@ def declared_size(table: ScopeTable, known: Known, variable: str) -> Fixed | Non
     letters = (v.rstrip("'") for v in (variable, *table.compared.get(variable, ())))
     size = next((known.loose[letter] for letter in letters if letter in known.loose), None)
     return None if size is None else Fixed(size)
+
+
+def stream_axis(table: ScopeTable, known: Known, variable: str) -> str:
+    """The axis of a stream that `variable` moves along."""
+    for slot in (*table.writes, *table.reads):
+        if isinstance(slot.index, Virtual) and slot.index.variable == variable and slot.tensor is not None:
+            return known.tensors[slot.tensor].axes[slot.position]
+    raise AssertionError(variable)

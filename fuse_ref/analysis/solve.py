@@ -16,7 +16,7 @@ from fuse_ref.analysis.formulas import at_least_zero, deciding_slice, open_slice
 from fuse_ref.analysis.graph import groups
 from fuse_ref.analysis.lengths import Fixed, Length, floor_divide, linear, maximum, minimum, times
 from fuse_ref.analysis.limits import Limit, ScopeTable, Slot, affine_part, highest, likely_cure, limits, lowest, unsized
-from fuse_ref.analysis.loose import declared_alone, declared_size
+from fuse_ref.analysis.loose import declared_alone, declared_size, stream_axis
 from fuse_ref.analysis.sizes import Known, written_by_gathers
 from fuse_ref.errors import FuseError
 from fuse_ref.ir.index import Affine, SliceIndex
@@ -308,7 +308,7 @@ class Solver:
             if needed:
                 return Fixed(needed)
         if node.variable in table.virtual:
-            return Fixed(1)  # one call is one step
+            return self.shortest_given(stream_axis(table, self.known, node.variable)) or Fixed(1)  # a call is one step
         loose = declared_size(table, self.known, node.variable)
         if loose is None:
             self.no_source(node.variable, table)

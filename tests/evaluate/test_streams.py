@@ -198,3 +198,10 @@ def test_layers_above_each_other_keep_in_step(read: str) -> None:
         found = runner(W=w, U=u[:, start:stop])
     assert np.allclose(found["G"], above)
     assert np.allclose(found["H"], states[-1])
+
+
+def test_a_stream_beside_an_input_takes_as_many_steps() -> None:
+    program = Program("C[*t+1] = C[*t] + 1\nS[*t+1] = S[*t] + C[*t] U[t]\nexport S, C")
+    runner = program.compile("numpy")
+    wanted = oracle(program.explicit(), {"U": np.ones(5)}).exports
+    assert (runner(U=np.ones(2))["S"], runner(U=np.ones(3))["S"]) == (1, wanted["S"]) == (1, 10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fuse_ref.gradients.work import Made, Work, anchor, equation, read_of, summed, times
 from fuse_ref.ir.index import Affine, Gather, Index, Quotient, SliceIndex, plain
 from fuse_ref.ir.nodes import Call, Expr, Number, Position, Read, Sum
-from fuse_ref.ir.variables import index_variables, target_variables
+from fuse_ref.ir.variables import free_variables, index_variables, target_variables
 from fuse_ref.mistakes import mistake
 
 __all__ = ["give"]
@@ -21,6 +21,10 @@ def give(work: Work, read: Read, value: Expr, variables: tuple[str, ...], origin
     span = work.program.equations[origin].span
     if read.tensor not in work.active:
         return
+    known = {*free_variables(value), *target_variables(read)}
+    if any(variable.startswith(":") and variable not in known for variable in variables):
+        # How often a slice's nameless letter repeats a term can be written in no way.
+        raise mistake("FUSE274", span, name=read.tensor)
     name = work.gradient[read.tensor]
     placed = Read(read.tensor, tuple(_listed(work, read, place, origin) for place in range(len(read.indices))), False)
     target = Read(name, placed.indices, False)

@@ -104,6 +104,7 @@ class _Splitter:
         self.name = self.equation.target.tensor
         self.found: list[Linear | Aggregate] = []
         self.made: list[Made] = []
+        self.scope = set(target_variables(self.equation.target))  # the letters around the expression at hand
 
     def pieces(self) -> list[Linear | Aggregate]:
         found = self.equation
@@ -118,9 +119,10 @@ class _Splitter:
                 self._project(_PROJECTED[found.body.operator], found.body.variables, found.body.body, found.target)
                 self.work.forward[self.number] = self.made
                 return self.found
-            body = self.linear(found.body, whole=alone)
+            whole = alone and not (isinstance(found.body, Call) and _hides(found.body, self.scope))
+            body = self.linear(found.body, whole=whole)
             self._define(Made(equation(found.target, body, found.span), self.number))
-            self.found.append(Linear(found.target, body, self.number, found.target if alone else None))
+            self.found.append(Linear(found.target, body, self.number, found.target if whole else None))
         else:
             self._aggregate(spec.operator)
         if any(made.equation != found for made in self.made):
@@ -138,13 +140,16 @@ class _Splitter:
             self.found.append(Aggregate(found.target, operator, found.body, (), self.number))
             return
         filters, body = filters_of(found.body)
+        own = target_variables(found.target)
+        if any(v.startswith(":") and v not in own for v in _conditional(found.body)):
+            raise mistake("FUSE274", found.span, name=self.name)
         conditions: list[Expr] = [self._condition(item) for item in filters]
         offsets = self._offsets((*filters, body))
         if offsets:
             conditions.append(Compare(">", self._inside(offsets), Number(0)))
         value = self.linear(body)
         if not isinstance(value, Number):
-            value = self._combined(value, target_variables(found.target))
+            value = self._combined(value, own)
         self.found.append(Aggregate(found.target, operator, value, tuple(conditions), self.number))
         if value != body or len(conditions) > len(filters):
             rewritten = times((value, *conditions))
@@ -251,7 +256,11 @@ class _Splitter:
             case Call():
                 return self._call(expr, whole)
             case Project("sum", variables, body, span):
-                return Project("sum", variables, self.linear(body), span)
+                if self.scope.isdisjoint(variables):
+                    return Project("sum", variables, self._within(body, self.scope | set(variables)), span)
+                # Letters that hide others: apart, each is one letter.
+                own = {*free_variables(expr), *variables}
+                return self.atom(Project("sum", variables, self._within(body, own), span))
             case Project(operator, variables, body):
                 return self._project(_PROJECTED[operator], variables, body)
             case (
@@ -268,6 +277,13 @@ class _Splitter:
                 return expr
             case _:
                 assert_never(expr)
+
+    def _within(self, body: Expr, scope: set[str]) -> Expr:
+        """The linear form of what stands below a projection."""
+        around, self.scope = self.scope, scope
+        found = self.linear(body)
+        self.scope = around
+        return found
 
     def _project(self, operator: Operator, variables: tuple[str, ...], body: Expr, target: Read | None = None) -> Read:
         """A tensor that is `body` projected: `target`, or one of its own."""
@@ -339,6 +355,25 @@ def small(expr: Expr) -> bool:
         leaves += not below
         stack.extend(below)
     return leaves <= _COPIED
+
+
+def _conditional(expr: Expr) -> set[str]:
+    """The variables that conditions depend on."""
+    found: set[str] = set()
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Compare | And | Or | Not):
+            found.update(free_variables(node))
+        else:
+            stack.extend(children(node))
+    return found
+
+
+def _hides(call: Call, letters: set[str]) -> bool:
+    """Whether the axis that leaves in a call is called as one of `letters`."""
+    row = row_of(call.function)
+    return row is not None and row.kind == "reduce_axis" and call.axis in letters
 
 
 def _plain(read: Read) -> bool:

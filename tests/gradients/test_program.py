@@ -105,6 +105,17 @@ def test_the_gradient_of_a_gradient() -> None:
     assert second.compile("numpy", config=_DOUBLE)(X=[2.0, 3.0])[name].tolist() == [48.0, 108.0]
 
 
+def test_letters_that_hide_others() -> None:
+    text = "Y[i, k] = A[i] sum(i, k: B[i, k]**2)\nZ[i, j] = logsumexp(A[i] C[j], axis=j)\nexport Y, Z"
+    program = generate_gradient_program(text, seeds={"Y": "1", "Z": "1"}, export_grads=["A", "B", "C"])
+    a, b, c = np.array([1.0, 2.0]), np.arange(6.0).reshape(2, 3), np.array([0.5, -0.5])
+    found = program.compile("numpy", config=_DOUBLE)(A=a, B=b, C=c)
+    share = np.exp(np.outer(a, c)) / np.exp(np.outer(a, c)).sum(1, keepdims=True)
+    np.testing.assert_allclose(found["Grad_A"], 3 * (b**2).sum() + 2 * share @ c)
+    np.testing.assert_allclose(found["Grad_B"], 3 * a.sum() * 2 * b)
+    np.testing.assert_allclose(found["Grad_C"], 2 * share.T @ a)
+
+
 def test_relations_stay_conditions() -> None:
     text = "input Neig(n, m)\nAgg[n, d] = Neig(n, m) Z[m, d]\nL = Agg[n, d]**2\nexport L"
     program = generate_gradient_program(text, seeds={"L": "1"}, export_grads=["Z"])

@@ -36,7 +36,7 @@ def test_numpy_gives_what_autograd_gives(case: Case) -> None:
         compare(runner(values), torch_gradients(case, values))
 
 
-@every_case
+@fourth
 def test_the_text_means_the_same(case: Case) -> None:
     program = gradient_program(case)
     again = Program(program.format())

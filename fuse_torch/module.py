@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from fuse_ref.analysis.lengths import Fixed
-from fuse_ref.config import Breaks, ExecutionConfig
+from fuse_ref.config import ExecutionConfig
 from fuse_ref.evaluate.streaming import result_names
 from fuse_ref.evaluate.support import check_supported
 from fuse_ref.evaluate.temperatures import heated, temperatures_at
@@ -37,6 +37,7 @@ from fuse_torch.lowering.code import Forward
 from fuse_torch.lowering.listing import Listings, attribute_of
 from fuse_torch.lowering.lower import PRECISION, literal_tensor
 from fuse_torch.lowering.needed import needed_for, without_unneeded
+from fuse_torch.lowering.routed import why_native
 from fuse_torch.names import Names, module_names
 from fuse_torch.streams import Stateful
 
@@ -168,8 +169,8 @@ class FuseModule(Stateful):
         """Where each step of the plan went, and why."""
         outputs = (*map(self.plan.result, self.plan.program.exports), *result_names(self.plan))
         needed = needed_for(self.plan, outputs).steps
-        breaks = self._blueprint.config.breaks
-        return tuple(_route(step, position in needed, breaks) for position, step in enumerate(self.plan.steps))
+        plan, config = self.plan, self._blueprint.config
+        return tuple(_route(plan, step, position in needed, config) for position, step in enumerate(plan.steps))
 
     @property
     def iteration(self) -> int:
@@ -369,7 +370,8 @@ def _loaded(array: np.ndarray, tensor: Tensor, precision: torch.dtype, *, shared
     return torch.from_numpy(np.array(array)).to(kinds[tensor.dtype])
 
 
-def _route(step: Step, needed: bool, breaks: Breaks) -> StepRoute:
+def _route(plan: Plan, step: Step, needed: bool, config: ExecutionConfig) -> StepRoute:
+    breaks = config.breaks
     match step.kind:
         case "Load":
             return StepRoute(step.kind, step.writes, "load", "read once, when the module was made")
@@ -379,6 +381,13 @@ def _route(step: Step, needed: bool, breaks: Breaks) -> StepRoute:
             return StepRoute(step.kind, step.reads, "none", "queries do not run inside modules")
         case _ if not needed:
             return StepRoute(step.kind, step.writes, "none", "no export needs it")
+        case "Recurrence" if step.route == "streaming":
+            found = why_native(plan, step, config)
+            if isinstance(found, str):
+                return StepRoute(step.kind, step.writes, "dense", f"{step.reason}; torch runs its steps: {found}")
+            how = "compiled code has an operator for it" if breaks == "opaque" else "compiled code breaks there"
+            reason = f"{step.reason}; the NumPy engine runs it on the CPU, torch elsewhere; {how}"
+            return StepRoute(step.kind, step.writes, step.route, reason)
         case _ if step.rules:
             how = "compiled code has an operator for it" if breaks == "opaque" else "compiled code breaks there"
             equations = "; ".join(dict.fromkeys(" ".join(rule.text.split()) for rule in step.rules))

@@ -28,6 +28,7 @@ from fuse_torch.lowering.fixpoint import hide_fixpoints, settings_of
 from fuse_torch.lowering.listing import NOTHING, Listing
 from fuse_torch.lowering.lower import Lowered, lower
 from fuse_torch.lowering.prologue import Prologue
+from fuse_torch.lowering.routed import hide_streams
 from fuse_torch.lowering.stateful import leave_lines
 from fuse_torch.splitting import Splitting, splitting_of
 from fuse_torch.splitting import register as register_splitting
@@ -83,7 +84,8 @@ def forward_of(
     # Plans for listed tuples have calls that depend on these settings, and this plan's function leads to them.
     logical = relations_of(plan) or runs_densely(config) or listing.choices
     crossing = (config.breaks, config.dense_limit, config.time_limit, runs_densely(config)) if logical else ()
-    settings = (*crossing, settings_of(plan, config))
+    streaming = (config.route, config.breaks) if plan.streams else ()
+    settings = (*crossing, *streaming, settings_of(plan, config))
     variant = _Variant(plan_key(plan), carry, config.checked, config.memory_limit, settings, listing)
     with _LOCK:
         found = _FORWARDS.get(variant)
@@ -99,6 +101,7 @@ def _generate(plan: Plan, attributes: Mapping[str, str], config: ExecutionConfig
     lowered = lower(plan, outputs, taken, config, inline=bool(variant.listing.listed))
     crosses = hide_crossings(lowered.graph, config.breaks)
     hide_fixpoints(lowered.graph, config.breaks)
+    hide_streams(lowered.graph, config.breaks)
     if variant.checked:
         with_checks(lowered)
     refusal.register(variant.key, lowered.checked)

@@ -55,6 +55,7 @@ from fuse_torch.lowering.operations import lower_map
 from fuse_torch.lowering.outputs import independent_outputs
 from fuse_torch.lowering.recurrent import lower_recurrence
 from fuse_torch.lowering.reduce import lower_expand, lower_permute, lower_reduce
+from fuse_torch.lowering.routed import lower_stream, why_native
 from fuse_torch.lowering.sampling import lower_ratio, lower_sample
 from fuse_torch.lowering.whole import lower_whole
 from fuse_torch.lowering.writing import lower_write
@@ -200,7 +201,11 @@ class _Lowering:
             if isinstance(part, LogicCall):
                 logic.call(part)
             elif isinstance(part, Step) and part.recurrence is not None:
-                lower_recurrence(self.emit, plan, part, lower_one)
+                stream = why_native(plan, part, self.config)
+                if isinstance(stream, str):
+                    lower_recurrence(self.emit, plan, part, lower_one)
+                else:
+                    lower_stream(self.emit, plan, part, stream, _alone)
             elif isinstance(part, Step) and part.route == "numeric":
                 lower_fixpoint(self.emit, plan, part, lower_one, self.config)
             elif isinstance(part, Step):
@@ -351,6 +356,11 @@ class _Lowering:
         for node in self.fresh:
             self.marks.put(node, tensor)
         self.fresh.clear()
+
+
+def _alone(plan: Plan, outputs: tuple[str, ...]) -> Graph:
+    """The graph of a part of a program, as torch's own."""
+    return _Lowering(plan, outputs, frozenset(), ExecutionConfig(route="native"), "dense", True).run().graph
 
 
 def literal_tensor(operation: LiteralArray, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

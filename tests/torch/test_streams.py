@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils.checkpoint import checkpoint
 
 from fuse_ref import ExecutionConfig, InMemoryWeightStore, Program, RuntimePolicies
@@ -134,3 +135,91 @@ def test_after_inference() -> None:
         module(**_given(3))
     module(**_given(3)).sum().backward()
     assert module.W.grad is not None
+
+
+# Where streams run ------------------------------------------------------------------------------
+
+BETWEEN = """
+param A[j, k]
+param W[i, i2]
+param B[o, i]
+D[j, t] = relu(A[j, k] U[k, t])
+H[i, *t+1] = tanh(W[i, i2] H[i2, *t] + D[i, t])
+Y[o, t] = B[o, i] H[i, *t+1]
+export Y
+"""
+
+
+def _between(state: Literal["buffer", "carry"] = "buffer", **settings: Any) -> FuseModule:
+    torch.manual_seed(1)
+    sizes = {"i": 4, "j": 4, "k": 2, "o": 3}
+    return FuseModule(BETWEEN, sizes=sizes, state=state, config=ExecutionConfig(precision="float64", **settings))
+
+
+def _gradients(module: FuseModule, result: torch.Tensor) -> list[torch.Tensor]:
+    made = torch.autograd.grad((result * result).sum(), list(module.parameters()))
+    return [value.clone() for value in made]
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "best path"])
+def test_both_routes_have_the_same_values_and_gradients(name: str) -> None:
+    text, fixed, shapes = PROGRAMS[name]
+    draw = numbers(5)
+    given = {**dict(fixed(draw)), **_sequence(draw, shapes, 6)}
+    found: list[list[torch.Tensor]] = []
+    for route in ("auto", "native"):
+        module = FuseModule(text, config=ExecutionConfig(precision="float64", route=route))
+        tensors = {key: torch.from_numpy(value).requires_grad_() for key, value in given.items()}
+        made = module(tensors)
+        values = list(made.values()) if isinstance(made, dict) else [made]
+        sum((value * value).sum() for value in values).backward()
+        zeros = [torch.zeros_like(t) if t.grad is None else t.grad for t in tensors.values()]
+        found.append([*(value.detach() for value in values), *zeros])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+# Torch's own, where Dynamo looks at a tensor behind a break.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.parametrize(("dynamic", "most"), [(True, 2), (None, 4)])  # by itself, Dynamo fixes the first length
+def test_a_stream_between_dense_layers_is_two_graphs(dynamic: bool | None, most: int) -> None:
+    torch._dynamo.reset()
+    module, native = _between(), _between(route="native")
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(module, backend=counter, dynamic=dynamic)
+    generator = torch.Generator().manual_seed(0)
+    for call, length in enumerate((5, 7, 3, 12, 30) * 10):
+        given = torch.randn(2, length, dtype=torch.float64, generator=generator)
+        result, expected = compiled(U=given), native(U=given)
+        torch.testing.assert_close(result, expected, rtol=1e-9, atol=1e-12)
+        if call < 10:
+            for one, other in zip(_gradients(module, result), _gradients(native, expected), strict=True):
+                torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+        if call == 0:
+            assert counter.frame_count == 2
+    assert counter.frame_count == most
+    (route,) = (str(item) for item in module.routes() if "H" in item.tensors and item.kind == "Recurrence")
+    assert "NumPy" in route
+    assert "breaks" in route
+
+
+def test_opaque_streams_stand_in_one_graph() -> None:
+    torch._dynamo.reset()
+    module, native = _between(breaks="opaque"), _between(route="native")
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(module, backend=counter, fullgraph=True)
+    for seed, length in enumerate((5, 7, 3, 12)):
+        given = torch.randn(2, length, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        result, expected = compiled(U=given), native(U=given)
+        torch.testing.assert_close(result, expected, rtol=1e-9, atol=1e-12)
+        for one, other in zip(_gradients(module, result), _gradients(native, expected), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+    assert counter.frame_count <= 2
+
+
+def test_the_routed_gradient_is_of_first_order_and_says_so() -> None:
+    module = _between()
+    result = module(U=torch.ones(2, 3, dtype=torch.float64))
+    (slope,) = torch.autograd.grad((result * result).sum(), [module.W], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()

@@ -19,6 +19,7 @@ from tests.agreement.test_gradients import DIFFERENTIABLE
 __all__ = [
     "CASES",
     "DOUBLE",
+    "check_numpy",
     "compare",
     "given",
     "gradient_program",
@@ -112,3 +113,11 @@ def size(program: ProgramIR) -> int:
             found += 1
             pending.extend(children(node))
     return found
+
+
+def check_numpy(case: Case) -> None:
+    """The gradient program on NumPy gives what torch's autograd gives, at two sizes."""
+    runner = gradient_program(case).compile("numpy", config=DOUBLE)
+    for sizes in case.sizes:
+        values = given(case, sizes, 6)
+        compare(runner(values), torch_gradients(case, values))

@@ -13,6 +13,7 @@ from tests.agreement.engines import x64
 from tests.gradients.programs import (
     CASES,
     DOUBLE,
+    check_numpy,
     compare,
     given,
     gradient_program,
@@ -23,17 +24,13 @@ from tests.gradients.programs import (
 )
 
 _STEP = 1e-5
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-# On JAX and by differences, which take longest, some of each kind.
+# Some of each kind; tests/long has the others.
 fourth = pytest.mark.parametrize("case", CASES[::4], ids=lambda case: case.name)
 
 
-@every_case
+@fourth
 def test_numpy_gives_what_autograd_gives(case: Case) -> None:
-    runner = gradient_program(case).compile("numpy", config=DOUBLE)
-    for sizes in case.sizes:
-        values = given(case, sizes, 6)
-        compare(runner(values), torch_gradients(case, values))
+    check_numpy(case)
 
 
 @fourth

@@ -17,6 +17,10 @@ _FIXPOINTS = "tests/agreement/test_fixpoints.py::test_"
 _SLOPES = "tests/agreement/test_fixpoint_gradients.py::test_"
 _COMPILED = "tests/torch/test_fixpoints.py::test_"
 
+_STREAMS = "tests/evaluate/test_streams.py::test_"
+_RECURRENCES = "tests/evaluate/test_recurrences.py::test_"
+_TORCH_STREAMS = "tests/torch/test_streams.py::test_"
+
 _HEAT = "tests/agreement/test_temperatures.py::test_"
 _NARROW = "tests/agreement/test_precision.py::test_"
 
@@ -108,6 +112,8 @@ FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
         "torch eager": ("native", (f"{_FIXPOINTS}paths_along_edges", f"{_SLOPES}paths_along_edges")),
         'torch "fuse"': ("routed", (f"{_COMPILED}relations_and_paths_in_compiled_code",)),
         "JAX": ("native", (f"{_FIXPOINTS}paths_along_edges", f"{_SLOPES}paths_along_edges")),
+        "torch eager": ("native", (f"{_FIXPOINTS}paths_along_edges", f"{_SLOPES}paths_along_edges")),
+        "JAX": ("native", (f"{_FIXPOINTS}paths_along_edges", f"{_SLOPES}paths_along_edges")),
     },
     "Monte Carlo projection": {
         "NumPy": (
@@ -130,6 +136,35 @@ FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
             (
                 f"{_ESTIMATES}one_seed_is_one_estimate_on_every_engine",
                 f"{_ESTIMATES}gradients_of_the_sampled_terms",
+            ),
+        ),
+    },
+    "streaming and rolling indices": {
+        "NumPy": ("native", (f"{_STREAMS}as_by_loops_and_in_parts", f"{_RECURRENCES}as_by_loops")),
+        "torch eager": (
+            "native",
+            (
+                f"{_TORCH_STREAMS}both_ways_to_keep_state",
+                f"{_TORCH_STREAMS}both_routes_have_the_same_values_and_gradients",
+                "tests/torch/test_recurrences.py::test_as_numpy",
+                "tests/torch/test_recurrences.py::test_gradients",
+            ),
+        ),
+        'torch "fuse"': (
+            "routed",
+            (
+                f"{_TORCH_STREAMS}a_stream_between_dense_layers_is_two_graphs",
+                f"{_TORCH_STREAMS}opaque_streams_stand_in_one_graph",
+                "tests/torch/test_recurrences.py::test_compiled_steps_are_one_scan_of_any_length",
+            ),
+        ),
+        "JAX": (
+            "native",
+            (
+                "tests/jax/test_streams.py::test_steps_equal_one_call_and_the_runner",
+                "tests/jax/test_streams.py::test_step_by_step_is_compiled_once_and_has_gradients",
+                "tests/jax/test_recurrences.py::test_as_on_numpy",
+                "tests/jax/test_recurrences.py::test_gradients",
             ),
         ),
     },
@@ -164,6 +199,13 @@ FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
         ),
     },
     "gradients": {
+        "NumPy": (
+            "native",
+            (
+                "tests/gradients/test_catalogue.py::test_numpy_gives_what_autograd_gives",
+                "tests/gradients/test_cycles.py::test_cycles",
+            ),
+        ),
         'torch "fuse"': ("native", ("tests/torch/test_compile.py::test_training_gives_the_gradients_of_eager_code",)),
     },
     "memory-mapped sources": {

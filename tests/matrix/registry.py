@@ -112,8 +112,6 @@ FEATURE_TESTS: dict[str, dict[str, tuple[Kind, tuple[str, ...]]]] = {
         "torch eager": ("native", (f"{_FIXPOINTS}paths_along_edges", f"{_SLOPES}paths_along_edges")),
         'torch "fuse"': ("routed", (f"{_COMPILED}relations_and_paths_in_compiled_code",)),
         "JAX": ("native", (f"{_FIXPOINTS}paths_along_edges", f"{_SLOPES}paths_along_edges")),
-        "torch eager": ("native", (f"{_FIXPOINTS}paths_along_edges", f"{_SLOPES}paths_along_edges")),
-        "JAX": ("native", (f"{_FIXPOINTS}paths_along_edges", f"{_SLOPES}paths_along_edges")),
     },
     "Monte Carlo projection": {
         "NumPy": (

@@ -1,4 +1,4 @@
-"""Recurrences of 512 steps over 128 units against loops and scans written by hand."""
+"""Recurrences of 512 steps over 128 units against loops and scans written by hand, and streams against nn.RNN."""
 
 from __future__ import annotations
 
@@ -10,15 +10,28 @@ import numpy as np
 
 from benchmarks.measure import compare
 from benchmarks.table import Row, compared_row
-from fuse_ref import Program
+from fuse_ref import ExecutionConfig, Program
+from fuse_ref.config import RoutePreference
 
 __all__ = ["TITLE", "rows"]
 
-TITLE = "recurrences, 512 steps of 128 units, float32 (hand-written: a NumPy loop, lax.scan under jax.jit)"
+TITLE = "recurrences, 512 steps of 128 units, float32 (hand-written: a NumPy loop, lax.scan under jax.jit, nn.RNN)"
 
 _STEPS: Final = 512
 _UNITS: Final = 128
 _RNN: Final = "H[i, t+1] = tanh(W[i, j] H[j, t] + V[i, j] U[j, t] + B[i])\nexport H"
+
+# Weights as nn.RNN has them; a stream, which torch on the CPU hands to the NumPy engine.
+_STREAM: Final = f"""
+axis i = {_UNITS}, j = {_UNITS}
+input U[t, j]
+param W[i, i2]
+param V[i, j]
+param B[i]
+H[i, *t+1] = tanh(W[i, i2] H[i2, *t] + V[i, j] U[t, j] + B[i])
+Y[t, i] = H[i, *t+1]
+export Y
+"""
 
 _Pair = tuple[Callable[[], object], Callable[[], object]]
 
@@ -29,6 +42,42 @@ def rows() -> Iterator[Row]:
     # XLA computes in threads of its own, which thread-CPU time would not count.
     for what, pair in (("JAX: tanh RNN", _jax(given)), ("JAX: tanh RNN, gradient", _jax_gradient(given))):
         yield compared_row(what, compare(*pair, calls=3, repetitions=21, clock=time.process_time), 1.1)
+    ways: tuple[tuple[RoutePreference, float | None], ...] = (("auto", 1.0), ("native", None))
+    for what, train in (("inference", False), ("training", True)):
+        for route, most in ways:
+            pair = _torch(given["U"].T.copy(), route, train=train)
+            yield compared_row(f'torch: stream, {what}, route="{route}"', compare(*pair, calls=2, repetitions=21), most)
+
+
+def _torch(inputs: np.ndarray, route: RoutePreference, *, train: bool) -> _Pair:
+    import torch
+
+    from fuse_torch import FuseModule
+
+    module = FuseModule(_STREAM, config=ExecutionConfig(route=route))
+    layer = torch.nn.RNN(_UNITS, _UNITS)
+    names = {"W": "weight_hh_l0", "V": "weight_ih_l0", "B": "bias_ih_l0"}
+    with torch.no_grad():
+        layer.bias_hh_l0.zero_()
+        for name, own in names.items():
+            getattr(module, name).copy_(getattr(layer, own))
+    given = torch.from_numpy(inputs)
+
+    def forward() -> torch.Tensor:
+        module.reset_state()
+        found: torch.Tensor = module(given)
+        return found
+
+    def step(run: Callable[[], torch.Tensor]) -> Callable[[], object]:
+        return lambda: (run() ** 2).sum().backward()
+
+    def infer(run: Callable[[], torch.Tensor]) -> Callable[[], object]:
+        return torch.no_grad()(run)
+
+    by_hand: Callable[[], torch.Tensor] = lambda: layer(given)[0]  # noqa: E731
+    assert (by_hand() - forward()).abs().max() < 1e-5
+    kind = step if train else infer
+    return kind(by_hand), kind(forward)
 
 
 def _drawn() -> dict[str, np.ndarray]:

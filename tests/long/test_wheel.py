@@ -97,7 +97,7 @@ def test_contents(wheel: Path) -> None:
 def test_the_base_install_is_small(empty: Environment) -> None:
     result = run(empty.python, "-m", "pip", "list", "--format", "json", folder=empty.folder)
     names = {item["name"].lower().replace("_", "-") for item in json.loads(result.stdout)}
-    assert names - {"pip", "setuptools", "wheel"} == {"fuse-torch", "numpy", "lark", "opt-einsum", "scipy"}
+    assert names - {"pip", "setuptools", "wheel"} == {"fuse-torch", "numpy", "ml-dtypes", "lark", "opt-einsum", "scipy"}
 
 
 def test_the_command_line_works_in_an_empty_environment(empty: Environment, tmp_path: Path) -> None:

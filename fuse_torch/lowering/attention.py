@@ -98,7 +98,10 @@ class _Shaper:
         """Along the batch labels that it lacks a mask has one place."""
         emit, rows = self.emit, self.roles.rows
         wanted = (*self.roles.batch, *rows, *axis)
-        node = emit.aligned(emit.operand(operand), operand.labels, wanted, leading=True)
+        node, dtype = emit.operand(operand), emit.dtype(operand)
+        if dtype == "int64":  # a bias of positions alone
+            node = emit.floating(node, dtype)
+        node = emit.aligned(node, operand.labels, wanted, leading=True)
         lacks = {label for label in wanted if label not in operand.labels}
         batches = self.roles.batch[: max(1, len(self.roles.batch) - 1)]
         # Dimensions that are merged must have their sizes.

@@ -6,10 +6,12 @@ import itertools
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
+from fuse_ref import ExecutionConfig, Program
 from fuse_ref.analysis.lengths import Extent
 from fuse_ref.ir.operations import ALONG as ALONG_ROWS
 from fuse_ref.ir.operations import CATALOGUE, OPERATORS
@@ -348,3 +350,19 @@ def test_signs_keep_nan_and_alternate() -> None:
         torch.testing.assert_close(result["S"], torch.tensor(expected), equal_nan=True)
         turned = torch.tensor([v * (-1) ** i for i, v in enumerate(x)])
         torch.testing.assert_close(result["A"], turned, equal_nan=True)
+
+
+def test_attention_with_a_bias_of_positions_alone() -> None:
+    text = "P[k, j.] = softmax(Q[k, d] K[j, d] + j, axis=j)\nY[k, e] = P[k, j] V[j, e]\nexport Y"
+    rng = np.random.default_rng(0)
+    for rows, columns in ((3, 4), (1, 1), (2, 0)):
+        given = {
+            "Q": rng.normal(size=(rows, 5)),
+            "K": rng.normal(size=(columns, 5)),
+            "V": rng.normal(size=(columns, 2)),
+        }
+        module = FuseModule(text, config=ExecutionConfig(precision="float64"))
+        assert any(step.operations and "Attention" in str(step.operations) for step in module.plan.steps)
+        found = module({name: torch.from_numpy(value) for name, value in given.items()})
+        expected = Program(text).compile("numpy", config=ExecutionConfig(precision="float64"))(given)["Y"]
+        np.testing.assert_allclose(found.numpy(), expected, 1e-12, 1e-12)

@@ -63,18 +63,24 @@ def _empty(emit: Emitter, operation: Attention, node: Node, value: Node, bias: N
     if operation.bias is not None:
         assert bias is not None
         # A softmax of nothing but -inf is NaN.
-        lost = emit.call(torch.all, emit.call(operator.eq, bias, -math.inf), -1, keepdim=True)
-        node = emit.call(torch.masked_fill, node, lost, math.nan)
+        some = _some(emit, emit.call(operator.ne, bias, -math.inf))
+        node = emit.call(torch.where, some, node, math.nan)
     if operation.keep is None or operation.empty == "zero":
         return node
     assert kept is not None
-    some = emit.call(torch.any, kept, -1, keepdim=True)
+    some = _some(emit, kept)
     if operation.empty == "nan":
         return emit.call(torch.where, some, node, math.nan)
     # Not torch.mean, which is NaN, and warns, where there is no value.
     number = emit.maximum(emit.method("size", value, -2), 1)
     mean = emit.call(torch.div, emit.call(torch.sum, value, -2, keepdim=True), number)
     return emit.call(torch.where, some, node, mean)
+
+
+def _some(emit: Emitter, holds: Node) -> Node:
+    """Whether any position has weight. Where there are no positions at all, the sum over them is 0, so nothing lacks."""
+    count = emit.call(torch.sum, holds, -1, keepdim=True)
+    return emit.call(operator.ge, count, emit.minimum(emit.method("size", holds, -1), 1))
 
 
 class _Shaper:

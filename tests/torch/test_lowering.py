@@ -352,8 +352,11 @@ def test_signs_keep_nan_and_alternate() -> None:
         torch.testing.assert_close(result["A"], turned, equal_nan=True)
 
 
-def test_attention_with_a_bias_of_positions_alone() -> None:
-    text = "P[k, j.] = softmax(Q[k, d] K[j, d] + j, axis=j)\nY[k, e] = P[k, j] V[j, e]\nexport Y"
+@pytest.mark.parametrize(
+    "scores", ["Q[k, d] K[j, d] + j", "where(j <= 1, Q[k, d] K[j, d], -1/0)", "Q[k, d] K[j, d] + j K[j, 0]"]
+)
+def test_attention_with_biases_and_without_positions(scores: str) -> None:
+    text = f"P[k, j.] = softmax({scores}, axis=j)\nY[k, e] = P[k, j] V[j, e]\nexport Y"
     rng = np.random.default_rng(0)
     for rows, columns in ((3, 4), (1, 1), (2, 0)):
         given = {
